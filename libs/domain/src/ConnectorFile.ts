@@ -1,0 +1,287 @@
+import { Effect, Schema } from "effect"
+import { ConnectorId, StreamName } from "./Names.ts"
+
+/** A setting that must be given. */
+const required =
+  (description: string, example?: unknown) =>
+  <S extends Schema.Top>(schema: S) =>
+    schema.annotateKey({ description, ...(example === undefined ? {} : { examples: [example] }) })
+
+/** A setting that may be left out and then has no effect. */
+const optional =
+  (description: string, example?: unknown) =>
+  <S extends Schema.Top>(schema: S) =>
+    Schema.optionalKey(schema).annotateKey({ description, ...(example === undefined ? {} : { examples: [example] }) })
+
+/** A setting that may be left out; `fallback` is written as the user would write it. */
+const fallback =
+  <const F>(value: F, description: string, example?: unknown) =>
+  <S extends Schema.Top>(schema: S & { readonly Encoded: unknown }) =>
+    schema
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(value as S["Encoded"])))
+      .annotateKey({ description, fallback: value, ...(example === undefined ? {} : { examples: [example] }) })
+
+/** A secret is written as a reference, never as itself: `${env:NAME}` or `${file:path}` (relative to the connector file). */
+export const SecretReference = Schema.String.check(Schema.isPattern(/^\$\{(env|file):[^}]+\}$/u)).annotate({
+  identifier: "SecretReference",
+  description: "A reference to a secret: ${env:NAME} or ${file:path}."
+})
+
+const Duration = Schema.DurationFromString
+const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+const NonEmpty = Schema.NonEmptyString
+/** A place in a JSON document: `$` is the document, `.name` a key, `[0]` an element, `[*]` each element. */
+const Selector = Schema.String.check(Schema.isPattern(/^\$(\.[A-Za-z_][\w-]*|\['[^']+'\]|\[\d+\]|\[\*\])*$/u))
+/** A field of a record: keys joined by dots (`customer.email`). */
+const FieldPath = Schema.String.check(Schema.isPattern(/^[^.\s]+(\.[^.\s]+)*$/u))
+
+/** Types a field can be declared as, and so the column it becomes. */
+export const FieldType = Schema.String.check(
+  Schema.isPattern(
+    /^(bool|u?int(8|16|32|64)|float64|decimal\(\d{1,2}, ?\d{1,2}\)|string|date|timestamp(\([0369]\))?|uuid|json)\??$/u
+  )
+)
+
+export const OAuth2 = Schema.Struct({
+  oauth2: Schema.Literals(["client_credentials", "refresh_token"]).pipe(
+    required("Grant type by which tokens are obtained (RFC 6749).", "client_credentials")
+  ),
+  issuer: NonEmpty.pipe(
+    optional(
+      "Issuer of the authorization server; its endpoints are then discovered (RFC 8414, OIDC).",
+      "https://id.shop.example"
+    )
+  ),
+  token_url: NonEmpty.pipe(
+    optional("Token endpoint, for servers that cannot be discovered.", "https://id.shop.example/oauth/token")
+  ),
+  client_id: NonEmpty.pipe(required("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
+  client_secret: SecretReference.pipe(required("Reference to the client's secret.", "${env:SHOP_SECRET}")),
+  client_auth: Schema.Literals(["basic", "post"]).pipe(
+    fallback("basic", "How the client authenticates: HTTP Basic header or form body (RFC 6749, section 2.3.1).")
+  ),
+  refresh_token: SecretReference.pipe(
+    optional(
+      "Reference to the first refresh token; the tokens that replace it are kept in the vault.",
+      "${file:./refresh-token}"
+    )
+  ),
+  scopes: Schema.Array(NonEmpty).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
+  audience: NonEmpty.pipe(
+    optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")
+  ),
+  resource: NonEmpty.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example"))
+}).annotate({ identifier: "OAuth2" })
+export type OAuth2 = typeof OAuth2.Type
+
+export const RateLimit = Schema.Struct({
+  requests: Positive.pipe(required("Requests allowed in each period.", 600)),
+  per: Duration.pipe(required("Length of the period.", "1 minute")),
+  key: NonEmpty.pipe(optional("Name of the budget; connectors with the same key share it. Default: the host.", "shop"))
+}).annotate({ identifier: "RateLimit" })
+
+export const Http = Schema.Struct({
+  base_url: NonEmpty.pipe(required("Address that the streams' paths are appended to.", "https://api.shop.example/v1")),
+  headers: Schema.Record(Schema.String, Schema.String).pipe(
+    fallback({}, "Headers sent with every request.", { "x-api-version": "2" })
+  ),
+  rate_limit: RateLimit.pipe(
+    optional("Largest rate of requests; throttling answers of the server are obeyed in any case.")
+  ),
+  connect_timeout: Duration.pipe(fallback("10 seconds", "Longest wait for a connection.")),
+  headers_timeout: Duration.pipe(fallback("30 seconds", "Longest wait for the first byte of an answer.")),
+  body_timeout: Duration.pipe(fallback("30 seconds", "Longest wait between two parts of a body.")),
+  max_page_bytes: Positive.pipe(fallback(33_554_432, "Largest body accepted for one page, in bytes.")),
+  retries: Schema.Natural.pipe(fallback(8, "How often a request that failed for a passing reason is repeated."))
+}).annotate({ identifier: "Http" })
+
+const CursorPagination = Schema.Struct({
+  cursor: Selector.pipe(required("Where the body names the next page; absent, null or empty ends the walk.", "$.next")),
+  param: NonEmpty.pipe(required("Query parameter that takes the cursor.", "cursor"))
+}).annotate({ identifier: "CursorPagination" })
+const PagePagination = Schema.Struct({
+  page: NonEmpty.pipe(required("Query parameter that takes the page number.", "page")),
+  start: Schema.Natural.pipe(fallback(1, "Number of the first page.")),
+  size: Positive.pipe(optional("Records per page; a shorter page ends the walk. Without it an empty page does.", 100)),
+  size_param: NonEmpty.pipe(optional("Query parameter that takes the page size.", "per_page"))
+}).annotate({ identifier: "PagePagination" })
+const OffsetPagination = Schema.Struct({
+  offset: NonEmpty.pipe(required("Query parameter that takes the number of records to skip.", "offset")),
+  limit: Positive.pipe(required("Records per page; a shorter page ends the walk.", 100)),
+  limit_param: NonEmpty.pipe(fallback("limit", "Query parameter that takes the page size."))
+}).annotate({ identifier: "OffsetPagination" })
+const NextUrlPagination = Schema.Struct({
+  next_url: Selector.pipe(
+    required(
+      "Where the body holds the next page's address, absolute or relative; absent, null or empty ends the walk.",
+      "$.links.next"
+    )
+  )
+}).annotate({ identifier: "NextUrlPagination" })
+const LinkPagination = Schema.Struct({
+  link: NonEmpty.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next"))
+}).annotate({ identifier: "LinkPagination" })
+
+export const Pagination = Schema.Union([
+  CursorPagination,
+  PagePagination,
+  OffsetPagination,
+  NextUrlPagination,
+  LinkPagination
+]).annotate({ identifier: "Pagination" })
+export type Pagination = typeof Pagination.Type
+
+export const Incremental = Schema.Struct({
+  field: FieldPath.pipe(required("Field that grows when a record is created or changed.", "updated_at")),
+  param: NonEmpty.pipe(required("Query parameter that takes the value to read from.", "since")),
+  type: Schema.Literals(["timestamp", "number"]).pipe(
+    fallback("timestamp", "What the field holds: an RFC 3339 time, or a number (an id, or seconds since 1970).")
+  ),
+  lookback: Duration.pipe(
+    fallback(
+      "0 seconds",
+      "How far before the last value seen to read again; records read twice unchanged are published once.",
+      "5 minutes"
+    )
+  ),
+  start: Schema.String.pipe(
+    optional("Value to begin with; without it the first read asks for everything.", "2026-01-01T00:00:00Z")
+  )
+}).annotate({ identifier: "Incremental" })
+export type Incremental = typeof Incremental.Type
+
+/** `every <duration>` or `cron <expression> [time zone]`. */
+export const Poll = Schema.String.check(Schema.isPattern(/^(every .+|cron .+)$/u))
+
+export const TransformStep = Schema.Union([
+  Schema.Struct({
+    keep: Schema.Array(FieldPath).pipe(required("Fields to keep; all others are dropped.", ["id", "total"]))
+  }),
+  Schema.Struct({ drop: Schema.Array(FieldPath).pipe(required("Fields to drop.", ["internal_note"])) }),
+  Schema.Struct({
+    rename: Schema.Record(FieldPath, FieldPath).pipe(
+      required("Old names and new names.", { "customer.id": "customer_id" })
+    )
+  }),
+  Schema.Struct({
+    mask: Schema.Record(FieldPath, Schema.Literals(["sha256"])).pipe(
+      required("Fields replaced by a keyed hash of their value.", { "customer.email": "sha256" })
+    ),
+    salt: SecretReference.pipe(required("Reference to the key of the hash.", "${env:MASK_SALT}"))
+  }),
+  Schema.Struct({
+    cast: Schema.Record(FieldPath, FieldType).pipe(required("Fields and their new types.", { total: "decimal(18, 2)" }))
+  }),
+  Schema.Struct({
+    filter: NonEmpty.pipe(
+      required("Expression (CEL) over `record`; records for which it is false are left out.", "record.total > 0")
+    )
+  }),
+  Schema.Struct({
+    flatten: NonEmpty.pipe(required("Lifts the fields of nested objects to the top; the text joins their names.", "_"))
+  }),
+  Schema.Struct({
+    typescript: NonEmpty.pipe(
+      required(
+        "File (relative to this one) whose export `transform` maps a record to none, one or many.",
+        "./orders.ts"
+      )
+    )
+  })
+]).annotate({ identifier: "TransformStep" })
+export type TransformStep = typeof TransformStep.Type
+
+export const ClickHouseSink = Schema.Struct({
+  table: NonEmpty.pipe(
+    fallback(
+      "{connector}.{stream}",
+      "Table to load, as database.table; {connector} and {stream} stand for their names.",
+      "shop.orders"
+    )
+  ),
+  order_by: Schema.Array(NonEmpty).pipe(optional("Sorting key of the table. Default: the primary key.", ["id"])),
+  partition_by: NonEmpty.pipe(
+    optional("Partition expression of the table (ClickHouse SQL). Default: none.", "toYYYYMM(updated_at)")
+  ),
+  mode: Schema.Literals(["append", "upsert"]).pipe(
+    fallback(
+      "append",
+      "append keeps every version of a record; upsert keeps the last one per order_by (read it with FINAL)."
+    )
+  ),
+  batch_rows: Positive.check(Schema.isLessThanOrEqualTo(500_000)).pipe(fallback(50_000, "Most rows in one insert.")),
+  batch_bytes: Positive.check(Schema.isLessThanOrEqualTo(134_217_728)).pipe(
+    fallback(16_777_216, "Most bytes in one insert.")
+  ),
+  flush_every: Duration.pipe(fallback("1 second", "Longest time a record waits for its insert.")),
+  views: Schema.Record(NonEmpty, NonEmpty).pipe(
+    fallback({}, "Views to keep beside the table: name and SELECT.", {
+      late: "SELECT * FROM shop.orders FINAL WHERE total > 100"
+    })
+  )
+}).annotate({ identifier: "ClickHouseSink" })
+export type ClickHouseSink = typeof ClickHouseSink.Type
+
+export const Topic = Schema.Struct({
+  name: NonEmpty.pipe(
+    optional("Name of the topic that sinks and other consumers read. Default: {connector}.{stream}.", "orders")
+  ),
+  partitions: Positive.check(Schema.isLessThanOrEqualTo(256)).pipe(fallback(1, "Partitions of the stream's topics.")),
+  retention: Duration.pipe(fallback("7 days", "How long records stay in the stream's topics.")),
+  retention_bytes: Positive.pipe(optional("How many bytes of records stay in each partition.", 10_737_418_240))
+}).annotate({ identifier: "Topic" })
+
+const noTopic = { partitions: 1, retention: "7 days" } as const
+
+export const SourceStream = Schema.Struct({
+  path: Schema.String.pipe(required("Path appended to base_url.", "/orders")),
+  query: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])).pipe(
+    fallback({}, "Query parameters sent with every request.", { per_page: 100 })
+  ),
+  records: Selector.pipe(fallback("$[*]", "Where the records stand in an answer.", "$.data[*]")),
+  primary_key: Schema.Union([FieldPath, Schema.Array(FieldPath)]).pipe(
+    optional("Field or fields that identify a record; they become the key in the topic.", "id")
+  ),
+  pagination: Pagination.pipe(optional("How to get from one page to the next. Default: one page is all.")),
+  incremental: Incremental.pipe(optional("How to read only what is new. Default: each poll reads everything.")),
+  poll: Poll.pipe(
+    fallback(
+      "every 1 minute",
+      "When to read: `every <duration>` or `cron <expression> [time zone]`.",
+      "every 2 seconds"
+    )
+  ),
+  jitter: Duration.pipe(
+    optional(
+      "Largest random delay added to each poll. Default: a tenth of the interval, at most 30 seconds.",
+      "5 seconds"
+    )
+  ),
+  schema: Schema.Record(NonEmpty, FieldType).pipe(
+    fallback({}, "Types of fields, as they are loaded; `?` allows null. Fields left out are inferred.", {
+      id: "int64",
+      total: "decimal(18, 2)?"
+    })
+  ),
+  topic: Topic.pipe(fallback(noTopic, "Settings of the stream's topics.")),
+  transform: Schema.Array(TransformStep).pipe(optional("Steps for this stream, in place of the connector's.")),
+  sink: Schema.Struct({ clickhouse: ClickHouseSink.pipe(required("Table of this stream.")) }).pipe(
+    optional("Sink of this stream, in place of the connector's.")
+  )
+}).annotate({ identifier: "SourceStream" })
+export type SourceStream = typeof SourceStream.Type
+
+/** One registered API, as its file states it. The decoded value is what every service runs. */
+export const Connector = Schema.Struct({
+  connector: ConnectorId.pipe(required("Identifier of the connector.", "shop")),
+  auth: OAuth2.pipe(optional("How requests are authorized. Default: not at all.")),
+  http: Http.pipe(required("Where the API is and how to speak to it.")),
+  streams: Schema.Record(StreamName, SourceStream).pipe(required("Kinds of records to read, by name.")),
+  transform: Schema.Array(TransformStep).pipe(
+    fallback([], "Steps that every record passes before it is loaded, in order.")
+  ),
+  sink: Schema.Struct({ clickhouse: ClickHouseSink.pipe(required("Table of each stream.")) }).pipe(
+    optional("Where records are loaded. Default: nowhere, the topics are the result.")
+  )
+}).annotate({ identifier: "Connector" })
+export type Connector = typeof Connector.Type

@@ -1,0 +1,27 @@
+import { Schema } from "effect"
+
+/** Identifier of a connector: lower-case letters, digits, `-` and `_`; it is part of topic and table names. */
+export const ConnectorId = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/u)).pipe(
+  Schema.brand("ConnectorId")
+)
+export type ConnectorId = typeof ConnectorId.Type
+
+/** Name of a stream within its connector; the same alphabet as `ConnectorId`. */
+export const StreamName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/u)).pipe(
+  Schema.brand("StreamName")
+)
+export type StreamName = typeof StreamName.Type
+
+/** Compacted topics in which the platform keeps its own durable state. */
+export const checkpointsTopic = "_tributary.checkpoints"
+export const statusTopic = "_tributary.status"
+
+/** Topic of the records of a stream as the API sent them. */
+export const rawTopic = (connector: string, stream: string): string => `raw.${connector}.${stream}`
+/** Topic of the records of a stream after its transform, unless the file names another. */
+export const streamTopic = (connector: string, stream: string): string => `${connector}.${stream}`
+/** Topic of the records of a stream that could not be processed, with reason and position. */
+export const deadTopic = (connector: string, stream: string): string => `dead.${connector}.${stream}`
+
+/** Key of a stream in compacted topics, and its transactional id: one worker at a time may write it. */
+export const streamKey = (connector: string, stream: string): string => `${connector}/${stream}`

@@ -1,0 +1,2 @@
+export * from "./Log.ts"
+export * from "./LogError.ts"

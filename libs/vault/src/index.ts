@@ -1,0 +1,2 @@
+export * from "./Secrets.ts"
+export * from "./TokenStore.ts"
