@@ -3,23 +3,29 @@
  * objects, so that a record can stay the bytes that the API sent. Positions are byte offsets.
  */
 
+const theEnd = "the end"
+
 /** The bytes are not JSON: `offset` is where, `expected` what should stand there. */
 export class JsonSyntaxError extends Error {
   override readonly name = "JsonSyntaxError"
   readonly offset: number
   readonly expected: string
+  /** All bytes up to the end are right: the document is cut off. */
+  readonly atEnd: boolean
   constructor(offset: number, expected: string, found: string) {
     super(`Invalid JSON at byte ${offset}: expected ${expected}, found ${found}.`)
     this.offset = offset
     this.expected = expected
+    this.atEnd = found === theEnd
   }
 }
 
-const fail = (bytes: Uint8Array, at: number, expected: string): never => {
+/** Throws the error that says what stands at `at` and what should. */
+export const fail = (bytes: Uint8Array, at: number, expected: string): never => {
   const byte = bytes[at]
   const found =
     byte === undefined || at >= bytes.length
-      ? "the end"
+      ? theEnd
       : byte > 0x20 && byte < 0x7f
         ? `"${String.fromCharCode(byte)}"`
         : `byte 0x${byte.toString(16).padStart(2, "0")}`

@@ -1,1 +1,3 @@
 export * from "./JsonBytes.ts"
+export * from "./JsonSelector.ts"
+export * as LosslessJson from "./LosslessJson.ts"

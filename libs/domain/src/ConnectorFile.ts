@@ -1,61 +1,60 @@
-import { Effect, Schema } from "effect"
+import { Schema } from "effect"
 import { ConnectorId, StreamName } from "./Names.ts"
+import { fallback, optional, required } from "./Setting.ts"
+import {
+  Address,
+  BaseAddress,
+  ColumnName,
+  Duration,
+  FieldPath,
+  FieldType,
+  HeaderName,
+  HeaderValue,
+  Natural,
+  Poll,
+  Positive,
+  PositiveDuration,
+  QueryText,
+  RequestPath,
+  ScriptPath,
+  SecretReference,
+  Selector,
+  TableName,
+  Template,
+  Text,
+  TopicName,
+  upTo,
+  ViewName
+} from "./SettingType.ts"
 
-/** A setting that must be given. */
-const required =
-  (description: string, example?: unknown) =>
-  <S extends Schema.Top>(schema: S) =>
-    schema.annotateKey({ description, ...(example === undefined ? {} : { examples: [example] }) })
-
-/** A setting that may be left out and then has no effect. */
-const optional =
-  (description: string, example?: unknown) =>
-  <S extends Schema.Top>(schema: S) =>
-    Schema.optionalKey(schema).annotateKey({ description, ...(example === undefined ? {} : { examples: [example] }) })
-
-/** A setting that may be left out; `fallback` is written as the user would write it. */
-const fallback =
-  <const F>(value: F, description: string, example?: unknown) =>
-  <S extends Schema.Top>(schema: S & { readonly Encoded: unknown }) =>
-    schema
-      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(value as S["Encoded"])))
-      .annotateKey({ description, fallback: value, ...(example === undefined ? {} : { examples: [example] }) })
-
-/** A secret is written as a reference, never as itself: `${env:NAME}` or `${file:path}` (relative to the connector file). */
-export const SecretReference = Schema.String.check(Schema.isPattern(/^\$\{(env|file):[^}]+\}$/u)).annotate({
-  identifier: "SecretReference",
-  description: "A reference to a secret: ${env:NAME} or ${file:path}."
-})
-
-const Duration = Schema.DurationFromString
-const Positive = Schema.Int.check(Schema.isGreaterThan(0))
-const NonEmpty = Schema.NonEmptyString
-/** A place in a JSON document: `$` is the document, `.name` a key, `[0]` an element, `[*]` each element. */
-const Selector = Schema.String.check(Schema.isPattern(/^\$(\.[A-Za-z_][\w-]*|\['[^']+'\]|\[\d+\]|\[\*\])*$/u))
-/** A field of a record: keys joined by dots (`customer.email`). */
-const FieldPath = Schema.String.check(Schema.isPattern(/^[^.\s]+(\.[^.\s]+)*$/u))
-
-/** Types a field can be declared as, and so the column it becomes. */
-export const FieldType = Schema.String.check(
-  Schema.isPattern(
-    /^(bool|u?int(8|16|32|64)|float64|decimal\(\d{1,2}, ?\d{1,2}\)|string|date|timestamp(\([0369]\))?|uuid|json)\??$/u
-  )
-)
+/** Fields of a record; none twice. */
+const Fields = Schema.Array(FieldPath)
+  .check(Schema.isMinLength(1), Schema.isUnique())
+  .annotate({ title: "list of fields", expected: "a list of at least one field, none twice" })
+const Columns = Schema.Array(ColumnName)
+  .check(Schema.isMinLength(1), Schema.isUnique())
+  .annotate({ title: "list of columns", expected: "a list of at least one column, none twice" })
+const QueryName = Text.annotate({ title: "parameter", expected: "the name of a parameter" })
+const QueryValue = Schema.Union([
+  QueryText,
+  Schema.Finite.annotate({ title: "number", expected: "a number" }),
+  Schema.Boolean.annotate({ title: "true or false", expected: "true or false" })
+]).annotate({ title: "text, number, true or false", expected: "a text, a number, true or false", references: true })
 
 export const OAuth2 = Schema.Struct({
   oauth2: Schema.Literals(["client_credentials", "refresh_token"]).pipe(
     required("Grant type by which tokens are obtained (RFC 6749).", "client_credentials")
   ),
-  issuer: NonEmpty.pipe(
+  issuer: Address.pipe(
     optional(
       "Issuer of the authorization server; its endpoints are then discovered (RFC 8414, OIDC).",
       "https://id.shop.example"
     )
   ),
-  token_url: NonEmpty.pipe(
+  token_url: Address.pipe(
     optional("Token endpoint, for servers that cannot be discovered.", "https://id.shop.example/oauth/token")
   ),
-  client_id: NonEmpty.pipe(required("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
+  client_id: Template.pipe(required("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
   client_secret: SecretReference.pipe(required("Reference to the client's secret.", "${env:SHOP_SECRET}")),
   client_auth: Schema.Literals(["basic", "post"]).pipe(
     fallback("basic", "How the client authenticates: HTTP Basic header or form body (RFC 6749, section 2.3.1).")
@@ -66,49 +65,51 @@ export const OAuth2 = Schema.Struct({
       "${file:./refresh-token}"
     )
   ),
-  scopes: Schema.Array(NonEmpty).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
-  audience: NonEmpty.pipe(
+  scopes: Schema.Array(Template).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
+  audience: Template.pipe(
     optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")
   ),
-  resource: NonEmpty.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example"))
+  resource: Template.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example"))
 }).annotate({ identifier: "OAuth2" })
 export type OAuth2 = typeof OAuth2.Type
 
 export const RateLimit = Schema.Struct({
   requests: Positive.pipe(required("Requests allowed in each period.", 600)),
-  per: Duration.pipe(required("Length of the period.", "1 minute")),
-  key: NonEmpty.pipe(optional("Name of the budget; connectors with the same key share it. Default: the host.", "shop"))
+  per: PositiveDuration.pipe(required("Length of the period.", "1 minute")),
+  key: Text.pipe(optional("Name of the budget; connectors with the same key share it. Default: the host.", "shop"))
 }).annotate({ identifier: "RateLimit" })
 
 export const Http = Schema.Struct({
-  base_url: NonEmpty.pipe(required("Address that the streams' paths are appended to.", "https://api.shop.example/v1")),
-  headers: Schema.Record(Schema.String, Schema.String).pipe(
-    fallback({}, "Headers sent with every request.", { "x-api-version": "2" })
+  base_url: BaseAddress.pipe(
+    required("Address that the streams' paths are appended to.", "https://api.shop.example/v1")
   ),
+  headers: Schema.Record(HeaderName, HeaderValue)
+    .annotate({ expected: "headers by name" })
+    .pipe(fallback({}, "Headers sent with every request.", { "x-api-version": "2" })),
   rate_limit: RateLimit.pipe(
     optional("Largest rate of requests; throttling answers of the server are obeyed in any case.")
   ),
-  connect_timeout: Duration.pipe(fallback("10 seconds", "Longest wait for a connection.")),
-  headers_timeout: Duration.pipe(fallback("30 seconds", "Longest wait for the first byte of an answer.")),
-  body_timeout: Duration.pipe(fallback("30 seconds", "Longest wait between two parts of a body.")),
+  connect_timeout: PositiveDuration.pipe(fallback("10 seconds", "Longest wait for a connection.")),
+  headers_timeout: PositiveDuration.pipe(fallback("30 seconds", "Longest wait for the first byte of an answer.")),
+  body_timeout: PositiveDuration.pipe(fallback("30 seconds", "Longest wait between two parts of a body.")),
   max_page_bytes: Positive.pipe(fallback(33_554_432, "Largest body accepted for one page, in bytes.")),
-  retries: Schema.Natural.pipe(fallback(8, "How often a request that failed for a passing reason is repeated."))
+  retries: Natural.pipe(fallback(8, "How often a request that failed for a passing reason is repeated."))
 }).annotate({ identifier: "Http" })
 
 const CursorPagination = Schema.Struct({
   cursor: Selector.pipe(required("Where the body names the next page; absent, null or empty ends the walk.", "$.next")),
-  param: NonEmpty.pipe(required("Query parameter that takes the cursor.", "cursor"))
+  param: Text.pipe(required("Query parameter that takes the cursor.", "cursor"))
 }).annotate({ identifier: "CursorPagination" })
 const PagePagination = Schema.Struct({
-  page: NonEmpty.pipe(required("Query parameter that takes the page number.", "page")),
-  start: Schema.Natural.pipe(fallback(1, "Number of the first page.")),
+  page: Text.pipe(required("Query parameter that takes the page number.", "page")),
+  start: Natural.pipe(fallback(1, "Number of the first page.")),
   size: Positive.pipe(optional("Records per page; a shorter page ends the walk. Without it an empty page does.", 100)),
-  size_param: NonEmpty.pipe(optional("Query parameter that takes the page size.", "per_page"))
+  size_param: Text.pipe(optional("Query parameter that takes the page size.", "per_page"))
 }).annotate({ identifier: "PagePagination" })
 const OffsetPagination = Schema.Struct({
-  offset: NonEmpty.pipe(required("Query parameter that takes the number of records to skip.", "offset")),
+  offset: Text.pipe(required("Query parameter that takes the number of records to skip.", "offset")),
   limit: Positive.pipe(required("Records per page; a shorter page ends the walk.", 100)),
-  limit_param: NonEmpty.pipe(fallback("limit", "Query parameter that takes the page size."))
+  limit_param: Text.pipe(fallback("limit", "Query parameter that takes the page size."))
 }).annotate({ identifier: "OffsetPagination" })
 const NextUrlPagination = Schema.Struct({
   next_url: Selector.pipe(
@@ -119,7 +120,7 @@ const NextUrlPagination = Schema.Struct({
   )
 }).annotate({ identifier: "NextUrlPagination" })
 const LinkPagination = Schema.Struct({
-  link: NonEmpty.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next"))
+  link: Text.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next"))
 }).annotate({ identifier: "LinkPagination" })
 
 export const Pagination = Schema.Union([
@@ -133,7 +134,7 @@ export type Pagination = typeof Pagination.Type
 
 export const Incremental = Schema.Struct({
   field: FieldPath.pipe(required("Field that grows when a record is created or changed.", "updated_at")),
-  param: NonEmpty.pipe(required("Query parameter that takes the value to read from.", "since")),
+  param: Text.pipe(required("Query parameter that takes the value to read from.", "since")),
   type: Schema.Literals(["timestamp", "number"]).pipe(
     fallback("timestamp", "What the field holds: an RFC 3339 time, or a number (an id, or seconds since 1970).")
   ),
@@ -144,44 +145,43 @@ export const Incremental = Schema.Struct({
       "5 minutes"
     )
   ),
-  start: Schema.String.pipe(
+  start: Template.pipe(
     optional("Value to begin with; without it the first read asks for everything.", "2026-01-01T00:00:00Z")
   )
 }).annotate({ identifier: "Incremental" })
 export type Incremental = typeof Incremental.Type
 
-/** `every <duration>` or `cron <expression> [time zone]`. */
-export const Poll = Schema.String.check(Schema.isPattern(/^(every .+|cron .+)$/u))
-
 export const TransformStep = Schema.Union([
   Schema.Struct({
-    keep: Schema.Array(FieldPath).pipe(required("Fields to keep; all others are dropped.", ["id", "total"]))
+    keep: Fields.pipe(required("Fields to keep; all others are dropped.", ["id", "total"]))
   }),
-  Schema.Struct({ drop: Schema.Array(FieldPath).pipe(required("Fields to drop.", ["internal_note"])) }),
+  Schema.Struct({ drop: Fields.pipe(required("Fields to drop.", ["internal_note"])) }),
   Schema.Struct({
-    rename: Schema.Record(FieldPath, FieldPath).pipe(
-      required("Old names and new names.", { "customer.id": "customer_id" })
-    )
+    rename: Schema.Record(FieldPath, FieldPath)
+      .annotate({ expected: "fields with their new names" })
+      .pipe(required("Old names and new names.", { "customer.id": "customer_id" }))
   }),
   Schema.Struct({
-    mask: Schema.Record(FieldPath, Schema.Literals(["sha256"])).pipe(
-      required("Fields replaced by a keyed hash of their value.", { "customer.email": "sha256" })
-    ),
+    mask: Schema.Record(FieldPath, Schema.Literals(["sha256"]))
+      .annotate({ expected: "fields with the word sha256" })
+      .pipe(required("Fields replaced by a keyed hash of their value.", { "customer.email": "sha256" })),
     salt: SecretReference.pipe(required("Reference to the key of the hash.", "${env:MASK_SALT}"))
   }),
   Schema.Struct({
-    cast: Schema.Record(FieldPath, FieldType).pipe(required("Fields and their new types.", { total: "decimal(18, 2)" }))
+    cast: Schema.Record(FieldPath, FieldType)
+      .annotate({ expected: "fields with their types" })
+      .pipe(required("Fields and their new types.", { total: "decimal(18, 2)" }))
   }),
   Schema.Struct({
-    filter: NonEmpty.pipe(
+    filter: Text.pipe(
       required("Expression (CEL) over `record`; records for which it is false are left out.", "record.total > 0")
     )
   }),
   Schema.Struct({
-    flatten: NonEmpty.pipe(required("Lifts the fields of nested objects to the top; the text joins their names.", "_"))
+    flatten: Text.pipe(required("Lifts the fields of nested objects to the top; the text joins their names.", "_"))
   }),
   Schema.Struct({
-    typescript: NonEmpty.pipe(
+    typescript: ScriptPath.pipe(
       required(
         "File (relative to this one) whose export `transform` maps a record to none, one or many.",
         "./orders.ts"
@@ -192,15 +192,15 @@ export const TransformStep = Schema.Union([
 export type TransformStep = typeof TransformStep.Type
 
 export const ClickHouseSink = Schema.Struct({
-  table: NonEmpty.pipe(
+  table: TableName.pipe(
     fallback(
       "{connector}.{stream}",
       "Table to load, as database.table; {connector} and {stream} stand for their names.",
       "shop.orders"
     )
   ),
-  order_by: Schema.Array(NonEmpty).pipe(optional("Sorting key of the table. Default: the primary key.", ["id"])),
-  partition_by: NonEmpty.pipe(
+  order_by: Columns.pipe(optional("Sorting key of the table. Default: the primary key.", ["id"])),
+  partition_by: Text.pipe(
     optional("Partition expression of the table (ClickHouse SQL). Default: none.", "toYYYYMM(updated_at)")
   ),
   mode: Schema.Literals(["append", "upsert"]).pipe(
@@ -209,37 +209,37 @@ export const ClickHouseSink = Schema.Struct({
       "append keeps every version of a record; upsert keeps the last one per order_by (read it with FINAL)."
     )
   ),
-  batch_rows: Positive.check(Schema.isLessThanOrEqualTo(500_000)).pipe(fallback(50_000, "Most rows in one insert.")),
-  batch_bytes: Positive.check(Schema.isLessThanOrEqualTo(134_217_728)).pipe(
-    fallback(16_777_216, "Most bytes in one insert.")
-  ),
+  batch_rows: upTo(500_000).pipe(fallback(50_000, "Most rows in one insert.")),
+  batch_bytes: upTo(134_217_728).pipe(fallback(16_777_216, "Most bytes in one insert.")),
   flush_every: Duration.pipe(fallback("1 second", "Longest time a record waits for its insert.")),
-  views: Schema.Record(NonEmpty, NonEmpty).pipe(
-    fallback({}, "Views to keep beside the table: name and SELECT.", {
-      late: "SELECT * FROM shop.orders FINAL WHERE total > 100"
-    })
-  )
+  views: Schema.Record(ViewName, Text)
+    .annotate({ expected: "views by name" })
+    .pipe(
+      fallback({}, "Views to keep beside the table: name and SELECT.", {
+        late: "SELECT * FROM shop.orders FINAL WHERE total > 100"
+      })
+    )
 }).annotate({ identifier: "ClickHouseSink" })
 export type ClickHouseSink = typeof ClickHouseSink.Type
 
 export const Topic = Schema.Struct({
-  name: NonEmpty.pipe(
+  name: TopicName.pipe(
     optional("Name of the topic that sinks and other consumers read. Default: {connector}.{stream}.", "orders")
   ),
-  partitions: Positive.check(Schema.isLessThanOrEqualTo(256)).pipe(fallback(1, "Partitions of the stream's topics.")),
-  retention: Duration.pipe(fallback("7 days", "How long records stay in the stream's topics.")),
+  partitions: upTo(256).pipe(fallback(1, "Partitions of the stream's topics.")),
+  retention: PositiveDuration.pipe(fallback("7 days", "How long records stay in the stream's topics.")),
   retention_bytes: Positive.pipe(optional("How many bytes of records stay in each partition.", 10_737_418_240))
 }).annotate({ identifier: "Topic" })
 
 const noTopic = { partitions: 1, retention: "7 days" } as const
 
 export const SourceStream = Schema.Struct({
-  path: Schema.String.pipe(required("Path appended to base_url.", "/orders")),
-  query: Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])).pipe(
-    fallback({}, "Query parameters sent with every request.", { per_page: 100 })
-  ),
+  path: RequestPath.pipe(required("Path appended to base_url.", "/orders")),
+  query: Schema.Record(QueryName, QueryValue)
+    .annotate({ expected: "parameters by name" })
+    .pipe(fallback({}, "Query parameters sent with every request.", { per_page: 100 })),
   records: Selector.pipe(fallback("$[*]", "Where the records stand in an answer.", "$.data[*]")),
-  primary_key: Schema.Union([FieldPath, Schema.Array(FieldPath)]).pipe(
+  primary_key: Schema.Union([FieldPath, Fields]).pipe(
     optional("Field or fields that identify a record; they become the key in the topic.", "id")
   ),
   pagination: Pagination.pipe(optional("How to get from one page to the next. Default: one page is all.")),
@@ -257,17 +257,19 @@ export const SourceStream = Schema.Struct({
       "5 seconds"
     )
   ),
-  schema: Schema.Record(NonEmpty, FieldType).pipe(
-    fallback({}, "Types of fields, as they are loaded; `?` allows null. Fields left out are inferred.", {
-      id: "int64",
-      total: "decimal(18, 2)?"
-    })
-  ),
+  schema: Schema.Record(FieldPath, FieldType)
+    .annotate({ expected: "fields with their types" })
+    .pipe(
+      fallback({}, "Types of fields, as they are loaded; `?` allows null. Fields left out are inferred.", {
+        id: "int64",
+        total: "decimal(18, 2)?"
+      })
+    ),
   topic: Topic.pipe(fallback(noTopic, "Settings of the stream's topics.")),
   transform: Schema.Array(TransformStep).pipe(optional("Steps for this stream, in place of the connector's.")),
-  sink: Schema.Struct({ clickhouse: ClickHouseSink.pipe(required("Table of this stream.")) }).pipe(
-    optional("Sink of this stream, in place of the connector's.")
-  )
+  sink: Schema.Struct({
+    clickhouse: ClickHouseSink.pipe(required("Table of this stream.", { table: "shop.orders" }))
+  }).pipe(optional("Sink of this stream, in place of the connector's."))
 }).annotate({ identifier: "SourceStream" })
 export type SourceStream = typeof SourceStream.Type
 
@@ -275,13 +277,15 @@ export type SourceStream = typeof SourceStream.Type
 export const Connector = Schema.Struct({
   connector: ConnectorId.pipe(required("Identifier of the connector.", "shop")),
   auth: OAuth2.pipe(optional("How requests are authorized. Default: not at all.")),
-  http: Http.pipe(required("Where the API is and how to speak to it.")),
-  streams: Schema.Record(StreamName, SourceStream).pipe(required("Kinds of records to read, by name.")),
+  http: Http.pipe(required("Where the API is and how to speak to it.", { base_url: "https://api.shop.example/v1" })),
+  streams: Schema.Record(StreamName, SourceStream)
+    .annotate({ expected: "streams by name" })
+    .pipe(required("Kinds of records to read, by name.", { orders: { path: "/orders" } })),
   transform: Schema.Array(TransformStep).pipe(
     fallback([], "Steps that every record passes before it is loaded, in order.")
   ),
-  sink: Schema.Struct({ clickhouse: ClickHouseSink.pipe(required("Table of each stream.")) }).pipe(
-    optional("Where records are loaded. Default: nowhere, the topics are the result.")
-  )
+  sink: Schema.Struct({
+    clickhouse: ClickHouseSink.pipe(required("Table of each stream.", { table: "{connector}.{stream}" }))
+  }).pipe(optional("Where records are loaded. Default: nowhere, the topics are the result."))
 }).annotate({ identifier: "Connector" })
 export type Connector = typeof Connector.Type

@@ -1,15 +1,21 @@
 import { Schema } from "effect"
 
+const identifierOf = (thing: string) =>
+  Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/u)).annotate({
+    title: "name",
+    expected: `the name of a ${thing}: a lower-case letter, then at most 62 of a-z, 0-9, _ and -`,
+    advice: (value) => {
+      const name = typeof value === "string" ? value.toLowerCase().replaceAll(/[^a-z0-9_-]+/gu, "_") : ""
+      return /^[a-z][a-z0-9_-]{0,62}$/u.test(name) ? `Write ${name}.` : undefined
+    }
+  })
+
 /** Identifier of a connector: lower-case letters, digits, `-` and `_`; it is part of topic and table names. */
-export const ConnectorId = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/u)).pipe(
-  Schema.brand("ConnectorId")
-)
+export const ConnectorId = identifierOf("connector").pipe(Schema.brand("ConnectorId"))
 export type ConnectorId = typeof ConnectorId.Type
 
 /** Name of a stream within its connector; the same alphabet as `ConnectorId`. */
-export const StreamName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/u)).pipe(
-  Schema.brand("StreamName")
-)
+export const StreamName = identifierOf("stream").pipe(Schema.brand("StreamName"))
 export type StreamName = typeof StreamName.Type
 
 /** Compacted topics in which the platform keeps its own durable state. */

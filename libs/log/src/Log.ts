@@ -35,10 +35,14 @@ export interface Batch {
 export interface TopicSpec {
   readonly name: string
   readonly partitions: number
-  /** Keeps the last record of each key instead of deleting by age or size. */
+  /**
+   * Keeps the last record of each key instead of deleting by age or size. Fixed when the topic is made. Every record of such
+   * a topic has a key; a `null` value deletes it, and is itself kept for 24 hours so that readers see it.
+   */
   readonly compacted?: boolean
+  /** Records older than this are deleted some time later. Without it they are kept for ever. */
   readonly retention?: Duration.Duration
-  /** Per partition. */
+  /** Per partition: the oldest records beyond it are deleted some time later. */
   readonly retentionBytes?: number
 }
 
@@ -77,13 +81,13 @@ export interface Claim {
   readonly committed: Effect.Effect<Committed | undefined, LogError>
   /** Reads from `from` on, whatever is committed. Fails with `OffsetOutOfRange` when retention has passed it: it never jumps. */
   readonly read: (from: Offset, limits: ReadLimits) => Effect.Effect<Batch, LogError>
-  /** Durable when it succeeds. `metadata` is at most 4096 characters. */
+  /** Durable when it succeeds. `metadata` is at most 4096 characters (UTF-16 units, as Kafka counts them). */
   readonly commit: (offset: Offset, metadata: string) => Effect.Effect<void, LogError>
 }
 
 export interface Transaction {
   readonly records: ReadonlyArray<NewRecord>
-  /** For consume-transform-produce: the claim's new position, committed with the records or not at all. */
+  /** For consume-transform-produce: the claim's new position (its metadata empty), committed with the records or not at all. */
   readonly consumed?: { readonly claim: Claim; readonly offset: Offset }
 }
 
@@ -111,7 +115,11 @@ export interface GroupOptions {
 export class Log extends Context.Service<
   Log,
   {
-    /** Creates the topic if it does not exist. Partitions of an existing topic are never reduced; settings are updated. */
+    /**
+     * Creates the topic if it does not exist, under a name of 1 to 249 letters, digits, `.`, `_` and `-`. Settings of an
+     * existing topic are updated, but `compacted` (`InvalidRequest`). Its partitions are never reduced, and those of a
+     * compacted topic never change, because each key lives in one of them: the result says how many there are.
+     */
     readonly ensureTopic: (spec: TopicSpec) => Effect.Effect<TopicInfo, LogError>
     readonly deleteTopic: (name: string) => Effect.Effect<void, LogError>
     readonly topics: Effect.Effect<ReadonlyArray<TopicInfo>, LogError>
@@ -134,7 +142,7 @@ export class Log extends Context.Service<
       limits: ReadLimits
     ) => Effect.Effect<Batch, LogError>
     /**
-     * The last value of a key in a compacted topic, including everything committed before the call; `null` for none. Called
+     * The last value of a key in a compacted topic (in the partition that follows from the key), including everything committed before the call; `null` for none. Called
      * after `producer(id)` it sees the last commit of every producer that had that id (the barrier of promise 1).
      */
     readonly latest: (topic: string, key: Uint8Array) => Effect.Effect<Uint8Array | null, LogError>

@@ -1,4 +1,4 @@
-import { type FailureClass } from "@tributary/domain"
+import type { FailureClass } from "@tributary/domain"
 import { Schema } from "effect"
 
 /** A later producer took the transactional id, or the partition was assigned to another member. Nothing was written. */
@@ -31,10 +31,15 @@ export class UnknownTopic extends Schema.TaggedError<UnknownTopic>()("UnknownTop
 }
 
 /** The data directory is in use by another process. */
-export class LogLocked extends Schema.TaggedError<LogLocked>()("LogLocked", { path: Schema.String }) {
+export class LogLocked extends Schema.TaggedError<LogLocked>()("LogLocked", {
+  path: Schema.String,
+  /** The process that has it, when it said so. */
+  pid: Schema.optionalKey(Schema.Int)
+}) {
   readonly failureClass: FailureClass = "misconfigured"
   override get message(): string {
-    return `The data directory ${this.path} is in use by another process. Stop that one, or choose another directory with --data.`
+    const holder = this.pid === undefined ? "another process" : `process ${this.pid}`
+    return `The data directory ${this.path} is in use by ${holder}. Stop that one, or choose another directory with --data.`
   }
 }
 
@@ -49,6 +54,20 @@ export class LogFull extends Schema.TaggedError<LogFull>()("LogFull", { path: Sc
 /** The log cannot be reached or refused the call for a reason that may pass. */
 export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", { cause: Schema.Defect() }) {
   readonly failureClass: FailureClass = "transient"
+  override get message(): string {
+    return `The log cannot be used at the moment: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}.`
+  }
+}
+
+/** The log's files cannot be used and will not mend by themselves: missing, not permitted, damaged, or of a newer version. */
+export class LogUnusable extends Schema.TaggedError<LogUnusable>()("LogUnusable", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  readonly failureClass: FailureClass = "misconfigured"
+  override get message(): string {
+    return `The log at ${this.path} cannot be used: ${this.problem}`
+  }
 }
 
 /** The call was wrong (a record too large, metadata too long, a wrong partition). */
@@ -61,7 +80,16 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 
 /** The only error of the log; `reason` says what happened. */
 export class LogError extends Schema.TaggedError<LogError>()("LogError", {
-  reason: Schema.Union([Fenced, OffsetOutOfRange, UnknownTopic, LogLocked, LogFull, LogUnavailable, InvalidRequest])
+  reason: Schema.Union([
+    Fenced,
+    OffsetOutOfRange,
+    UnknownTopic,
+    LogLocked,
+    LogFull,
+    LogUnavailable,
+    LogUnusable,
+    InvalidRequest
+  ])
 }) {
   get failureClass(): FailureClass {
     return this.reason.failureClass

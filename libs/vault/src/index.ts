@@ -1,2 +1,4 @@
+export * from "./Environment.ts"
 export * from "./Secrets.ts"
+export * from "./SqliteTokenStore.ts"
 export * from "./TokenStore.ts"

@@ -1,0 +1,112 @@
+// What `npm start` runs: the airline API in a process of its own, and Tributary on the embedded engine in this one.
+//   npm start                 stays live until Ctrl-C; flights keep arriving
+//   npm start -- --once       loads all of January 2013 and ends
+import process from "node:process"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { embedded, query, runOnce, Screen, screenLogger, serve } from "@tributary/cli"
+import { Cause, Effect, Exit, Layer, Runtime } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { mkdirSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { createInterface } from "node:readline"
+import { parseArgs } from "node:util"
+
+const { values: flags } = parseArgs({
+  options: {
+    once: { type: "boolean", default: false },
+    data: { type: "string", default: join(import.meta.dirname, ".tributary") },
+    speed: { type: "string", default: "3600" },
+    json: { type: "boolean", default: false }
+  }
+})
+
+const connectors = join(import.meta.dirname, "connectors")
+const data = resolve(flags.data)
+
+/** Starts the API and waits for the line in which it says where it listens. */
+const startApi = (secret: string) =>
+  new Promise<{ readonly url: string; readonly process: ChildProcess }>((done, fail) => {
+    const args = ["--port", "0", ...(flags.once ? ["--once"] : ["--speed", flags.speed])]
+    const api = spawn(process.execPath, [join(import.meta.dirname, "api", "main.ts"), ...args], {
+      // Its standard input is ours: when this process is gone, it ends too.
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, FLIGHTS_CLIENT_SECRET: secret }
+    })
+    api.once("error", fail)
+    api.once("exit", (code) => fail(new Error(`The example API ended with code ${code} before it was ready.`)))
+    createInterface({ input: api.stdout }).once("line", (line) => {
+      const ready: { readonly url: string } = JSON.parse(line)
+      done({ url: ready.url, process: api })
+    })
+  })
+
+const delays = "SELECT * FROM nyc.airline_delays LIMIT 20"
+const shownTo = (target: string) => `npm run tributary -- ${target} -c ${connectors} --data ${data}`
+
+const afterwards = `
+What to try next (each in another terminal):
+  ${shownTo("status")}
+  ${shownTo("tap flights.flights --last 5")}
+  ${shownTo('query "SELECT origin, count(), avg(departure_delay) FROM nyc.flights FINAL GROUP BY origin"')}
+  Change a transform in ${join(connectors, "flights.yaml")}: it is taken up at once.
+`
+
+const showDelays = Effect.gen(function* () {
+  const screen = yield* Screen
+  if (flags.json) return
+  yield* screen.print("\nMean departure delay in January 2013, by airline (from ClickHouse):")
+  yield* query(delays, false)
+})
+
+const secret = randomBytes(24).toString("base64url")
+process.env["FLIGHTS_CLIENT_SECRET"] = secret
+process.env["FLIGHTS_SALT"] ??= "new-york-2013"
+mkdirSync(data, { recursive: true, mode: 0o700 })
+
+const program = Effect.gen(function* () {
+  const api = yield* Effect.acquireRelease(
+    Effect.promise(() => startApi(secret)),
+    ({ process: child }) => Effect.sync(() => child.kill("SIGTERM"))
+  )
+  process.env["FLIGHTS_URL"] = api.url
+  const options = { connectors, json: flags.json }
+  const screen = yield* Screen
+  const engine = embedded(data)
+  if (flags.once) {
+    yield* Effect.provide(Effect.andThen(runOnce(options), showDelays), engine)
+    return
+  }
+  yield* screen.note(`The example API is at ${api.url}; Tributary keeps its data in ${data}. Ctrl-C stops both.`)
+  const live = Effect.gen(function* () {
+    const services = yield* Effect.context<Effect.Services<typeof showDelays>>()
+    yield* serve({
+      ...options,
+      watch: true,
+      onCaughtUp: showDelays.pipe(
+        Effect.andThen(screen.print(afterwards)),
+        Effect.catch((error) => screen.note(`The delays cannot be shown: ${error.message}`)),
+        Effect.provideContext(services)
+      )
+    })
+  })
+  yield* Effect.provide(live, engine)
+}).pipe(Effect.scoped)
+
+const teardown: Runtime.Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+
+program.pipe(
+  Effect.tapCause((cause) =>
+    Effect.gen(function* () {
+      const screen = yield* Screen
+      yield* screen.progress("")
+      if (!Cause.hasInterruptsOnly(cause)) {
+        const error = Cause.squash(cause)
+        yield* screen.note(`error: ${error instanceof Error ? error.message : Cause.pretty(cause)}`)
+      }
+    })
+  ),
+  Effect.provide(screenLogger("Info").pipe(Layer.provideMerge(Layer.merge(Screen.layer, NodeServices.layer)))),
+  NodeRuntime.runMain({ teardown, disableErrorReporting: true })
+)

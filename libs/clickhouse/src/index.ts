@@ -1,0 +1,7 @@
+export * from "./ClickHouseServer.ts"
+export { createTableSql } from "./EnsureTable.ts"
+export * from "./Endpoint.ts"
+export * from "./ServerProcess.ts"
+export * from "./Table.ts"
+export * from "./Warehouse.ts"
+export * from "./WarehouseError.ts"

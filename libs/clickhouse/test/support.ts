@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, Layer } from "effect"
+import { ClickHouseServer, type InsertPlan, type SourceRecord, type TableSpec, Warehouse } from "../src/index.ts"
+
+/** A directory that is removed with the scope. */
+export const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "clickhouse-test-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
+
+/** Server and warehouse on a directory of their own. */
+export const Embedded = Layer.unwrap(
+  Effect.map(temporaryDirectory, (directory) =>
+    Warehouse.layerEmbeddedNoDeps.pipe(Layer.provideMerge(ClickHouseServer.layer({ directory })))
+  )
+)
+
+export const record = (offset: number, json: string): SourceRecord => ({ offset, value: Buffer.from(json) })
+
+export const records = (from: number, count: number, json: (offset: number) => string): ReadonlyArray<SourceRecord> =>
+  Array.from({ length: count }, (_, k) => record(from + k, json(from + k)))
+
+export const planOf = (first: number, last: number, more: Partial<InsertPlan> = {}): InsertPlan => ({
+  topic: "shop.orders",
+  topicId: "topic-1",
+  partition: 0,
+  first,
+  last,
+  plannedAt: Date.now(),
+  ...more
+})
+
+export const spec = (table: string, more: Partial<TableSpec> = {}): TableSpec => ({
+  database: "shop",
+  table,
+  mode: "append",
+  orderBy: ["id"],
+  schema: { id: "int64" },
+  views: {},
+  ...more
+})
+
+/** Random numbers that are the same in every run (mulberry32). */
+export const seeded = (seed: number) => {
+  let state = seed
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+  const below = (n: number): number => Math.floor(next() * n)
+  const pick = <A>(items: ReadonlyArray<A>): A => {
+    const item = items[below(items.length)]
+    if (item === undefined) throw new Error("nothing to pick from")
+    return item
+  }
+  return { next, below, pick }
+}

@@ -1,0 +1,45 @@
+import { Schema } from "effect"
+
+/** Where in a walk the next page is. */
+export const Position = Schema.Union([
+  Schema.Struct({ cursor: Schema.String }),
+  Schema.Struct({ page: Schema.Natural }),
+  Schema.Struct({ offset: Schema.Natural }),
+  Schema.Struct({ url: Schema.String })
+])
+export type Position = typeof Position.Type
+
+/** A walk that is under way: what it asked for, and where it goes on. */
+export const Walk = Schema.Struct({
+  /** Value of the incremental parameter with which the walk asks; absent when it asks for everything. */
+  since: Schema.optionalKey(Schema.String),
+  /** Position of the next page. */
+  position: Position,
+  /** Number of the next page; the first has number 0. */
+  number: Schema.Natural,
+  /** Highest value of the incremental field so far. */
+  maxSeen: Schema.optionalKey(Schema.String),
+  /** Digests of the records met so far that the next walk may meet again. */
+  met: Schema.optionalKey(Schema.String),
+  /** Milliseconds since 1970. */
+  startedAt: Schema.Finite
+})
+export type Walk = typeof Walk.Type
+
+/**
+ * Where a stream reads on after a restart. It belongs to the records of the page that carries it and is committed with them.
+ * Its size is bounded (about 100 kB with all digests).
+ */
+export const Checkpoint = Schema.Struct({
+  v: Schema.Literal(1),
+  /** Highest value of the incremental field in all completed walks, as the API wrote it. */
+  cursor: Schema.optionalKey(Schema.String),
+  /** Digests of the records at or after `cursor` less the lookback: the next walk meets them again. */
+  seen: Schema.optionalKey(Schema.String),
+  /** The walk that is not finished. */
+  walk: Schema.optionalKey(Walk),
+  /** When the last walk was started and completed, milliseconds since 1970. */
+  startedAt: Schema.optionalKey(Schema.Finite),
+  completedAt: Schema.optionalKey(Schema.Finite)
+})
+export type Checkpoint = typeof Checkpoint.Type

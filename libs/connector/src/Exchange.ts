@@ -1,0 +1,198 @@
+import { Agent } from "undici"
+import { Duration, Effect, type Scope } from "effect"
+import type { Http } from "@tributary/domain"
+import { BadSetting, type SourceReason, TimedOut, TooLarge, TruncatedJson, Unreachable } from "./SourceError.ts"
+import { type AnswerHeaders, header } from "./RetryAfter.ts"
+
+/** The limits of `http`. */
+export type Limits = Pick<typeof Http.Type, "connect_timeout" | "headers_timeout" | "body_timeout" | "max_page_bytes">
+
+/** Connections to one API; more requests than this at a time wait for one. */
+const mostConnections = 16
+
+/** The connections of one connector, closed with the scope. */
+export const openAgent = (limits: Limits): Effect.Effect<Agent, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new Agent({
+          connections: mostConnections,
+          pipelining: 1,
+          allowH2: false,
+          connect: { timeout: Duration.toMillis(limits.connect_timeout) },
+          headersTimeout: Duration.toMillis(limits.headers_timeout),
+          bodyTimeout: Duration.toMillis(limits.body_timeout),
+          keepAliveTimeout: 30_000
+        })
+    ),
+    (agent) => Effect.promise(() => agent.destroy())
+  )
+
+/** An answer of an API, its body still encoded. */
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: AnswerHeaders
+  readonly body: Buffer
+}
+
+/** Of an answer that is no success only so much is read. */
+const largestErrorBody = 65_536
+
+const isSuccess = (status: number): boolean => status >= 200 && status < 300
+
+const codeOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return ""
+  if ("code" in error && typeof error.code === "string") return error.code
+  // Several addresses of a host were tried.
+  if (error instanceof AggregateError) return codeOf(error.errors[0])
+  return error.cause === undefined ? "" : codeOf(error.cause)
+}
+
+const sentences: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there (connection refused)",
+  ENOTFOUND: "the host name is not known (DNS)",
+  EAI_AGAIN: "the host name cannot be looked up at the moment (DNS)",
+  ECONNRESET: "the connection was broken off",
+  EPIPE: "the connection was broken off",
+  UND_ERR_SOCKET: "the connection was closed before an answer came",
+  ETIMEDOUT: "no connection within the time of the operating system",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the network",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is signed by itself",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate chain holds one that is signed by itself",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate cannot be verified",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
+  ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS; is it http:// and not https://?",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
+}
+
+/** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
+const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
+  const code = codeOf(error)
+  switch (code) {
+    case "UND_ERR_CONNECT_TIMEOUT": {
+      const millis = Duration.toMillis(limits.connect_timeout)
+      return new TimedOut({ url, waitedFor: "a connection", setting: "http.connect_timeout", millis })
+    }
+    case "UND_ERR_HEADERS_TIMEOUT": {
+      const millis = Duration.toMillis(limits.headers_timeout)
+      return new TimedOut({ url, waitedFor: "the first byte of the answer", setting: "http.headers_timeout", millis })
+    }
+    case "UND_ERR_BODY_TIMEOUT": {
+      const millis = Duration.toMillis(limits.body_timeout)
+      return new TimedOut({ url, waitedFor: "the next part of the body", setting: "http.body_timeout", millis })
+    }
+    case "UND_ERR_INVALID_ARG":
+    case "UND_ERR_NOT_SUPPORTED":
+      return new BadSetting({
+        setting: "http.headers",
+        problem: "the request cannot be sent as it is; a header's name or value has characters that are not allowed."
+      })
+    default:
+  }
+  if (read !== undefined) return new TruncatedJson({ url, bytes: read, problem: "The connection was closed." })
+  const known = sentences[code]
+  const what = code.startsWith("HPE_")
+    ? "the answer is not HTTP"
+    : code.startsWith("ERR_SSL") || code.startsWith("ERR_TLS")
+      ? "no secure connection (TLS)"
+      : "no connection"
+  return new Unreachable({ url, problem: known ?? (code === "" ? what : `${what} (${code})`) })
+}
+
+const isAnnounced = (value: string | undefined): value is string => value !== undefined && /^\d+$/u.test(value)
+
+/** The body as it comes in, in one buffer that grows, up to a limit. */
+class Body {
+  #bytes: Buffer
+  length = 0
+  constructor(announced: number | undefined) {
+    this.#bytes = Buffer.allocUnsafeSlow(announced ?? 65_536)
+  }
+  add(chunk: Uint8Array): void {
+    const wanted = this.length + chunk.length
+    if (wanted > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#bytes.length))
+      this.#bytes.copy(larger, 0, 0, this.length)
+      this.#bytes = larger
+    }
+    this.#bytes.set(chunk, this.length)
+    this.length = wanted
+  }
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.length)
+  }
+}
+
+const stop = new Error("The answer is not needed any more.")
+
+/**
+ * Sends one GET request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
+ * it breaks the connection off.
+ */
+export const exchange = (
+  agent: Agent,
+  target: URL,
+  headers: Readonly<Record<string, string>>,
+  limits: Limits,
+  url: string
+): Effect.Effect<RawAnswer, SourceReason> =>
+  Effect.callback((resume) => {
+    let abort: (() => void) | undefined
+    let isOver = false
+    let status = 0
+    let answerHeaders: AnswerHeaders = {}
+    let body: Body | undefined
+    let limit = limits.max_page_bytes
+    const finish = (result: Effect.Effect<RawAnswer, SourceReason>) => {
+      if (isOver) return
+      isOver = true
+      resume(result)
+    }
+    const answer = () => Effect.succeed({ status, headers: answerHeaders, body: body?.bytes ?? Buffer.alloc(0) })
+    const tooLarge = (bytes: number) => {
+      finish(Effect.fail(new TooLarge({ url, limit, bytes })))
+      abort?.()
+    }
+    const failed = (error: unknown) => finish(Effect.fail(reasonOf(error, url, limits, body?.length)))
+    try {
+      agent.dispatch(
+        { origin: target.origin, path: `${target.pathname}${target.search}`, method: "GET", headers: { ...headers } },
+        {
+          onRequestStart: (controller) => {
+            abort = () => controller.abort(stop)
+            if (isOver) abort()
+          },
+          onResponseStart: (_controller, code, received) => {
+            if (code < 200 || isOver) return
+            status = code
+            answerHeaders = received
+            const announced = header(received, "content-length")
+            const size = isAnnounced(announced) ? Number(announced) : undefined
+            if (!isSuccess(code)) limit = largestErrorBody
+            else if (size !== undefined && size > limit) return tooLarge(size)
+            body = new Body(size === undefined ? undefined : Math.min(size, limit))
+          },
+          onResponseData: (_controller, chunk) => {
+            if (isOver || body === undefined) return
+            if (body.length + chunk.length > limit) {
+              if (isSuccess(status)) return tooLarge(body.length + chunk.length)
+              body.add(chunk.subarray(0, limit - body.length))
+              finish(answer())
+              return abort?.()
+            }
+            body.add(chunk)
+          },
+          onResponseEnd: () => finish(answer()),
+          onResponseError: (_controller, error) => failed(error)
+        }
+      )
+    } catch (error) {
+      failed(error)
+    }
+    return Effect.sync(() => {
+      isOver = true
+      abort?.()
+    })
+  })

@@ -1,0 +1,44 @@
+import { Cause, Duration, Effect, Random, Schedule } from "effect"
+import type { SourceReason } from "./SourceError.ts"
+
+const firstDelay = 250
+const longestDelay = 30_000
+/** The longest wait before a request is tried again, whatever the API asks. */
+export const longestWait = 15 * 60_000
+/** How often in a row an API may ask one request to wait. */
+const mostThrottled = 60
+
+const isPassing = ({ _tag }: SourceReason): boolean =>
+  _tag === "Unreachable" || _tag === "TimedOut" || _tag === "ServerError" || _tag === "TruncatedJson"
+
+/**
+ * When a request that failed is sent again. Failures that may pass: `retries` times, after 250 ms, 500 ms, ... up to 30 s, each
+ * a fifth more or less. Throttled: after the time the API asks for (at most 15 minutes) or, if it names none, as for other
+ * failures; this does not count as one of the retries, but ends after 60 times in a row. Every other failure is final.
+ */
+export const retrySchedule = (retries: number): Schedule.Schedule<number, SourceReason> =>
+  Schedule.fromStep(
+    Effect.sync(() => {
+      let failures = 0
+      let throttled = 0
+      return (_now: number, reason: SourceReason) => {
+        const isThrottled = reason._tag === "Throttled"
+        if (isThrottled) throttled++
+        else {
+          throttled = 0
+          failures++
+        }
+        if (isThrottled ? throttled > mostThrottled : !isPassing(reason) || failures > retries) {
+          return Cause.done(failures)
+        }
+        const asked = Math.min(isThrottled ? (reason.retryAfter ?? 0) : 0, longestWait)
+        return Effect.map(Random.next, (random): [number, Duration.Duration] => {
+          const exponent = (isThrottled ? throttled : failures) - 1
+          const own = Math.min(firstDelay * 2 ** exponent, longestDelay) * (0.8 + 0.4 * random)
+          // What the API asks for is the least; a little more keeps many waiting clients from coming at once.
+          const delay = asked > 0 ? asked + Math.min(asked * 0.05, 1000) * random : own
+          return [failures, Duration.millis(delay)]
+        })
+      }
+    })
+  )

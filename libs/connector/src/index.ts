@@ -1,0 +1,6 @@
+export * from "./Budgets.ts"
+export * from "./Checkpoint.ts"
+export * from "./NextRun.ts"
+export * from "./Page.ts"
+export * from "./Source.ts"
+export * from "./SourceError.ts"

@@ -1,0 +1,157 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { Budgets } from "@tributary/connector"
+import { waitAsked } from "../src/RetryAfter.ts"
+import { retrySchedule } from "../src/RetrySchedule.ts"
+import { NotJson, ServerError, type SourceReason, Throttled } from "../src/SourceError.ts"
+
+const now = Date.parse("2026-01-01T00:00:00Z")
+
+describe("waitAsked", () => {
+  const cases: ReadonlyArray<readonly [string, Record<string, string>, number | undefined]> = [
+    ["seconds", { "retry-after": "7" }, 7000],
+    ["a date, by the server's own clock", { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT", date: "Thu, 01 Jan 2026 00:00:01 GMT" }, 4000],
+    ["a date, by our clock", { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT" }, 5000],
+    ["a date that has passed", { "retry-after": "Wed, 31 Dec 2025 00:00:05 GMT" }, 0],
+    ["a reset in seconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": "30" }, 30_000],
+    ["a reset as a time in seconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(now / 1000 + 9) }, 9000],
+    ["a reset as a time in milliseconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(now + 9) }, 9],
+    ["a reset while something is left", { "x-ratelimit-remaining": "3", "x-ratelimit-reset": "30" }, undefined],
+    ["the draft's header", { ratelimit: '"default";r=0;t=12' }, 12_000],
+    ["the draft's header with something left", { ratelimit: '"default";r=1;t=12' }, undefined],
+    ["nothing", {}, undefined],
+    ["nonsense", { "retry-after": "soon" }, undefined]
+  ]
+  for (const [name, headers, wanted] of cases) {
+    it(name, () => {
+      assert.strictEqual(waitAsked(headers, now, false), wanted)
+    })
+  }
+  it("takes only used-up budgets from a success", () => {
+    assert.isUndefined(waitAsked({ "retry-after": "7" }, now, true))
+    assert.isUndefined(waitAsked({ "x-ratelimit-reset": "7" }, now, true))
+    assert.strictEqual(waitAsked({ "ratelimit-remaining": "0", "ratelimit-reset": "7" }, now, true), 7000)
+  })
+})
+
+const url = "https://api.example/records"
+const serverError = new ServerError({ url, status: 500, found: "x." })
+const throttled = (retryAfter: number | undefined) => new Throttled({ url, status: 429, found: "x.", retryAfter })
+
+describe("retrySchedule", () => {
+  /** Runs an effect that fails with one reason after the other, then for ever with the last. */
+  const failing = (...reasons: ReadonlyArray<SourceReason>) => {
+    let tries = 0
+    const effect = Effect.suspend(() => Effect.fail(reasons[Math.min(tries++, reasons.length - 1)]!))
+    return { effect, tries: () => tries }
+  }
+  it.effect("tries passing failures again with growing delays, so many times", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(serverError)
+      const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(3))))
+      yield* TestClock.adjust(199)
+      assert.strictEqual(tries(), 1)
+      yield* TestClock.adjust(101)
+      assert.strictEqual(tries(), 2)
+      yield* TestClock.adjust(600)
+      assert.strictEqual(tries(), 3)
+      yield* TestClock.adjust(1200)
+      assert.strictEqual(tries(), 4)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(tries(), 4)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+    })
+  )
+  it.effect("caps the delay at 30 s", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(serverError)
+      yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(20))))
+      yield* TestClock.adjust("5 minutes")
+      const before = tries()
+      yield* TestClock.adjust("36 seconds")
+      assert.isAbove(tries(), before)
+    })
+  )
+  it.effect("waits as long as the API asks, which is no failed try", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(throttled(60_000), throttled(60_000), serverError, serverError)
+      const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(1))))
+      yield* TestClock.adjust(59_999)
+      assert.strictEqual(tries(), 1)
+      yield* TestClock.adjust(1_001)
+      assert.strictEqual(tries(), 2)
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(tries(), 4)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+    })
+  )
+  it.effect("waits at most 15 minutes, and does not go on for ever", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(throttled(86_400_000))
+      const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(1))))
+      yield* TestClock.adjust("901 seconds")
+      assert.strictEqual(tries(), 2)
+      yield* TestClock.adjust("2 days")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+      assert.strictEqual(tries(), 61)
+    })
+  )
+  it.effect("does not try again what cannot pass", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(new NotJson({ url, contentType: undefined, problem: "x", found: "y." }))
+      yield* Effect.exit(Effect.retry(effect, retrySchedule(5)))
+      assert.strictEqual(tries(), 1)
+    })
+  )
+})
+
+describe("Budgets", () => {
+  const rate = { requests: 3, per: Duration.seconds(1) }
+  it.effect("lets no more requests through in any period than the rate says", () =>
+    Effect.gen(function* () {
+      const budgets = yield* Budgets
+      let sent = 0
+      const client = Effect.forever(Effect.andThen(budgets.take("shop", rate), Effect.sync(() => sent++)))
+      yield* Effect.forkChild(client)
+      yield* Effect.forkChild(client)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(sent, 3)
+      yield* TestClock.adjust(999)
+      assert.strictEqual(sent, 3)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(sent, 6)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(sent, 36)
+    }).pipe(Effect.provide(Budgets.layer))
+  )
+  it.effect("holds everything of a key back during a pause, and nothing else", () =>
+    Effect.gen(function* () {
+      const budgets = yield* Budgets
+      yield* budgets.pause("shop", Duration.seconds(5))
+      yield* budgets.pause("shop", Duration.seconds(1))
+      const paused = yield* Effect.forkChild(budgets.take("shop", undefined))
+      yield* budgets.take("other", undefined)
+      yield* TestClock.adjust(4999)
+      assert.isUndefined(paused.pollUnsafe())
+      yield* budgets.pause("shop", Duration.seconds(5))
+      yield* TestClock.adjust(1)
+      assert.isUndefined(paused.pollUnsafe())
+      yield* TestClock.adjust(4999)
+      yield* Fiber.join(paused)
+    }).pipe(Effect.provide(Budgets.layer))
+  )
+  it.effect("gives the place of an interrupted wait back", () =>
+    Effect.gen(function* () {
+      const budgets = yield* Budgets
+      const one = { requests: 1, per: Duration.seconds(1) }
+      yield* budgets.take("shop", one)
+      const given = yield* Effect.forkChild(budgets.take("shop", one))
+      const next = yield* Effect.forkChild(budgets.take("shop", one))
+      yield* TestClock.adjust(500)
+      yield* Fiber.interrupt(given)
+      yield* TestClock.adjust(500)
+      yield* Fiber.join(next)
+    }).pipe(Effect.provide(Budgets.layer))
+  )
+})

@@ -1,0 +1,400 @@
+import { Result, Schema, SchemaAST } from "effect"
+import { adviceFor, describeNode, formText, hidden, inFlow, quoted, shortened } from "./NodeText.ts"
+import { nearest } from "./Nearest.ts"
+import { isReferenceLike, referenceProblem, referencesIn } from "./Reference.ts"
+import { hasCredentials, isReferenced, isSecretName, type Range } from "./SecretText.ts"
+import { expectedOf, formOf, type Setting, type Shape, shapeOf } from "./Setting.ts"
+import { isSecret, takesReferences } from "./SettingType.ts"
+import {
+  type Finding,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  rangeOf,
+  type SettingPath,
+  type YamlSource
+} from "./YamlSource.ts"
+
+/** Where a setting stands in the file. */
+export interface Place {
+  readonly key: Range
+  readonly value: Range
+}
+
+/** A file read against a schema. */
+export interface Reading {
+  /** As the user wrote it; what was wrong is left out. */
+  readonly value: unknown
+  readonly findings: ReadonlyArray<Finding>
+  /** The place of a setting, or of the nearest setting around it. */
+  readonly placeOf: (path: SettingPath) => Place
+}
+
+/** More values than any connector has: what is above comes from aliases of aliases. */
+const mostValues = 20_000
+
+const decoders = new WeakMap<SchemaAST.AST, (value: unknown) => boolean>()
+/** Whether a value is one of this type, as the user writes it. */
+const fits = (ast: SchemaAST.AST, value: unknown): boolean => {
+  let decoder = decoders.get(ast)
+  if (decoder === undefined) {
+    const decode = Schema.decodeUnknownResult(Schema.make<Schema.Codec<unknown>>(ast))
+    decoder = (value) => Result.isSuccess(decode(value))
+    decoders.set(ast, decoder)
+  }
+  return decoder(value)
+}
+
+const holdsSecrets = (shape: Shape): boolean =>
+  shape._tag === "Struct" && shape.settings.some((setting) => isSecret(setting.ast))
+
+interface Task {
+  readonly ast: SchemaAST.AST
+  readonly node: Node | null
+  readonly path: SettingPath
+  /** Where to report what is missing inside. */
+  readonly key: Range
+  /** Where to report the value itself: where it stands, or the alias that stands for it. */
+  readonly at: Range
+  readonly example: unknown
+}
+
+/** What `read` gives for a value that is not usable. */
+const unusable = Symbol("unusable")
+
+/** Reads the settings of a file; every problem becomes a finding. `homes` names, per setting, where else it can stand. */
+export const readSettings = (source: YamlSource, schema: Schema.Top, homes: ReadonlyMap<string, string>): Reading => {
+  const findings: Array<Finding> = []
+  const places = new Map<string, Place>()
+  const start: Range = [0, 1]
+  let values = 0
+
+  const report = (range: Range, path: SettingPath, found: string, expected: string, advice: string) => {
+    findings.push({ range, path, found, expected, advice })
+    return unusable
+  }
+
+  const shown = (node: Node | null) => describeNode(node, source.secrets)
+
+  /** What to do about a wrong value; repeats nothing of a value that is not shown. */
+  const hintFor = ({ ast, example, node }: Task): string => {
+    if (node === null || (isScalar(node) && node.value === null)) return "Give it a value, or remove the line."
+    const value = isScalar(node) && shown(node) !== hidden ? node.value : undefined
+    const own = adviceFor(ast, value)
+    if (own !== undefined) return own
+    if ((typeof value === "number" || typeof value === "boolean") && fits(ast, String(value))) {
+      return `Put it in quotes: "${isScalar(node) ? (node.source ?? value) : value}".`
+    }
+    return example === undefined ? "Correct the value." : `Write it as in this example: ${inFlow(example)}.`
+  }
+
+  const wrong = (task: Task, advice?: string, found?: string) =>
+    report(task.at, task.path, found ?? shown(task.node), expectedOf(task.ast), shortened(advice ?? hintFor(task)))
+
+  const read = (given: Omit<Task, "at">): unknown => {
+    values += 1
+    if (values > mostValues) {
+      if (values === mostValues + 1) {
+        report(
+          given.key,
+          given.path,
+          `more than ${mostValues} values`,
+          "fewer values",
+          "Remove aliases (*name) that repeat other aliases."
+        )
+      }
+      return unusable
+    }
+    const node = isAlias(given.node) ? source.target(given.node) : given.node
+    if (node === undefined) {
+      return report(
+        rangeOf(given.node) ?? given.key,
+        given.path,
+        "an alias of nothing",
+        expectedOf(given.ast),
+        "Put the anchor (&name) before the alias (*name), or the text in quotes."
+      )
+    }
+    // Aliases are reported where they stand, not where their anchor is.
+    const at = rangeOf(given.node) ?? given.key
+    places.set(JSON.stringify(given.path), { key: given.key, value: at })
+    const task = { ...given, at, node }
+    const shape = shapeOf(task.ast)
+    switch (shape._tag) {
+      case "Struct":
+        return isMap(node)
+          ? readStruct(task, shape.settings)
+          : wrong(task, undefined, holdsSecrets(shape) && isScalar(node) && node.value !== null ? hidden : undefined)
+      case "Map":
+        return isMap(node) ? readMap(task, shape) : wrong(task)
+      case "List":
+        return isSeq(node)
+          ? readList(task, shape)
+          : wrong(task, isScalar(node) && node.value !== null ? "Put the value in brackets: [ ... ]." : undefined)
+      case "Choice": {
+        if (isScalar(node) && typeof node.value === "string" && shape.values.includes(node.value)) return node.value
+        const meant = isScalar(node) ? nearest(String(node.value), shape.values) : undefined
+        return wrong(task, meant === undefined ? `Write ${shape.values.join(" or ")}.` : `Did you mean ${meant}?`)
+      }
+      case "OneOf":
+        return readOneOf(task, shape.members)
+      case "Leaf":
+        return readLeaf(task)
+    }
+  }
+
+  const entriesOf = (node: Node | null) =>
+    isMap(node)
+      ? node.items.map(({ key, value }) => ({
+          name: isScalar(key) ? String(key.value) : "",
+          key: rangeOf(key) ?? start,
+          value: isScalar(value) || isMap(value) || isSeq(value) || isAlias(value) ? value : null
+        }))
+      : []
+
+  const readStruct = (task: Task, settings: ReadonlyArray<Setting>): unknown => {
+    const names = settings.map(({ name }) => name)
+    const entries: Array<readonly [string, unknown]> = []
+    const met = new Set<string>()
+    for (const { key, name, value } of entriesOf(task.node)) {
+      const setting = settings.find((setting) => setting.name === name)
+      const path = [...task.path, name]
+      if (setting !== undefined) {
+        met.add(name)
+        const result = read({ ast: setting.ast, node: value, path, key, example: setting.example ?? setting.fallback })
+        if (result !== unusable) entries.push([name, result])
+        continue
+      }
+      const home = homes.get(name)
+      const meant = nearest(name, names)
+      if (meant !== undefined && home === undefined) met.add(meant)
+      // It may be a secret whose name is misspelt.
+      const open = rangeOf(value)
+      if (open !== undefined && settings.some((setting) => isSecret(setting.ast))) source.secrets.push(open)
+      const advice =
+        name === "<<"
+          ? "Merging is not possible; use an alias (*name) for a whole value."
+          : home !== undefined
+            ? home.split(".").at(-1) === task.path.at(-1)
+              ? `\`${name}\` belongs to another form of ${task.path.at(-1)}.`
+              : `\`${name}\` belongs under ${home}.`
+            : meant !== undefined
+              ? `Did you mean ${meant}?`
+              : "Remove it."
+      report(key, path, `the unknown setting ${quoted(name)}`, `one of ${names.join(", ")}`, advice)
+    }
+    for (const { ast, example, isRequired, name } of settings) {
+      if (!isRequired || met.has(name) || name === "path") continue
+      report(
+        task.key,
+        [...task.path, name],
+        `no \`${name}\``,
+        `\`${name}\`: ${expectedOf(ast)}`,
+        example === undefined ? `Add \`${name}\`.` : `Add it, for example ${name}: ${inFlow(example)}.`
+      )
+    }
+    return Object.fromEntries(entries)
+  }
+
+  const readMap = (task: Task, shape: Extract<Shape, { _tag: "Map" }>): unknown => {
+    const entries: Array<readonly [string, unknown]> = []
+    for (const { key, name, value } of entriesOf(task.node)) {
+      const path = [...task.path, name]
+      if (name === "__proto__" || !fits(shape.key, name)) {
+        wrong(
+          { ast: shape.key, node: null, path, key, at: key, example: undefined },
+          adviceFor(shape.key, name) ?? "Choose another name.",
+          `the name ${quoted(name)}`
+        )
+        continue
+      }
+      const text = isScalar(value) ? String(value.value ?? "") : ""
+      if (takesReferences(shape.value) && isSecretName(name) && !isReferenced(text)) {
+        report(
+          rangeOf(value) ?? key,
+          path,
+          hidden,
+          "a reference to the secret: ${env:NAME} or ${file:path}",
+          "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+        )
+        continue
+      }
+      const result = read({ ast: shape.value, node: value, path, key, example: undefined })
+      if (result !== unusable) entries.push([name, result])
+    }
+    return Object.fromEntries(entries)
+  }
+
+  const readList = (task: Task, shape: Extract<Shape, { _tag: "List" }>): unknown => {
+    const items = isSeq(task.node) ? task.node.items : []
+    const before = findings.length
+    const list = items.map((item, index) => {
+      const node = isScalar(item) || isMap(item) || isSeq(item) || isAlias(item) ? item : null
+      return read({
+        ast: shape.item,
+        node,
+        path: [...task.path, index],
+        key: rangeOf(item) ?? task.key,
+        example: undefined
+      })
+    })
+    if (findings.length > before) return unusable
+    if (shape.ast.checks === undefined || fits(shape.ast, list)) return list
+    return wrong(
+      task,
+      list.length === 0 ? "Add an entry, or remove the setting." : "Remove the entry that is there twice."
+    )
+  }
+
+  const readOneOf = (task: Task, members: ReadonlyArray<SchemaAST.AST>): unknown => {
+    const { node } = task
+    if (isMap(node)) {
+      const names = entriesOf(node).map(({ name }) => name)
+      const forms = members.flatMap((ast) => {
+        const name = formOf(ast)?.name
+        return name === undefined ? [] : [{ ast, name }]
+      })
+      const chosen = forms.filter(({ name }) => names.includes(name))
+      const [only] = chosen
+      if (only !== undefined && chosen.length === 1) return read({ ...task, ast: only.ast })
+      const expected = `one of the forms ${forms.map(({ ast, name }) => formText(ast, name)).join(", ")}`
+      if (chosen.length > 1) {
+        const both = chosen.map(({ name }) => name).join(" and ")
+        const inList = typeof task.path.at(-1) === "number"
+        return report(
+          task.at,
+          task.path,
+          `${both} together`,
+          expected,
+          inList ? "Write each as a list entry of its own." : "Keep one of them."
+        )
+      }
+      const meant = names
+        .map((name) =>
+          nearest(
+            name,
+            forms.map((form) => form.name)
+          )
+        )
+        .find((name) => name !== undefined)
+      return forms.length === 0
+        ? wrong(task)
+        : report(
+            task.at,
+            task.path,
+            shown(node),
+            expected,
+            meant === undefined ? "Choose a form by its first setting." : `Did you mean ${meant}?`
+          )
+    }
+    const fitting = members.filter((ast) => shapeOf(ast)._tag === (isSeq(node) ? "List" : "Leaf"))
+    const [only] = fitting
+    if (only !== undefined && fitting.length === 1 && !(isScalar(node) && node.value === null))
+      return read({ ...task, ast: only })
+    const text = fitting.find((ast) => SchemaAST.isString(ast))
+    if (text !== undefined && isScalar(node) && typeof node.value === "string") return readLeaf({ ...task, ast: text })
+    if (!isScalar(node) || !fits(task.ast, node.value)) {
+      const forms = members.flatMap((ast) => formOf(ast)?.name ?? [])
+      return forms.length === 0
+        ? wrong(task)
+        : report(
+            task.at,
+            task.path,
+            shown(node),
+            `one of the forms ${members.map((ast) => formText(ast, formOf(ast)?.name ?? "")).join(", ")}`,
+            "Choose a form by its first setting."
+          )
+    }
+    // 1.10 is the number 1.1, and a long id loses its last digits: what is sent must be what was written.
+    return typeof node.value === "number" && node.source !== undefined && String(node.value) !== node.source
+      ? wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
+      : node.value
+  }
+
+  const readLeaf = (task: Task): unknown => {
+    const { ast, node, path } = task
+    if (!isScalar(node)) return wrong(task)
+    const { value } = node
+    const range = task.at
+    if (isSecret(ast)) return readSecret(task, value, range)
+    if (typeof value === "string") {
+      const references = referencesIn(value)
+      if (references.length > 0 && !takesReferences(ast)) {
+        return report(
+          range,
+          path,
+          shown(node),
+          expectedOf(ast),
+          "References are not replaced in this setting; write the value itself."
+        )
+      }
+      const broken = references.flatMap((reference) => {
+        const advice = referenceProblem(reference)
+        return advice === undefined ? [] : [{ reference, advice }]
+      })
+      for (const { advice, reference } of broken) {
+        const offset = node.source === value && node.type === "PLAIN" ? reference.at : 0
+        const at: Range = [range[0] + offset, offset === 0 ? range[1] : range[0] + offset + reference.text.length]
+        report(
+          at,
+          path,
+          isReferenceLike(reference.text) ? quoted(reference.text) : shown(node),
+          "${env:NAME} or ${file:path}",
+          advice
+        )
+      }
+      if (broken.length > 0) return unusable
+      if (hasCredentials(value)) {
+        source.secrets.push(range)
+        return report(
+          range,
+          path,
+          "an address with a user and a password (not shown)",
+          "an address without them",
+          "Take them out of the address; send them with `auth`, or with a header that refers to ${env:NAME}."
+        )
+      }
+    }
+    return fits(ast, value) ? value : wrong(task)
+  }
+
+  const readSecret = (task: Task, value: unknown, range: Range): unknown => {
+    if (fits(task.ast, value)) return value
+    if (typeof value === "string" && isReferenceLike(value)) {
+      const [reference] = referencesIn(value)
+      const advice = reference === undefined ? undefined : referenceProblem(reference)
+      return report(
+        range,
+        task.path,
+        quoted(value),
+        expectedOf(task.ast),
+        advice ?? "Write ${env:NAME} or ${file:path}."
+      )
+    }
+    if (value === null) return wrong(task, "Write ${env:NAME} or ${file:path}.")
+    source.secrets.push(range)
+    return report(
+      range,
+      task.path,
+      hidden,
+      expectedOf(task.ast),
+      "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+    )
+  }
+
+  const value =
+    source.root === undefined
+      ? report(start, [], "an empty file", expectedOf(schema.ast), "Begin with `connector: <name>`.")
+      : read({ ast: schema.ast, node: source.root, path: [], key: start, example: undefined })
+
+  const placeOf = (path: SettingPath): Place => {
+    for (let length = path.length; length >= 0; length--) {
+      const place = places.get(JSON.stringify(path.slice(0, length)))
+      if (place !== undefined) return place
+    }
+    return { key: start, value: start }
+  }
+  return { value: value === unusable ? undefined : value, findings, placeOf }
+}

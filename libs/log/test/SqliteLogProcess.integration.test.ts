@@ -1,0 +1,167 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, type Scope } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { statSync } from "node:fs"
+import { join } from "node:path"
+import { execPath } from "node:process"
+import { DatabaseSync } from "node:sqlite"
+import { Log, LogLocked, SqliteLog } from "../src/index.ts"
+import { bytes, eventually, makeTopic, numbers, readAll, record, textOf, values } from "./conformance/support.ts"
+import { temporaryDirectory } from "./temporaryDirectory.ts"
+
+interface Writer {
+  readonly process: ChildProcess
+  /** The last transaction that it said has succeeded; -1 for none. */
+  readonly acknowledged: () => number
+  readonly kill: Effect.Effect<void>
+  /** Ends with the first transaction that has succeeded. */
+  readonly working: Effect.Effect<void>
+}
+
+const startWriter = (directory: string): Effect.Effect<Writer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync((): Writer => {
+      const child = spawn(execPath, [join(import.meta.dirname, "fixtures", "writer.ts"), directory], {
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      let last = -1
+      let rest = ""
+      child.stdout.setEncoding("utf8")
+      child.stdout.on("data", (chunk: string) => {
+        const lines = (rest + chunk).split("\n")
+        // A line cut off by the kill was not said.
+        rest = lines.pop() ?? ""
+        if (lines.length > 0) last = Number(lines.at(-1))
+      })
+      const ended = new Promise<void>((resolve) => child.on("close", () => resolve()))
+      return {
+        process: child,
+        acknowledged: () => last,
+        kill: Effect.suspend(() => {
+          child.kill("SIGKILL")
+          return Effect.promise(() => ended)
+        }),
+        working: Effect.asVoid(
+          Effect.orDie(
+            eventually(
+              Effect.sync(() => last),
+              (number) => number >= 0
+            )
+          )
+        )
+      }
+    }),
+    (writer) => writer.kill
+  )
+
+/** Checks that what is there are the transactions from 0 to the checkpoint, each once and whole; gives the checkpoint. */
+const verify = Effect.gen(function* () {
+  const log = yield* Log
+  const checkpoint = Number(textOf(yield* log.latest("checkpoints", bytes("writer"))) ?? -1)
+  const written = [...(yield* readAll("a", 0)), ...(yield* readAll("a", 1))].map(({ key }) => textOf(key))
+  const expected = numbers(0, checkpoint + 1).flatMap((n) => numbers(0, (Number(n) % 5) + 1).map((i) => `${n} ${i}`))
+  assert.strictEqual(written.length, expected.length)
+  assert.deepStrictEqual(new Set(written), new Set(expected))
+  assert.deepStrictEqual(values(yield* readAll("b")), numbers(0, checkpoint + 1))
+  return checkpoint
+})
+
+describe("SqliteLog and the processes around it", () => {
+  it.live(
+    "keeps each acknowledged transaction once and whole, and no part of another, over 24 kills",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        let acknowledged = -1
+        for (let kill = 0; kill < 24; kill++) {
+          const writer = yield* startWriter(directory)
+          // Some are killed while they start, most while they write.
+          if (kill % 6 === 5) yield* Effect.sleep(Duration.millis(Math.random() * 600))
+          else {
+            yield* writer.working
+            yield* Effect.sleep(Duration.millis(Math.random() * 60))
+          }
+          yield* writer.kill
+          acknowledged = Math.max(acknowledged, writer.acknowledged())
+          if (kill % 6 !== 4) continue
+          // Another process that only reads sees the same, with the WAL as the kill left it.
+          const seen = yield* verify.pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })))
+          assert.isAtLeast(seen, acknowledged)
+        }
+        const checkpoint = yield* verify.pipe(Effect.provide(SqliteLog.layer({ directory })))
+        assert.isAtLeast(checkpoint, acknowledged)
+        assert.isAbove(acknowledged, 100)
+        const database = new DatabaseSync(join(directory, "log.db"))
+        assert.deepEqual({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
+        database.close()
+      }),
+    120_000
+  )
+
+  it.live("is locked while another process has it, at once and by name, until that is killed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const writer = yield* startWriter(directory)
+      yield* writer.working
+      const open = Effect.void.pipe(Effect.provide(SqliteLog.layer({ directory })))
+      const [elapsed, { reason }] = yield* Effect.timed(Effect.flip(open))
+      assert.instanceOf(reason, LogLocked)
+      assert.strictEqual(reason.path, directory)
+      assert.strictEqual(reason.pid, writer.process.pid)
+      assert.isBelow(Duration.toMillis(elapsed), 1000)
+      yield* writer.kill
+      yield* Effect.void.pipe(Effect.provide(SqliteLog.layer({ directory })))
+    })
+  )
+
+  it.live("is read while another process writes it, page after page, with nothing left out", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const writer = yield* startWriter(directory)
+      yield* writer.working
+      yield* Effect.gen(function* () {
+        const log = yield* Log
+        let from = 0
+        let reads = 0
+        while (from < 20_000 || reads < 200) {
+          const batch = yield* log.read("b", 0, from, { maxRecords: 500, maxBytes: 1e6, wait: Duration.seconds(10) })
+          assert.isAbove(batch.records.length, 0, "the writer goes on, so the wait ends with records")
+          assert.deepStrictEqual(values(batch.records), numbers(from, batch.next))
+          from = batch.next
+          reads++
+        }
+      }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })))
+    })
+  )
+
+  it.live("keeps its WAL small while it is written and read without pause", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        const log = yield* Log
+        const { name } = yield* makeTopic()
+        const page = numbers(0, 100).map((value) => record(name, value, "x".repeat(10_000)))
+        let largest = 0
+        let read = 0
+        const readers = yield* Effect.gen(function* () {
+          const reader = yield* Log
+          for (let from = 0; ;) {
+            const wait = Duration.seconds(10)
+            const batch = yield* reader.read(name, 0, from, { maxRecords: 1000, maxBytes: 1e6, wait })
+            read += batch.records.length
+            from = batch.next
+            yield* Effect.yieldNow
+          }
+        }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })), Effect.forkScoped)
+        for (let i = 0; i < 250; i++) {
+          yield* log.publish(page)
+          yield* Effect.yieldNow
+          largest = Math.max(largest, statSync(join(directory, "log.db-wal")).size)
+        }
+        yield* Fiber.interrupt(readers)
+        assert.isAbove(read, 1000)
+        assert.isBelow(largest, 32 * 1024 * 1024)
+      }).pipe(Effect.scoped, Effect.provide(SqliteLog.layer({ directory })))
+    })
+  )
+})

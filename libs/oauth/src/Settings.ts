@@ -1,0 +1,102 @@
+import { Secrets, type SecretError } from "@tributary/vault"
+import { Effect, type Redacted } from "effect"
+import { fingerprint } from "./fingerprint.ts"
+import { TokenError } from "./TokenError.ts"
+import type { Authorization } from "./TokenManager.ts"
+
+/** The settings of an authorization with their references replaced; secrets are read at each request, see `secretOf`. */
+export interface Settings {
+  readonly clientId: string
+  readonly clientAuth: "basic" | "post"
+  readonly issuer: URL | undefined
+  readonly tokenUrl: URL | undefined
+  readonly scope: string
+  readonly audience: string | undefined
+  readonly resource: string | undefined
+  /** Tells access tokens of other settings apart. */
+  readonly fingerprint: string
+}
+
+/** A failure of the configuration, before anything was asked. */
+export const misconfigured = (authorization: string, problem: string, advice: string): TokenError =>
+  new TokenError({
+    authorization,
+    endpoint: undefined,
+    failureClass: "misconfigured",
+    problem,
+    advice,
+    retryAfter: undefined
+  })
+
+const fromSecretError = (authorization: string) => (error: SecretError) =>
+  misconfigured(authorization, error.message, "")
+
+/** Reads a secret anew, so that a rotated one is used without a restart. */
+export const secretOf = (
+  secrets: Secrets["Service"],
+  { base, id }: Authorization,
+  reference: string
+): Effect.Effect<Redacted.Redacted<string>, TokenError> =>
+  Effect.mapError(secrets.secret(reference, base), fromSecretError(id))
+
+const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** Reads and checks what an authorization says; asks nobody. `allowHttp` permits plain HTTP to other hosts than this one. */
+export const settingsOf = Effect.fnUntraced(function* (authorization: Authorization, allowHttp: boolean) {
+  const { base, id, oauth2 } = authorization
+  const secrets = yield* Secrets
+  const text = (value: string | undefined) =>
+    value === undefined ? Effect.undefined : Effect.mapError(secrets.text(value, base), fromSecretError(id))
+
+  const url = Effect.fnUntraced(function* (name: string, value: string | undefined) {
+    const resolved = yield* text(value)
+    if (resolved === undefined) return undefined
+    const parsed = URL.canParse(resolved) ? new URL(resolved) : undefined
+    if (parsed === undefined || (parsed.protocol !== "https:" && parsed.protocol !== "http:")) {
+      return yield* misconfigured(id, `${name} is not an address.`, "Write it in full, with https://.")
+    }
+    if (parsed.username !== "" || parsed.password !== "") {
+      return yield* misconfigured(id, `${name} holds a user or password.`, "Use client_id and client_secret.")
+    }
+    if (parsed.protocol === "http:" && !allowHttp && !isLoopback(parsed.hostname)) {
+      return yield* misconfigured(
+        id,
+        `${name} is plain http (${parsed.host}), which would send the client's secret in clear.`,
+        "Use https, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true inside a network that you trust."
+      )
+    }
+    return parsed
+  })
+
+  const issuer = yield* url("issuer", oauth2.issuer)
+  const tokenUrl = yield* url("token_url", oauth2.token_url)
+  if (issuer === undefined && tokenUrl === undefined) {
+    return yield* misconfigured(id, "neither issuer nor token_url is given.", "Give one of them.")
+  }
+  if (oauth2.oauth2 === "refresh_token" && oauth2.refresh_token === undefined) {
+    return yield* misconfigured(
+      id,
+      "the grant refresh_token needs a first token.",
+      "Give `refresh_token`, a reference such as ${file:./refresh-token}."
+    )
+  }
+  const clientId = (yield* text(oauth2.client_id)) ?? ""
+  const scopes = yield* Effect.forEach(oauth2.scopes, text)
+  const scope = scopes.join(" ")
+  const audience = yield* text(oauth2.audience)
+  const resource = yield* text(oauth2.resource)
+  return {
+    clientId,
+    clientAuth: oauth2.client_auth,
+    issuer,
+    tokenUrl,
+    scope,
+    audience,
+    resource,
+    fingerprint: fingerprint(oauth2.oauth2, issuer?.href, tokenUrl?.href, clientId, scope, audience, resource)
+  } satisfies Settings
+})
+
+/** Whether an endpoint that was discovered may be sent secrets. */
+export const isAcceptable = (endpoint: URL, allowHttp: boolean): boolean =>
+  endpoint.protocol === "https:" || (endpoint.protocol === "http:" && (allowHttp || isLoopback(endpoint.hostname)))

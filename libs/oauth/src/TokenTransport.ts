@@ -1,0 +1,110 @@
+import { Context, Data, Effect, Layer, Redacted } from "effect"
+import { Agent, request as send } from "undici"
+import type { WireResponse } from "./TokenResponse.ts"
+
+/** A request to an authorization server. Headers and body hold secrets. */
+export interface WireRequest {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly contents: Redacted.Redacted<{
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: string | undefined
+  }>
+}
+
+/** No answer. `code` is a code of Node or undici, never a message: those may quote what was sent. */
+export class TransportError extends Data.TaggedError("TransportError")<{
+  readonly reason: "unreachable" | "timeout" | "certificate" | "too-large"
+  readonly code: string
+  /** Whether the server may have received the request. */
+  readonly isUncertain: boolean
+}> {}
+
+/** Largest answer that is read, in bytes. Token answers have a few thousand. */
+export const maxAnswerBytes = 1_048_576
+
+const notSent = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT"
+])
+
+const codeOf = (error: unknown): string => {
+  if (error instanceof AggregateError) return codeOf(error.errors[0])
+  if (!(error instanceof Error)) return "unknown"
+  return "code" in error && typeof error.code === "string" ? error.code : error.name
+}
+
+const toTransportError = (error: unknown) => {
+  if (error instanceof TransportError) return error
+  const code = codeOf(error)
+  const isUncertain = !notSent.has(code)
+  if (/CERT|TLS|SSL|UNABLE_TO_/.test(code))
+    return new TransportError({ reason: "certificate", code, isUncertain: false })
+  const reason = /TIMEOUT|TIMEDOUT/.test(code) ? "timeout" : "unreachable"
+  return new TransportError({ reason, code, isUncertain })
+}
+
+/** Carries requests to authorization servers. */
+export class TokenTransport extends Context.Service<
+  TokenTransport,
+  {
+    /** One request, no redirects. Interruption closes the connection. */
+    readonly send: (request: WireRequest) => Effect.Effect<WireResponse, TransportError>
+  }
+>()("@tributary/oauth/TokenTransport") {
+  /** HTTP by undici. */
+  static readonly layer = Layer.effect(
+    TokenTransport,
+    Effect.gen(function* () {
+      const agent = yield* Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new Agent({
+              // A kept connection may be closed by the server just when a request is sent, and whether that request
+              // was carried out could then not be told.
+              pipelining: 0,
+              connect: { timeout: 10_000 },
+              headersTimeout: 60_000,
+              bodyTimeout: 30_000
+            })
+        ),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+      return TokenTransport.of({
+        send: (request) =>
+          Effect.tryPromise({
+            try: async (signal): Promise<WireResponse> => {
+              const { body, headers } = Redacted.value(request.contents)
+              const answer = await send(request.url, {
+                dispatcher: agent,
+                method: request.method,
+                headers,
+                body: body ?? null,
+                signal
+              })
+              const chunks: Array<Buffer> = []
+              let size = 0
+              for await (const chunk of answer.body) {
+                const bytes = Buffer.from(chunk)
+                size += bytes.length
+                if (size > maxAnswerBytes) {
+                  throw new TransportError({ reason: "too-large", code: String(answer.statusCode), isUncertain: true })
+                }
+                chunks.push(bytes)
+              }
+              const flat: Record<string, string | undefined> = {}
+              for (const [name, value] of Object.entries(answer.headers)) {
+                flat[name] = Array.isArray(value) ? value[0] : value
+              }
+              return { status: answer.statusCode, headers: flat, body: Buffer.concat(chunks).toString() }
+            },
+            catch: toTransportError
+          })
+      })
+    })
+  )
+}

@@ -1,0 +1,5 @@
+export * from "./TokenError.ts"
+export * from "./TokenManager.ts"
+export * from "./Tokens.ts"
+export * from "./TokenTransport.ts"
+export * from "./tokenRequests.ts"

@@ -1,0 +1,32 @@
+const second = 1000
+
+/** Most time before its expiry in which a token is no longer handed out. */
+const longestReserve = 60 * second
+const shortestReserve = 500
+/** A token is replaced after this time at the latest, so that refresh tokens that die unused are kept alive. */
+const longestUse = 7 * 24 * 3600 * second
+
+/** When a token is used, replaced and no longer handed out. Milliseconds since 1970. */
+export interface Schedule {
+  /** From here on it is replaced in the background while it is still handed out. */
+  readonly refreshAt: number
+  /** From here on it is not handed out any more. */
+  readonly usableUntil: number
+}
+
+/**
+ * Plans the use of a token that was asked for at `obtainedAt` and ends at `expiresAt`. It is replaced after 70 to 80 % of
+ * its life (`random` between 0 and 1 says where, so that many authorizations do not come all at once), and not handed out
+ * in the last tenth of its life, which is taken as at least 500 ms and at most a minute. A token without a known end is
+ * used until it is rejected.
+ */
+export const schedule = (obtainedAt: number, expiresAt: number | undefined, random: number): Schedule => {
+  if (expiresAt === undefined) return { refreshAt: Infinity, usableUntil: Infinity }
+  const life = Math.max(0, expiresAt - obtainedAt)
+  const reserve = Math.max(shortestReserve, Math.min(life * 0.1, longestReserve))
+  const usable = Math.max(0, life - reserve)
+  return {
+    refreshAt: obtainedAt + Math.min(life * (0.7 + 0.1 * random), usable * 0.9, longestUse),
+    usableUntil: obtainedAt + usable
+  }
+}

@@ -1,0 +1,37 @@
+import { assert, it } from "@effect/vitest"
+import { clean } from "../src/clean.ts"
+
+it("removes secrets in every spelling that a server may echo", () => {
+  const secret = "s3cr+t/ä & more"
+  for (const spelled of [
+    secret,
+    encodeURIComponent(secret),
+    new URLSearchParams({ x: secret }).toString().slice(2),
+    Buffer.from(secret).toString("base64")
+  ]) {
+    assert.strictEqual(
+      clean(`before ${spelled} after`, [secret, ""]).replace("==", ""),
+      "before [secret] after",
+      spelled
+    )
+  }
+})
+
+it("removes what looks like a token and keeps words, addresses and trace ids", () => {
+  assert.strictEqual(
+    clean("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl is bad", []),
+    "token [removed] is bad"
+  )
+  for (const text of [
+    "AADSTS70008: expired. Trace ID: 0f7a2b9c-1234-4abc-9def-0123456789ab",
+    "see https://developer.example.com/docs/oauth2/errors#4711",
+    "incomprehensibilities-and-other-long-words"
+  ]) {
+    assert.strictEqual(clean(text, []), text)
+  }
+})
+
+it("is one line of bounded length", () => {
+  assert.strictEqual(clean(" a\r\n\tb\u0000\u001b[31m\u202ec ", []), "a b [31m c")
+  assert.strictEqual(clean("é ".repeat(1000), []).length, 301)
+})

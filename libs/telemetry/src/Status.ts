@@ -1,0 +1,166 @@
+import { Clock, Context, Effect, Layer, PubSub, Schema, type Scope } from "effect"
+import { FailureClass } from "@tributary/domain"
+
+/** What went wrong last, as a person should read it. */
+export const Problem = Schema.Struct({
+  class: FailureClass,
+  message: Schema.String,
+  /** Milliseconds since 1970. */
+  at: Schema.Finite
+})
+export type Problem = typeof Problem.Type
+
+/**
+ * - `starting`: not at work yet.
+ * - `running`: at work.
+ * - `waiting`: nothing to do until `nextAt` or until something arrives.
+ * - `retrying`: failed for a passing reason, tries again.
+ * - `paused`: needs a person; position kept.
+ * - `done`: has read everything there was (only with `run --once`).
+ */
+export const State = Schema.Literals(["starting", "running", "waiting", "retrying", "paused", "done"])
+export type State = typeof State.Type
+
+const Count = Schema.Natural
+
+/** What one stage does for one stream, counted since the process started. Times are milliseconds since 1970. */
+export const StageStatus = Schema.Struct({
+  state: State,
+  problem: Schema.NullOr(Problem),
+  /** Records read (source), consumed (transform) or inserted (sink). */
+  records: Count,
+  /** Bytes of response bodies (source) or of record values (transform, sink). */
+  bytes: Count,
+  /** Records sent to the dead-letter topic. */
+  rejected: Count,
+  /** Pages (source), transactions (transform) or inserts (sink). */
+  batches: Count,
+  /** Records read again unchanged and not published (source only). */
+  skipped: Count,
+  restarts: Count,
+  lastAt: Schema.NullOr(Schema.Finite),
+  nextAt: Schema.NullOr(Schema.Finite),
+  /** Sink only: age of the newest record of the last insert when it became queryable, counted from its publication, in ms. */
+  freshness: Schema.NullOr(Schema.Finite)
+})
+export type StageStatus = typeof StageStatus.Type
+
+export const Stage = Schema.Literals(["source", "transform", "sink"])
+export type Stage = typeof Stage.Type
+
+/** State of a stream over all its stages; the value of `_tributary.status`, keyed `connector/stream`. */
+export const StreamStatus = Schema.Struct({
+  connector: Schema.String,
+  stream: Schema.String,
+  stages: Schema.Struct({
+    source: Schema.optionalKey(StageStatus),
+    transform: Schema.optionalKey(StageStatus),
+    sink: Schema.optionalKey(StageStatus)
+  })
+})
+export type StreamStatus = typeof StreamStatus.Type
+
+const initial: StageStatus = {
+  state: "starting",
+  problem: null,
+  records: 0,
+  bytes: 0,
+  rejected: 0,
+  batches: 0,
+  skipped: 0,
+  restarts: 0,
+  lastAt: null,
+  nextAt: null,
+  freshness: null
+}
+
+/** What a batch adds to the counters. */
+export interface Progress {
+  readonly records: number
+  readonly bytes: number
+  readonly rejected?: number
+  readonly skipped?: number
+  readonly freshness?: number
+}
+
+/** Reports of one stage of one stream. All calls are cheap; they are made per batch, never per record. */
+export interface Reporter {
+  /** A batch is durable. */
+  readonly progress: (progress: Progress) => Effect.Effect<void>
+  /** The state changed; the last problem is forgotten unless one is given. */
+  readonly state: (
+    state: State,
+    detail?: { readonly problem?: { readonly class: FailureClass; readonly message: string }; readonly nextAt?: number }
+  ) => Effect.Effect<void>
+  readonly restarted: Effect.Effect<void>
+}
+
+/** What every stream of this process is doing, for progress lines, `tributary status` and the exit code. */
+export class Status extends Context.Service<
+  Status,
+  {
+    readonly reporter: (connector: string, stream: string, stage: Stage) => Effect.Effect<Reporter>
+    readonly snapshot: Effect.Effect<ReadonlyArray<StreamStatus>>
+    readonly forget: (connector: string) => Effect.Effect<void>
+    /** One element for each change that was made since the last one was taken. */
+    readonly changes: Effect.Effect<PubSub.Subscription<void>, never, Scope.Scope>
+  }
+>()("@tributary/telemetry/Status") {
+  static readonly layer = Layer.effect(
+    Status,
+    Effect.gen(function* () {
+      const streams = new Map<string, { connector: string; stream: string; stages: Map<Stage, StageStatus> }>()
+      const changed = yield* PubSub.sliding<void>(1)
+
+      const reporter = Effect.fnUntraced(function* (connector: string, stream: string, stage: Stage) {
+        const key = `${connector}/${stream}`
+        const entry = streams.get(key) ?? { connector, stream, stages: new Map<Stage, StageStatus>() }
+        streams.set(key, entry)
+        entry.stages.set(stage, initial)
+        const update = (change: (status: StageStatus, now: number) => StageStatus) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            entry.stages.set(stage, change(entry.stages.get(stage) ?? initial, now))
+            return Effect.asVoid(PubSub.publish(changed, undefined))
+          })
+        yield* update((status) => status)
+        return {
+          progress: (progress) =>
+            update((status, now) => ({
+              ...status,
+              records: status.records + progress.records,
+              bytes: status.bytes + progress.bytes,
+              rejected: status.rejected + (progress.rejected ?? 0),
+              skipped: status.skipped + (progress.skipped ?? 0),
+              batches: status.batches + 1,
+              lastAt: now,
+              freshness: progress.freshness ?? status.freshness
+            })),
+          state: (state, detail) =>
+            update((status, now) => ({
+              ...status,
+              state,
+              problem: detail?.problem === undefined ? null : { ...detail.problem, at: now },
+              nextAt: detail?.nextAt ?? null
+            })),
+          restarted: update((status) => ({ ...status, restarts: status.restarts + 1 }))
+        } satisfies Reporter
+      })
+
+      return Status.of({
+        reporter,
+        snapshot: Effect.sync(() =>
+          [...streams.values()].map(({ connector, stream, stages }) => ({
+            connector,
+            stream,
+            stages: Object.fromEntries(stages)
+          }))
+        ),
+        forget: (connector) =>
+          Effect.sync(() => {
+            for (const [key, entry] of streams) if (entry.connector === connector) streams.delete(key)
+          }),
+        changes: PubSub.subscribe(changed)
+      })
+    })
+  )
+}

@@ -1,0 +1,76 @@
+import { Cause, Clock, Effect, Option, Random, Schema } from "effect"
+import { FailureClass } from "@tributary/domain"
+import type { Reporter } from "./Status.ts"
+
+/** What every error of the platform says of itself. */
+export interface Classified {
+  readonly message: string
+  readonly failureClass: FailureClass
+}
+
+/** Work that is not tried again: the class of the last failure and what it said. */
+export class GaveUp extends Schema.TaggedError<GaveUp>()("GaveUp", { failureClass: FailureClass, problem: Schema.String }) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+export interface SuperviseOptions {
+  /** Fail with `GaveUp` where a service that stays would pause, and after five failures in a row. */
+  readonly once: boolean
+}
+
+const firstDelay = 250
+const longestDelay = 30_000
+/** A paused stage looks again this often: what was wrong outside (a table, a permission, a server) may have been mended. */
+const pausedDelay = 60_000
+/** Work that went on this long without a failure starts to count failures anew. */
+const healthyAfter = 60_000
+const defectBudget = 5
+const onceBudget = 5
+
+const asDefect = (cause: Cause.Cause<unknown>): Classified => ({
+  failureClass: "defect",
+  message: Cause.squash(cause) instanceof Error ? String(Cause.squash(cause)) : Cause.pretty(cause)
+})
+
+/**
+ * The one policy for failures (DESIGN.md, promise 5). Runs `work` and, when it fails, does what the failure's class asks for:
+ * transient and throttled are tried again with jittered back-off, misconfigured and needs-consent pause, a defect restarts
+ * within a budget and then pauses. Every step is reported; `work` must be safe to run again from its last commit.
+ */
+export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R>(
+  reporter: Reporter,
+  work: Effect.Effect<A, E, R>,
+  options: SuperviseOptions
+): Effect.fn.Return<A, GaveUp, R> {
+  let failures = 0
+  let defects = 0
+  for (;;) {
+    const startedAt = yield* Clock.currentTimeMillis
+    const exit = yield* Effect.exit(work)
+    if (exit._tag === "Success") return exit.value
+    if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
+    const typed = Cause.findErrorOption(exit.cause)
+    const problem: Classified = Option.isSome(typed) ? typed.value : asDefect(exit.cause)
+    if ((yield* Clock.currentTimeMillis) - startedAt > healthyAfter) failures = defects = 0
+    failures++
+    if (problem.failureClass === "defect") defects++
+
+    const paused =
+      problem.failureClass === "misconfigured" || problem.failureClass === "needs-consent" || defects > defectBudget
+    const gaveUp = options.once && (paused || failures > onceBudget)
+    const detail = { problem: { class: problem.failureClass, message: problem.message } }
+    yield* reporter.state(paused || gaveUp ? "paused" : "retrying", detail)
+    yield* (paused || gaveUp ? Effect.logError : Effect.logWarning)(
+      problem.message,
+      ...(problem.failureClass === "defect" ? [exit.cause] : [])
+    ).pipe(Effect.annotateLogs({ failure: problem.failureClass, attempt: failures }))
+    if (gaveUp) return yield* new GaveUp({ failureClass: problem.failureClass, problem: problem.message })
+    if (problem.failureClass === "needs-consent") return yield* Effect.never
+
+    const backOff = Math.min(firstDelay * 2 ** (failures - 1), longestDelay)
+    yield* Effect.sleep(paused ? pausedDelay : backOff * (0.5 + (yield* Random.next)))
+    yield* reporter.restarted
+  }
+})

@@ -1,0 +1,2 @@
+export * from "./Status.ts"
+export * from "./Supervise.ts"

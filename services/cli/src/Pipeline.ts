@@ -1,0 +1,89 @@
+import { outputTopic, rawTopic, sinkFor } from "@tributary/domain"
+import { Log } from "@tributary/log"
+import { runSink, sinkGroup } from "@tributary/sink"
+import { runSource } from "@tributary/source"
+import type { GaveUp } from "@tributary/telemetry"
+import { runTransform, transformGroup } from "@tributary/transform"
+import { Effect, Fiber, Result } from "effect"
+import type { LoadedConnector } from "./ConnectorFiles.ts"
+
+const streamsOf = (loaded: LoadedConnector): ReadonlyArray<string> => Object.keys(loaded.connector.streams)
+
+/** Records that are in the log and not yet where they belong, over the stages of one stream. */
+export const lagOf = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
+  const log = yield* Log
+  const id = loaded.connector.connector
+  const raw = rawTopic(id, stream)
+  const output = outputTopic(loaded.connector, stream)
+  const behind = Effect.fnUntraced(function* (topic: string, group: string) {
+    const positions = yield* log.positions(group)
+    const offsets = yield* log.offsets(topic)
+    let lag = 0
+    for (const { earliest, end, partition } of offsets) {
+      const position = positions.find((entry) => entry.topic === topic && entry.partition === partition)
+      lag += Math.max(0, end - (position?.offset ?? earliest))
+    }
+    return lag
+  })
+  const transform = output === raw ? 0 : yield* behind(raw, transformGroup(id, stream))
+  const sink = sinkFor(loaded.connector, stream) === undefined ? 0 : yield* behind(output, sinkGroup(id, stream))
+  return { transform, sink }
+})
+
+/** Runs all stages of a connector in this process until interrupted. Never fails: failures are in the status. */
+export const runConnector = Effect.fn("cli.runConnector")(function* (loaded: LoadedConnector) {
+  const stages = streamsOf(loaded).flatMap((stream) => [
+    runTransform(loaded.connector, stream, loaded.base, { once: false }),
+    runSink(loaded.connector, stream, { once: false })
+  ])
+  yield* Effect.all([runSource(loaded.connector, loaded.base, { once: false }), ...stages], {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(Effect.catchTag("GaveUp", (error) => Effect.die(error)))
+  return yield* Effect.never
+})
+
+const catchUpCheck = "20 millis"
+
+/**
+ * Runs all stages of a connector until its sources have read everything and every record of theirs is loaded or rejected.
+ * Returns what any stage gave up for; the stages behind it are then not waited for.
+ */
+export const runConnectorOnce = Effect.fn("cli.runConnectorOnce")(function* (loaded: LoadedConnector) {
+  const streams = streamsOf(loaded)
+  const stages = yield* Effect.forEach(streams, (stream) =>
+    Effect.all({
+      stream: Effect.succeed(stream),
+      transform: Effect.forkChild(
+        Effect.result(runTransform(loaded.connector, stream, loaded.base, { once: true }))
+      ),
+      sink: Effect.forkChild(Effect.result(runSink(loaded.connector, stream, { once: true })))
+    })
+  )
+  const problems: Array<GaveUp> = [...(yield* runSource(loaded.connector, loaded.base, { once: true }))]
+  for (const { sink, stream, transform } of stages) {
+    for (;;) {
+      const failed: Array<GaveUp> = []
+      for (const fiber of [transform, sink]) {
+        const exit = fiber.pollUnsafe()
+        // A stage that the stream does not have returns at once; one that gave up says why.
+        if (exit?._tag === "Success" && Result.isFailure(exit.value)) failed.push(exit.value.failure)
+        if (exit?._tag === "Failure") return yield* Effect.failCause(exit.cause)
+      }
+      if (failed.length > 0) {
+        problems.push(...failed)
+        break
+      }
+      const lag = yield* lagOf(loaded, stream).pipe(
+        Effect.catchIf(
+          (error) => error.reason._tag === "UnknownTopic",
+          () => Effect.succeed({ transform: 0, sink: 0 })
+        )
+      )
+      if (lag.transform + lag.sink === 0) break
+      yield* Effect.sleep(catchUpCheck)
+    }
+  }
+  yield* Effect.forEach(stages, ({ sink, transform }) => Fiber.interruptAll([transform, sink]), { discard: true })
+  return problems
+})

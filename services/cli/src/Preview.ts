@@ -1,0 +1,134 @@
+import { createTableSql } from "@tributary/clickhouse"
+import { make } from "@tributary/connector"
+import { formatProblem, sinkFor, streamOf, transformSteps } from "@tributary/domain"
+import { compileTransform } from "@tributary/transform"
+import { Effect, Option, Result, Schema, Stream } from "effect"
+import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
+import { bytes, count } from "./Format.ts"
+import { Screen } from "./Screen.ts"
+
+export interface PreviewOptions {
+  readonly connectors: string
+  /** Identifier; may be left out when there is one connector only. */
+  readonly connector: string | undefined
+  readonly stream: string | undefined
+  /** Records to show per stream. */
+  readonly limit: number
+  readonly json: boolean
+}
+
+/** There is no such connector or stream, or it is not clear which one is meant. */
+export class NotChosen extends Schema.TaggedError<NotChosen>()("NotChosen", { problem: Schema.String }) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** Some streams could not be previewed; why has been printed. */
+export class PreviewFailed extends Schema.TaggedError<PreviewFailed>()("PreviewFailed", { streams: Schema.Natural }) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `${this.streams} stream(s) could not be previewed.`
+  }
+}
+
+const choose = Effect.fnUntraced(function* (options: PreviewOptions) {
+  const screen = yield* Screen
+  const loaded = yield* loadConnectors(options.connectors)
+  for (const problem of loaded.problems) yield* screen.note(formatProblem(problem))
+  const ids = loaded.connectors.map(({ connector }) => connector.connector)
+  const chosen =
+    options.connector === undefined
+      ? loaded.connectors.length === 1
+        ? loaded.connectors[0]
+        : undefined
+      : loaded.connectors.find(({ connector }) => connector.connector === options.connector)
+  if (chosen === undefined) {
+    const wanted = options.connector === undefined ? "Which connector?" : `There is no connector ${options.connector}.`
+    return yield* new NotChosen({
+      problem: `${wanted} ${options.connectors} has ${ids.length === 0 ? "none that is valid" : ids.join(", ")}.`
+    })
+  }
+  const streams = Object.keys(chosen.connector.streams)
+  if (options.stream !== undefined && !streams.includes(options.stream)) {
+    return yield* new NotChosen({
+      problem: `Connector ${chosen.connector.connector} has no stream ${options.stream}; it has ${streams.join(", ")}.`
+    })
+  }
+  return { chosen, streams: options.stream === undefined ? streams : [options.stream] }
+})
+
+const decoder = new TextDecoder()
+
+/** The first page of a stream as it would be published and loaded. */
+const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
+  const { base, connector } = loaded
+  const source = yield* make(connector, { base })
+  const transform = yield* compileTransform(transformSteps(connector, stream), {
+    connector: connector.connector,
+    stream,
+    base
+  })
+  const page = Option.getOrUndefined(yield* Stream.runHead(source.pages(stream, undefined, { prefetch: false })))
+  const records = page?.records ?? []
+  const { out, rejected } = transform.apply(records.map(({ key, value }, offset) => ({ offset, key, value })))
+  const sink = sinkFor(connector, stream)
+  const table =
+    sink === undefined
+      ? undefined
+      : createTableSql(
+          {
+            database: sink.database,
+            table: sink.table,
+            mode: sink.mode,
+            orderBy: sink.orderBy,
+            ...(sink.partitionBy === undefined ? {} : { partitionBy: sink.partitionBy }),
+            schema: streamOf(connector, stream).schema,
+            views: {}
+          },
+          out.map(({ value }) => value)
+        )
+  return {
+    stream,
+    read: records.length,
+    bytes: page?.bytes ?? 0,
+    last: page?.last ?? true,
+    out,
+    rejected: [...(page?.rejected ?? []).map(({ reason }) => reason), ...rejected.map(({ reason }) => reason)],
+    table: table === undefined ? undefined : Result.merge(table)
+  }
+}, Effect.scoped)
+
+/** Fetches one page of each stream, transforms it and shows records and tables. Publishes nothing and moves no checkpoint. */
+export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptions) {
+  const screen = yield* Screen
+  const { chosen, streams } = yield* choose(options)
+  let failed = 0
+  for (const stream of streams) {
+    const seen = yield* Effect.result(look(chosen, stream))
+    if (seen._tag === "Failure") {
+      failed++
+      const { message } = seen.failure
+      yield* screen.print(options.json ? JSON.stringify({ stream, error: message }) : `${stream}: ${message}\n`)
+      continue
+    }
+    const { bytes: size, last, out, read, rejected, table } = seen.success
+    const shown = out.slice(0, options.limit).map(({ value }) => decoder.decode(value))
+    if (options.json) {
+      // The records are JSON already: they stand in the line as they are, so that no number changes.
+      const rest = JSON.stringify({ stream, read, bytes: size, last, out: out.length, rejected, table: table ?? null })
+      yield* screen.print(`${rest.slice(0, -1)},"records":[${shown.join(",")}]}`)
+      continue
+    }
+    yield* screen.print(
+      `${stream}: one page of ${count(read)} records (${bytes(size)}), ${count(out.length)} after the transform, ` +
+        `${last ? "no further page" : "more pages follow"}`
+    )
+    for (const record of shown) yield* screen.print(`  ${record}`)
+    if (rejected.length > 0) yield* screen.print(`  rejected ${count(rejected.length)}, the first: ${rejected[0]}`)
+    if (table !== undefined) yield* screen.print(`  ${table}`)
+    yield* screen.print("")
+  }
+  if (failed > 0) return yield* new PreviewFailed({ streams: failed })
+})

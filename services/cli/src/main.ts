@@ -1,0 +1,4 @@
+import { NodeRuntime } from "@effect/platform-node"
+import { program, teardown } from "./Commands.ts"
+
+NodeRuntime.runMain(program, { teardown, disableErrorReporting: true })

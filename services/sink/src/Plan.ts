@@ -1,0 +1,45 @@
+import { Schema } from "effect"
+
+/**
+ * The one range that may be in flight from a committed offset on, kept as metadata of that commit (DESIGN.md, promise 2).
+ * `epoch` is the topic's identity: a topic deleted and made again starts at offset 0 with other tokens.
+ */
+export const Plan = Schema.Struct({
+  v: Schema.Literal(1),
+  first: Schema.Natural,
+  last: Schema.Natural,
+  epoch: Schema.String,
+  table: Schema.String
+})
+export type Plan = typeof Plan.Type
+
+const PlanText = Schema.fromJsonString(Plan)
+const decode = Schema.decodeUnknownResult(PlanText)
+
+/** Metadata that this version cannot read: another version wrote it, or another program uses the group. */
+export class UnknownPlan extends Schema.TaggedError<UnknownPlan>()("UnknownPlan", {
+  topic: Schema.String,
+  partition: Schema.Int,
+  metadata: Schema.String
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return (
+      `The sink's position in ${this.topic}/${this.partition} carries a plan that this version cannot read: ` +
+      `${this.metadata.slice(0, 200)}. Run the version that wrote it, or reset the group's metadata.`
+    )
+  }
+}
+
+export const encodePlan = (plan: Plan): string => JSON.stringify(plan)
+
+/**
+ * The plan that was pending at the committed offset; `undefined` when there is none. A plan that does not start at the
+ * committed offset was dropped by an operator's reset and does not count.
+ */
+export const decodePlan = (metadata: string, offset: number): Plan | "unknown" | undefined => {
+  if (metadata === "") return undefined
+  const plan = decode(metadata)
+  if (plan._tag === "Failure") return "unknown"
+  return plan.success.first === offset ? plan.success : undefined
+}

@@ -1,0 +1,177 @@
+import { Checkpoint, make, nextRun, type Page, type Source } from "@tributary/connector"
+import {
+  checkpointsTopic,
+  type Connector,
+  deadTopic,
+  parsePoll,
+  rawTopic,
+  rejectedHeaders,
+  streamKey,
+  streamOf
+} from "@tributary/domain"
+import { Log, type NewRecord, type Producer } from "@tributary/log"
+import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
+import { Clock, Duration, Effect, Random, Schema, Stream } from "effect"
+
+const CheckpointText = Schema.fromJsonString(Checkpoint)
+const decodeCheckpoint = Schema.decodeUnknownEffect(CheckpointText)
+const encodeCheckpoint = Schema.encodeSync(CheckpointText)
+
+/** The stored checkpoint cannot be read: another version of the program wrote it. */
+export class UnknownCheckpoint extends Schema.TaggedError<UnknownCheckpoint>()("UnknownCheckpoint", {
+  stream: Schema.String,
+  problem: Schema.String
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `The checkpoint of ${this.stream} cannot be read (${this.problem}). Run the version that wrote it, or reset the stream.`
+  }
+}
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+/** Everything of a page, and where to read on, as records of one transaction. */
+const toRecords = (page: Page, connector: string, stream: string): ReadonlyArray<NewRecord> => {
+  const raw = rawTopic(connector, stream)
+  const records: Array<NewRecord> = []
+  for (const { key, value } of page.records) records.push({ topic: raw, key, value })
+  for (const { code, index, reason, value } of page.rejected) {
+    records.push({
+      topic: deadTopic(connector, stream),
+      key: null,
+      value,
+      headers: {
+        [rejectedHeaders.reason]: reason,
+        [rejectedHeaders.code]: code,
+        [rejectedHeaders.stage]: "source",
+        [rejectedHeaders.topic]: `page ${page.number}`,
+        [rejectedHeaders.offset]: String(index)
+      }
+    })
+  }
+  records.push({
+    topic: checkpointsTopic,
+    key: utf8.encode(streamKey(connector, stream)),
+    value: utf8.encode(encodeCheckpoint(page.checkpoint))
+  })
+  return records
+}
+
+/** One walk, or the rest of one: each page and its checkpoint are one transaction. Returns the last checkpoint. */
+const walk = Effect.fn("source.walk")(function* (
+  source: Source,
+  producer: Producer,
+  reporter: Reporter,
+  connector: string,
+  stream: string,
+  from: Checkpoint | undefined
+) {
+  let checkpoint = from
+  yield* source.pages(stream, from).pipe(
+    Stream.runForEach((page) =>
+      Effect.gen(function* () {
+        yield* producer.transact({ records: toRecords(page, connector, stream) })
+        checkpoint = page.checkpoint
+        yield* reporter.progress({
+          records: page.records.length,
+          bytes: page.bytes,
+          rejected: page.rejected.length,
+          skipped: page.skipped
+        })
+      })
+    )
+  )
+  return checkpoint
+})
+
+const readStream = Effect.fnUntraced(function* (
+  source: Source,
+  connector: Connector,
+  stream: string,
+  reporter: Reporter,
+  options: SuperviseOptions
+) {
+  const log = yield* Log
+  const settings = streamOf(connector, stream)
+  const key = streamKey(connector.connector, stream)
+  yield* log.ensureTopic({ name: checkpointsTopic, partitions: 1, compacted: true })
+  yield* log.ensureTopic({
+    name: rawTopic(connector.connector, stream),
+    partitions: settings.topic.partitions,
+    retention: settings.topic.retention,
+    ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
+  })
+  yield* log.ensureTopic({
+    name: deadTopic(connector.connector, stream),
+    partitions: 1,
+    retention: Duration.days(30)
+  })
+  // Fence first, then read: whoever wrote this stream before can no longer move the checkpoint.
+  const producer = yield* log.producer(key)
+  const stored = yield* log.latest(checkpointsTopic, utf8.encode(key))
+  let checkpoint =
+    stored === null
+      ? undefined
+      : yield* decodeCheckpoint(text.decode(stored)).pipe(
+          Effect.mapError((error) => new UnknownCheckpoint({ stream: key, problem: error.message }))
+        )
+  const poll = parsePoll(settings.poll)
+  for (;;) {
+    const now = yield* Clock.currentTimeMillis
+    const due = nextRun(poll, settings.jitter, checkpoint, now, yield* Random.next)
+    if (due > now) {
+      // What is not due is caught up: a full refresh is not repeated because the process was.
+      if (options.once) break
+      yield* reporter.state("waiting", { nextAt: due })
+      yield* Effect.sleep(due - now)
+    }
+    yield* reporter.state("running")
+    checkpoint = yield* walk(source, producer, reporter, connector.connector, stream, checkpoint)
+    if (options.once) break
+  }
+  yield* reporter.state("done")
+}, Effect.scoped)
+
+/** Reports to all streams of a connector what concerns the connector as a whole. */
+const toAll = (reporters: ReadonlyArray<Reporter>): Reporter => ({
+  progress: (progress) => Effect.forEach(reporters, (reporter) => reporter.progress(progress), { discard: true }),
+  state: (state, detail) => Effect.forEach(reporters, (reporter) => reporter.state(state, detail), { discard: true }),
+  restarted: Effect.forEach(reporters, (reporter) => reporter.restarted, { discard: true })
+})
+
+/**
+ * Reads the streams of a connector for as long as it runs, or with `once` until it has everything there is. Failures follow
+ * the policy of their class, for each stream by itself; each try goes on from the last commit. With `once` it returns what
+ * each stream that failed gave up for.
+ */
+export const runSource = Effect.fn("source.run")(function* (
+  connector: Connector,
+  base: string,
+  options: SuperviseOptions
+) {
+  const status = yield* Status
+  const id = connector.connector
+  const streams = yield* Effect.forEach(Object.keys(connector.streams), (stream) =>
+    Effect.map(status.reporter(id, stream, "source"), (reporter) => ({ stream, reporter }))
+  )
+  const all = Effect.scoped(
+    Effect.gen(function* () {
+      const source = yield* make(connector, { base })
+      return yield* Effect.forEach(
+        streams,
+        ({ reporter, stream }) =>
+          supervise(reporter, readStream(source, connector, stream, reporter, options), options).pipe(
+            Effect.annotateLogs({ stream }),
+            Effect.result
+          ),
+        { concurrency: "unbounded" }
+      )
+    })
+  )
+  return yield* supervise(toAll(streams.map(({ reporter }) => reporter)), all, options).pipe(
+    Effect.map((results) => results.flatMap((result) => (result._tag === "Failure" ? [result.failure] : []))),
+    Effect.catchTag("GaveUp", (gaveUp) => Effect.succeed([gaveUp])),
+    Effect.annotateLogs({ connector: id, stage: "source" })
+  )
+})
