@@ -121,7 +121,7 @@ const checkViewTargets = Effect.fnUntraced(function* (client: Client, spec: Tabl
     const place = targetOf(view, next.database)
     const target = yield* readTable(client, action, place.database, place.table)
     if (target === undefined) continue
-    if (/MergeTree$/u.test(target.engine) && windowOf(target) === 0)
+    if (target.engine.endsWith("MergeTree") && windowOf(target) === 0)
       return yield* wrong(spec, {
         problem: `The materialised view ${key} writes to ${place.database}.${place.table}, which does not remember inserts: an insert that is repeated would count twice there.`,
         advice: `Run ALTER TABLE ${identifier(place.database)}.${identifier(place.table)} MODIFY SETTING non_replicated_deduplication_window = ${defaultWindow}.`
@@ -275,10 +275,7 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
 })
 
 /** The statement that would make the table for these records, or what is wrong with its spec; for previews. */
-export const createTableSql = (
-  spec: TableSpec,
-  sample: ReadonlyArray<Uint8Array>
-): Result.Result<string, string> => {
+export const createTableSql = (spec: TableSpec, sample: ReadonlyArray<Uint8Array>): Result.Result<string, string> => {
   const declared = declaredTypes(spec)
   const columns = isProblem(declared) ? declared : newColumns(spec, declared, sample)
   return isProblem(columns)

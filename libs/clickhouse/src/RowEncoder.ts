@@ -1,146 +1,23 @@
 import { isUtf8 } from "node:buffer"
 import { JsonSyntaxError, skipSpace, skipString, skipValue } from "@tributary/codec"
-import { type ColumnKind, parseColumnType } from "./ColumnType.ts"
-import type { Column, Encoded, RejectedRecord, SourceRecord } from "./Table.ts"
-import { checkDate, checkTimestamp } from "./TimeCheck.ts"
 import {
-  checkBool,
-  checkDecimal,
-  checkFloat,
-  checkInteger,
-  checkString,
-  checkUuid,
-  type IntegerLimits,
-  integerLimits,
-  rewrite,
-  spelling,
-  spellingEnd,
-  unfit
-} from "./ValueCheck.ts"
-
-/** A column that fields are loaded into. */
-export interface EncoderColumn extends Column {
-  /** The column holds JSON text: a string keeps its quotes and escapes. */
-  readonly json: boolean
-  /** A record without the field, or with null, is rejected. */
-  readonly required: boolean
-}
-
-/** What the encoder knows of a column while it runs; checks are chosen by `code`, which engines turn into a jump. */
-interface Prepared {
-  readonly name: string
-  /** `"name":` as most senders write it. */
-  readonly key: Buffer
-  readonly code: number
-  readonly limits: IntegerLimits
-  /** Precision, digits of the second, or nothing. */
-  readonly size: number
-  readonly scale: number
-  readonly wide: boolean
-  readonly nullable: boolean
-  readonly declared: boolean
-  readonly required: boolean
-  readonly expected: string
-}
-
-const Bool = 0
-const Integer = 1
-const Float = 2
-const DecimalKind = 3
-const Text = 4
-const Json = 5
-const DateKind = 6
-const Timestamp = 7
-const Uuid = 8
-
-const codes: Readonly<Record<ColumnKind["_tag"], number>> = {
-  Bool,
-  Integer,
-  Float,
-  Decimal: DecimalKind,
-  Text,
-  Date: DateKind,
-  Timestamp,
-  Uuid
-}
-
-const expectation = (kind: ColumnKind, json: boolean): string => {
-  switch (kind._tag) {
-    case "Bool":
-      return "true or false"
-    case "Integer": {
-      const { min, max } = integerLimits(kind.signed, kind.bits)
-      return `an integer from ${kind.signed ? `-${min}` : "0"} to ${max}`
-    }
-    case "Float":
-      return "a number that a 64-bit float holds without loss"
-    case "Decimal":
-      return `a decimal with at most ${kind.precision - kind.scale} digits before the point and ${kind.scale} after it`
-    case "Text":
-      return json ? "any JSON value" : "a string of Unicode characters"
-    case "Date":
-      return kind.wide ? "a date from 1900-01-01 to 2299-12-31" : "a date from 1970-01-01 to 2149-06-06"
-    case "Timestamp":
-      return `an RFC 3339 time with offset, or seconds since 1970, with at most ${kind.digits} digits of a second, from ${
-        kind.wide ? `1900 to ${kind.digits === 9 ? "2262" : "2299"}` : "1970 to 2106"
-      }`
-    case "Uuid":
-      return "a UUID with hyphens"
-  }
-}
-
-const prepare = (column: EncoderColumn): Prepared | undefined => {
-  const parsed = parseColumnType(column.type)
-  if (parsed === undefined) return undefined
-  const { kind, nullable } = parsed
-  return {
-    name: column.name,
-    key: Buffer.from(`${JSON.stringify(column.name)}:`),
-    code: kind._tag === "Text" && column.json ? Json : codes[kind._tag],
-    limits: kind._tag === "Integer" ? integerLimits(kind.signed, kind.bits) : integerLimits(true, 64),
-    size: kind._tag === "Decimal" ? kind.precision : kind._tag === "Timestamp" ? kind.digits : 0,
-    scale: kind._tag === "Decimal" ? kind.scale : 0,
-    wide: (kind._tag === "Date" || kind._tag === "Timestamp") && kind.wide,
-    nullable,
-    declared: column.declared,
-    required: column.required,
-    expected: expectation(kind, column.json)
-  }
-}
-
-const check = (bytes: Buffer, at: number, column: Prepared): number => {
-  switch (column.code) {
-    case Text:
-      return bytes[at] === 0x22 ? checkString(bytes, at) : skipValue(bytes, at)
-    case Integer:
-      return checkInteger(bytes, at, column.limits)
-    case Float:
-      return checkFloat(bytes, at)
-    case DecimalKind:
-      return checkDecimal(bytes, at, column.size, column.scale)
-    case Timestamp:
-      return checkTimestamp(bytes, at, column.size, column.wide)
-    case DateKind:
-      return checkDate(bytes, at, column.wide)
-    case Bool:
-      return checkBool(bytes, at)
-    case Uuid:
-      return checkUuid(bytes, at)
-    default:
-      return bytes[at] === 0x22 ? unfit : skipValue(bytes, at)
-  }
-}
+  check,
+  type EncoderColumn,
+  missing,
+  misfit,
+  prepare,
+  type Prepared,
+  type Problem,
+  shortened
+} from "./EncoderColumn.ts"
+import type { Encoded, RejectedRecord, SourceRecord } from "./Table.ts"
+import { rewrite, spelling, spellingEnd, unfit } from "./ValueCheck.ts"
 
 // What becomes of a field of a record that cannot be copied whole.
 const keep = 0
 const moved = 1
 const respelled = 2
 const quotedText = 3
-
-const shortened = (bytes: Uint8Array, from: number, to: number): string => {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + from, Math.min(to - from, 200)).toString("utf8")
-  return text.length > 60 || to - from > 200 ? `${text.slice(0, 60)}...` : text
-}
 
 /** Longest line prefix, `{"_offset":9007199254740991,`, and what follows a row. */
 const overhead = 40
@@ -170,7 +47,10 @@ export class RowEncoder {
     action: new Uint8Array(64)
   }
   #spellings: Array<string> = []
+  /** Whether the record can be copied whole. */
   #plain = true
+  /** Whether the places of the fields are noted, as writing the record anew needs. */
+  #noting = false
 
   constructor(columns: ReadonlyArray<EncoderColumn>) {
     this.columns = columns.map(prepare).filter((column) => column !== undefined)
@@ -219,16 +99,19 @@ export class RowEncoder {
   }
 
   /** Writes one row, or says why not. */
-  #row(value: Uint8Array, offset: number): Omit<RejectedRecord, "index"> | undefined {
+  #row(value: Uint8Array, offset: number): Problem | undefined {
     try {
-      return this.#scan(value, offset)
+      const problem = this.#scan(value, offset)
+      // Streams are regular: the next record will most likely need notes if this one did.
+      this.#noting = !this.#plain
+      return problem
     } catch (error) {
       if (!(error instanceof JsonSyntaxError)) throw error
       return { code: "invalid_json", reason: syntaxProblem(value, error) }
     }
   }
 
-  #scan(value: Uint8Array, offset: number): Omit<RejectedRecord, "index"> | undefined {
+  #scan(value: Uint8Array, offset: number): Problem | undefined {
     const brace = skipSpace(value, 0)
     if (value[brace] !== 0x7b)
       return {
@@ -239,8 +122,9 @@ export class RowEncoder {
     const out = this.#out
     const start = this.#at
     // The record goes where it stays if nothing has to change: behind the prefix, without its own brace.
-    const body = start + out.write(`{"_offset":${offset},`, start, "latin1")
-    out.set(brace === 0 ? value.subarray(1) : value.subarray(brace + 1), body)
+    const body = writePrefix(out, start, offset) + 1
+    out.set(brace === 0 ? value : value.subarray(brace), body - 1)
+    out[body - 1] = 0x2c
     const end = body + value.length - brace - 1
     // No scan runs past it: a zero byte ends numbers and words and is not allowed in strings.
     out[end] = 0
@@ -248,11 +132,12 @@ export class RowEncoder {
     this.#fields = 0
     this.#plain = true
     let requiredSeen = 0
+    let field = 0
     let i = skipSpace(out, body)
     if (out[i] === 0x7d) return { code: "empty_record", reason: "The record is an object without fields." }
     for (;;) {
       const key = i
-      const guess = this.#fields < this.#guess.length ? this.#guess[this.#fields]! : -1
+      const guess = field < this.#guess.length ? this.#guess[field]! : -1
       let column = -1
       const guessed = guess >= 0 ? this.columns[guess]! : undefined
       if (guessed !== undefined && sameBytes(out, key, guessed.key)) {
@@ -292,13 +177,23 @@ export class RowEncoder {
             i = spellingEnd()
           } else if (i === unfit) {
             i = skipValue(out, from)
-            if (prepared.code === Json) action = quotedText
-            else if (prepared.declared || prepared.required) return misfit(prepared, out, from, i)
-            else action = moved
+            if (prepared.json) action = quotedText
+            else if (prepared.declared || prepared.required) {
+              // `01` is no JSON, which says more than that the `0` does not fit.
+              const next = out[skipSpace(out, i)]
+              if (next === 0x2c || next === 0x7d) return misfit(prepared, out, from, i)
+            } else action = moved
           }
         }
       }
-      this.#note(column, key, from, i, action)
+      if (action !== keep) this.#plain = false
+      if (this.#noting) this.#note(column, key, from, i, action)
+      else if (!this.#plain) {
+        this.#noting = true
+        this.#record++
+        return this.#scan(value, offset)
+      } else if (field < this.#guess.length) this.#guess[field] = column
+      field++
       i = skipSpace(out, i)
       if (out[i] === 0x2c) {
         i = skipSpace(out, i + 1)
@@ -342,10 +237,7 @@ export class RowEncoder {
     field.value[n] = value
     field.end[n] = end
     field.action[n] = action
-    if (action !== keep) {
-      this.#plain = false
-      if (action === respelled) this.#spellings[n] = spelling()
-    }
+    if (action === respelled) this.#spellings[n] = spelling()
   }
 
   #widen(): void {
@@ -440,20 +332,27 @@ export class RowEncoder {
   }
 }
 
+const prefix = Buffer.from('{"_offset":')
+
+/** Writes `{"_offset":<offset>` and returns the position after it. */
+const writePrefix = (out: Buffer, start: number, offset: number): number => {
+  let at = start
+  for (let k = 0; k < prefix.length; k++) out[at++] = prefix[k]!
+  let digits = 1
+  for (let power = 10; power <= offset; power *= 10) digits++
+  let rest = offset
+  for (let k = at + digits - 1; k >= at; k--) {
+    const tens = Math.floor(rest / 10)
+    out[k] = 0x30 + (rest - tens * 10)
+    rest = tens
+  }
+  return at + digits
+}
+
 const sameBytes = (out: Buffer, at: number, key: Buffer): boolean => {
   for (let k = 0; k < key.length; k++) if (out[at + k] !== key[k]) return false
   return true
 }
-
-const missing = (column: Prepared, found: string): Omit<RejectedRecord, "index"> => ({
-  code: "missing_field",
-  reason: `Field "${column.name}": found ${found}, expected ${column.expected}; its column cannot be null.`
-})
-
-const misfit = (column: Prepared, bytes: Buffer, from: number, to: number): Omit<RejectedRecord, "index"> => ({
-  code: "type_mismatch",
-  reason: `Field "${column.name}": found ${shortened(bytes, from, to)}, expected ${column.expected}.`
-})
 
 /** The whole record is scanned again as a document of its own, so that the position is that of the record's byte. */
 const syntaxProblem = (value: Uint8Array, error: JsonSyntaxError): string => {

@@ -1,6 +1,6 @@
 import { type DeclaredType, parseColumnType, parseFieldType, sameColumnType } from "./ColumnType.ts"
 import { inferColumns } from "./InferColumns.ts"
-import type { EncoderColumn } from "./RowEncoder.ts"
+import type { EncoderColumn } from "./EncoderColumn.ts"
 import type { TableSpec } from "./Table.ts"
 
 /** Columns that say where a row came from, in every table. */

@@ -82,6 +82,7 @@ const checkRfc3339 = (bytes: Buffer, at: number, digits: number, wide: boolean):
     fractionEnd = i
     while (fractionEnd > point && bytes[fractionEnd - 1] === 0x30) fractionEnd--
   }
+  const fractionDigits = i - point
   if (fractionEnd - point > digits) return unfit
   const zone = bytes[i]
   let offset = 0
@@ -96,7 +97,7 @@ const checkRfc3339 = (bytes: Buffer, at: number, digits: number, wide: boolean):
   const seconds = day * daySeconds + hour * 3600 + minute * 60 + second - offset
   if (!inRange(seconds, digits, wide)) return unfit
   // ClickHouse reads this spelling exactly; the others it refuses or, before 1970 with a fraction, has read differently.
-  if (separator === 0x54 && zone === 0x5a && seconds >= 0 && i - 1 - point <= digits) return i + 1
+  if (separator === 0x54 && zone !== 0x7a && seconds >= 0 && fractionDigits <= digits) return i + 1
   return spell(ticks(seconds, bytes.toString("latin1", point, fractionEnd), digits), i + 1)
 }
 

@@ -1,21 +1,27 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs"
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { execPath, kill } from "node:process"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope } from "effect"
 import { ClickHouseServer, readEndpoint, type ServerOptions, Warehouse, type WarehouseError } from "../src/index.ts"
 import { temporaryDirectory } from "./support.ts"
 
-const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`) && !/^State:\s+Z/mu.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+const isAlive = (pid: number): boolean =>
+  existsSync(`/proc/${pid}`) && !/^State:\s+Z/mu.test(readFileSync(`/proc/${pid}/status`, "utf8"))
 
 /** A server that the test stops by closing the scope it gets. */
 const start = Effect.fnUntraced(function* (options: ServerOptions) {
   const scope = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
-  const context = yield* Layer.buildWithScope(Layer.fresh(Warehouse.layerEmbeddedNoDeps.pipe(Layer.provideMerge(ClickHouseServer.layer(options)))), scope)
-  const use = <A, E>(effect: Effect.Effect<A, E, Warehouse | ClickHouseServer>) => Effect.provideContext(effect, context)
+  const context = yield* Layer.buildWithScope(
+    Layer.fresh(Warehouse.layerEmbeddedNoDeps.pipe(Layer.provideMerge(ClickHouseServer.layer(options)))),
+    scope
+  )
+  const use = <A, E>(effect: Effect.Effect<A, E, Warehouse | ClickHouseServer>) =>
+    Effect.provideContext(effect, context)
   return { use, stop: Scope.close(scope, Exit.void) }
 })
 
@@ -26,7 +32,8 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return [value, (yield* Clock.currentTimeMillis) - before] as const
   })
 
-const reasonOf = <A, R>(effect: Effect.Effect<A, WarehouseError, R>) => Effect.map(Effect.flip(effect), ({ reason }) => reason)
+const reasonOf = <A, R>(effect: Effect.Effect<A, WarehouseError, R>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 describe("the embedded server", () => {
   it.live("starts, is found by other processes, keeps its password to itself, and stops within a second", () =>
@@ -39,19 +46,31 @@ describe("the embedded server", () => {
       assert.isAbove(password.length, 30)
       assert.strictEqual(statSync(join(directory, "endpoint.json")).mode & 0o777, 0o600)
       assert.strictEqual(statSync(join(directory, "data")).mode & 0o777, 0o700)
-      assert.notInclude(readFileSync(`/proc/${pid}/cmdline`, "utf8") + readFileSync(`/proc/${pid}/environ`, "utf8"), password)
+      assert.notInclude(
+        readFileSync(`/proc/${pid}/cmdline`, "utf8") + readFileSync(`/proc/${pid}/environ`, "utf8"),
+        password
+      )
       const found = yield* readEndpoint(directory)
       assert.deepStrictEqual([found.url, Redacted.value(found.password)], [endpoint.url, password])
-      const other = Warehouse.use((warehouse) => warehouse.query("SELECT 1 AS one")).pipe(Effect.provide(Warehouse.layerDirectory(directory)))
+      const other = Warehouse.use((warehouse) => warehouse.query("SELECT 1 AS one")).pipe(
+        Effect.provide(Warehouse.layerDirectory(directory))
+      )
       assert.deepStrictEqual(yield* other, [{ one: 1 }])
       // No log of the server's own grows on the disk.
-      const logs = yield* server.use(Warehouse.use((warehouse) => warehouse.query("SELECT name FROM system.tables WHERE database = 'system' AND name LIKE '%\\_log'")))
+      const logs = yield* server.use(
+        Warehouse.use((warehouse) =>
+          warehouse.query("SELECT name FROM system.tables WHERE database = 'system' AND name LIKE '%\\_log'")
+        )
+      )
       assert.deepStrictEqual(logs, [])
       const [, stopped] = yield* timed(server.stop)
       assert.isBelow(stopped, 1000)
       assert.isFalse(isAlive(pid))
       assert.isFalse(existsSync(join(directory, "endpoint.json")))
-      assert.deepStrictEqual(readdirSync(tmpdir()).filter((name) => name.startsWith("tributary-clickhouse-")), [])
+      assert.deepStrictEqual(
+        readdirSync(tmpdir()).filter((name) => name.startsWith("tributary-clickhouse-")),
+        []
+      )
       const gone = yield* Effect.flip(readEndpoint(directory))
       assert.strictEqual(gone.failureClass, "misconfigured")
       assert.include(gone.message, directory)
@@ -69,8 +88,10 @@ describe("the embedded server", () => {
           yield* warehouse.command("CREATE TABLE t (id Int64) ENGINE = MergeTree ORDER BY id")
           yield* warehouse.command("INSERT INTO t SELECT number FROM numbers(1000) SETTINGS async_insert = 0")
           const pid = yield* engine.pid
-          process.kill(pid, "SIGKILL")
-          yield* Effect.sync(() => isAlive(pid)).pipe(Effect.repeat({ until: (alive) => !alive, schedule: Schedule.spaced("1 millis") }))
+          kill(pid, "SIGKILL")
+          yield* Effect.sync(() => isAlive(pid)).pipe(
+            Effect.repeat({ until: (alive) => !alive, schedule: Schedule.spaced("1 millis") })
+          )
           const meanwhile = yield* Effect.flip(warehouse.ping)
           assert.deepStrictEqual([meanwhile.reason._tag, meanwhile.failureClass], ["Unavailable", "transient"])
           yield* warehouse.ping.pipe(Effect.retry(Schedule.spaced("10 millis")), Effect.timeout("10 seconds"))
@@ -88,7 +109,7 @@ describe("the embedded server", () => {
       const directory = yield* temporaryDirectory
       const script = fileURLToPath(new URL("./fixtures/owner.ts", import.meta.url))
       const parent = yield* Effect.acquireRelease(
-        Effect.sync((): ChildProcess => spawn(process.execPath, [script, directory], { stdio: ["ignore", "pipe", "inherit"] })),
+        Effect.sync((): ChildProcess => spawn(execPath, [script, directory], { stdio: ["ignore", "pipe", "inherit"] })),
         (child) => Effect.sync(() => child.kill("SIGKILL"))
       )
       const pid = yield* Effect.callback<number>((resume) => {
@@ -144,9 +165,11 @@ describe("the embedded server", () => {
 
   it.live("says that a directory cannot be written", () =>
     Effect.gen(function* () {
-      const reason = yield* reasonOf(start({ directory: "/proc/nowhere" }))
+      const file = join(yield* temporaryDirectory, "file")
+      writeFileSync(file, "")
+      const reason = yield* reasonOf(start({ directory: join(file, "data") }))
       assert.strictEqual(reason._tag, "Misconfigured")
-      assert.include(reason.message, "/proc/nowhere")
+      assert.include(reason.message, file)
     })
   )
 

@@ -42,13 +42,37 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
   it.effect("takes any field name, and keeps its own columns to itself", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
-      const names = ["id", "a.b", "a.c", "with space", "qu`ote", "qu'ote", "back\\slash", "dou\"ble", "é漢😀", "select", "_id", "line\nbreak", "1st", "{p:Int8}", "tab\t", "%s", "?"]
+      const names = [
+        "id",
+        "a.b",
+        "a.c",
+        "with space",
+        "qu`ote",
+        "qu'ote",
+        "back\\slash",
+        'dou"ble',
+        "é漢😀",
+        "select",
+        "_id",
+        "line\nbreak",
+        "1st",
+        "{p:Int8}",
+        "tab\t",
+        "%s",
+        "?"
+      ]
       const json = `{${names.map((name, k) => `${JSON.stringify(name)}:${k}`).join(",")},"_topic":"mine","_extra":{"x":1},"":7,"_part":"p"}`
       const table = yield* warehouse.ensureTable(spec("names", { schema: {} }), sample(json))
-      assert.deepStrictEqual(table.columns.map(({ name }) => name), names)
+      assert.deepStrictEqual(
+        table.columns.map(({ name }) => name),
+        names
+      )
       yield* table.insert(planOf(0, 0, { topic: "it's \\ a `topic`" }), table.encode([record(0, json)]))
       const [row] = yield* warehouse.query("SELECT * FROM shop.names")
-      assert.deepStrictEqual(names.map((name) => row?.[name]), names.map((_, k) => String(k)))
+      assert.deepStrictEqual(
+        names.map((name) => row?.[name]),
+        names.map((_, k) => String(k))
+      )
       assert.strictEqual(row?.["_extra"], `{"_topic":"mine","_extra":{"x":1},"":7,"_part":"p"}`)
       assert.strictEqual(row?.["_topic"], "it's \\ a `topic`")
     })
@@ -58,10 +82,18 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
       yield* warehouse.ensureTable(spec("grown"), sample(`{"id":1,"a":1}`))
-      const table = yield* warehouse.ensureTable(spec("grown", { schema: { id: "int64", b: "json?" } }), sample(`{"id":1,"c":1}`))
-      assert.deepStrictEqual(table.columns.map(({ name }) => name), ["id", "a", "b"])
+      const table = yield* warehouse.ensureTable(
+        spec("grown", { schema: { id: "int64", b: "json?" } }),
+        sample(`{"id":1,"c":1}`)
+      )
+      assert.deepStrictEqual(
+        table.columns.map(({ name }) => name),
+        ["id", "a", "b"]
+      )
       yield* table.insert(planOf(0, 0), table.encode([record(0, `{"id":1,"b":"text","c":2}`)]))
-      assert.deepStrictEqual(yield* warehouse.query("SELECT id, a, b, _extra FROM shop.grown"), [{ id: "1", a: null, b: `"text"`, _extra: `{"c":2}` }])
+      assert.deepStrictEqual(yield* warehouse.query("SELECT id, a, b, _extra FROM shop.grown"), [
+        { id: "1", a: null, b: `"text"`, _extra: `{"c":2}` }
+      ])
     })
   )
 
@@ -70,7 +102,11 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
       const warehouse = yield* Warehouse
       const tables = yield* Effect.forEach(
         Array.from({ length: 8 }, (_, k) => k),
-        (k) => warehouse.ensureTable(spec("raced", { views: { raced_view: "SELECT id FROM shop.raced" } }), sample(`{"id":1,"f${k}":1}`)),
+        (k) =>
+          warehouse.ensureTable(
+            spec("raced", { views: { raced_view: "SELECT id FROM shop.raced" } }),
+            sample(`{"id":1,"f${k}":1}`)
+          ),
         { concurrency: 8 }
       )
       assert.strictEqual(new Set(tables.map(({ columns }) => columns.map(({ name }) => name).join())).size, 1)
@@ -81,11 +117,18 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
       for (const limit of [1, 2]) {
-        yield* warehouse.ensureTable(spec("viewed", { views: { "big ones": `SELECT ${limit} AS n FROM shop.viewed` } }), [])
+        yield* warehouse.ensureTable(
+          spec("viewed", { views: { "big ones": `SELECT ${limit} AS n FROM shop.viewed` } }),
+          []
+        )
       }
-      const [view] = yield* warehouse.query("SELECT create_table_query AS sql FROM system.tables WHERE name = 'big ones'")
+      const [view] = yield* warehouse.query(
+        "SELECT create_table_query AS sql FROM system.tables WHERE name = 'big ones'"
+      )
       assert.include(String(view?.["sql"]), "SELECT 2 AS n")
-      const error = yield* Effect.flip(warehouse.ensureTable(spec("viewed", { views: { broken: "SELECT nope FROM shop.viewed" } }), []))
+      const error = yield* Effect.flip(
+        warehouse.ensureTable(spec("viewed", { views: { broken: "SELECT nope FROM shop.viewed" } }), [])
+      )
       assert.strictEqual(error.failureClass, "misconfigured")
       assert.include(error.message, "view broken")
     })
@@ -98,30 +141,76 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
         "CREATE TABLE shop.foreign (id Int64, tags Array(String), day Date MATERIALIZED today(), n UInt8, low LowCardinality(Nullable(String)), at DateTime, wide Int256) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100"
       )
       const table = yield* warehouse.ensureTable(spec("foreign"), [])
-      assert.deepStrictEqual(table.columns.map(({ name }) => name), ["id", "n", "low", "at", "wide"])
+      assert.deepStrictEqual(
+        table.columns.map(({ name }) => name),
+        ["id", "n", "low", "at", "wide"]
+      )
       const big = "57896044618658097711785492504343953926634992332820282019728792003956564819967"
       yield* table.insert(
         planOf(0, 1),
         table.encode([
-          record(0, `{"id":1,"tags":["x"],"day":"2020-01-01","n":256,"low":"l","at":"2026-01-01T00:00:00+01:00","wide":${big}}`),
+          record(
+            0,
+            `{"id":1,"tags":["x"],"day":"2020-01-01","n":256,"low":"l","at":"2026-01-01T00:00:00+01:00","wide":${big}}`
+          ),
           record(1, `{"id":2,"n":null,"low":null,"wide":${big.slice(0, -1)}8}`)
         ])
       )
       assert.deepStrictEqual(
-        yield* warehouse.query("SELECT id, tags, n, low, at, toString(wide) AS wide, _extra FROM shop.foreign ORDER BY id"),
+        yield* warehouse.query(
+          "SELECT id, tags, n, low, at, toString(wide) AS wide, _extra FROM shop.foreign ORDER BY id"
+        ),
         [
-          { id: "1", tags: [], n: 0, low: "l", at: "2025-12-31 23:00:00", wide: big, _extra: `{"tags":["x"],"day":"2020-01-01","n":256}` },
-          { id: "2", tags: [], n: 0, low: null, at: "1970-01-01 00:00:00", wide: "0", _extra: `{"n":null,"wide":${big.slice(0, -1)}8}` }
+          {
+            id: "1",
+            tags: [],
+            n: 0,
+            low: "l",
+            at: "2025-12-31 23:00:00",
+            wide: big,
+            _extra: `{"tags":["x"],"day":"2020-01-01","n":256}`
+          },
+          {
+            id: "2",
+            tags: [],
+            n: 0,
+            low: null,
+            at: "1970-01-01 00:00:00",
+            wide: "0",
+            _extra: `{"n":null,"wide":${big.slice(0, -1)}8}`
+          }
         ]
       )
     })
   )
 
-  const refusals: ReadonlyArray<readonly [name: string, ddl: string | undefined, more: Parameters<typeof spec>[1], texts: ReadonlyArray<string>]> = [
-    ["a table that does not remember inserts", "CREATE TABLE shop.bad (id Int64) ENGINE = MergeTree ORDER BY id", {}, ["does not remember inserts", "MODIFY SETTING non_replicated_deduplication_window"]],
-    ["another declared type", "CREATE TABLE shop.bad (id String) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100", {}, [`Column "id"`, "String", "int64", "MODIFY COLUMN"]],
-    ["a table that merges in mode append", "CREATE TABLE shop.bad (id Int64) ENGINE = SummingMergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100", {}, ["SummingMergeTree", "append"]],
-    ["a plain table in mode upsert", "CREATE TABLE shop.bad (id Int64) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100", { mode: "upsert" }, ["ReplacingMergeTree(_version)"]],
+  const refusals: ReadonlyArray<
+    readonly [name: string, ddl: string | undefined, more: Parameters<typeof spec>[1], texts: ReadonlyArray<string>]
+  > = [
+    [
+      "a table that does not remember inserts",
+      "CREATE TABLE shop.bad (id Int64) ENGINE = MergeTree ORDER BY id",
+      {},
+      ["does not remember inserts", "MODIFY SETTING non_replicated_deduplication_window"]
+    ],
+    [
+      "another declared type",
+      "CREATE TABLE shop.bad (id String) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100",
+      {},
+      [`Column "id"`, "String", "int64", "MODIFY COLUMN"]
+    ],
+    [
+      "a table that merges in mode append",
+      "CREATE TABLE shop.bad (id Int64) ENGINE = SummingMergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100",
+      {},
+      ["SummingMergeTree", "append"]
+    ],
+    [
+      "a plain table in mode upsert",
+      "CREATE TABLE shop.bad (id Int64) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100",
+      { mode: "upsert" },
+      ["ReplacingMergeTree(_version)"]
+    ],
     ["a table in memory", "CREATE TABLE shop.bad (id Int64) ENGINE = Memory", {}, ["Memory"]],
     ["an unknown name in order_by", undefined, { orderBy: ["idd"], schema: {} }, [`"idd"`, `Did you mean "id"?`]],
     ["an empty order_by in mode upsert", undefined, { orderBy: [], mode: "upsert" }, ["order_by is empty"]],
@@ -146,17 +235,27 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
       yield* warehouse.ensureTable(spec("watched"), [])
-      const target = (name: string, settings: string) => warehouse.command(`CREATE TABLE shop.\`${name}\` (id Int64) ENGINE = MergeTree ORDER BY id${settings}`)
+      const target = (name: string, settings: string) =>
+        warehouse.command(`CREATE TABLE shop.\`${name}\` (id Int64) ENGINE = MergeTree ORDER BY id${settings}`)
       yield* target("to it", " SETTINGS non_replicated_deduplication_window = 100")
       yield* target("behind", "")
-      yield* warehouse.command("CREATE MATERIALIZED VIEW shop.watched_view TO shop.`to it` AS SELECT id FROM shop.watched")
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.watched_view TO shop.`to it` AS SELECT id FROM shop.watched"
+      )
       yield* warehouse.ensureTable(spec("watched"), [])
-      yield* warehouse.command("CREATE MATERIALIZED VIEW shop.behind_view TO shop.behind AS SELECT id FROM shop.`to it`")
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.behind_view TO shop.behind AS SELECT id FROM shop.`to it`"
+      )
       const behind = yield* Effect.flip(warehouse.ensureTable(spec("watched"), []))
-      assert.include(behind.message, "ALTER TABLE `shop`.`behind` MODIFY SETTING non_replicated_deduplication_window = 10000")
+      assert.include(
+        behind.message,
+        "ALTER TABLE `shop`.`behind` MODIFY SETTING non_replicated_deduplication_window = 10000"
+      )
       yield* warehouse.command("ALTER TABLE shop.behind MODIFY SETTING non_replicated_deduplication_window = 10000")
       yield* warehouse.ensureTable(spec("watched"), [])
-      yield* warehouse.command("CREATE MATERIALIZED VIEW shop.inner_view ENGINE = MergeTree ORDER BY id AS SELECT id FROM shop.watched")
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.inner_view ENGINE = MergeTree ORDER BY id AS SELECT id FROM shop.watched"
+      )
       const inner = yield* Effect.flip(warehouse.ensureTable(spec("watched"), []))
       assert.include(inner.message, ".inner_id.")
     })

@@ -20,7 +20,12 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       const server = yield* ClickHouseServer
       const { url, user } = yield* server.endpoint
       const password = Redacted.make("wr0ng")
-      const error = yield* Effect.flip(Effect.provide(Warehouse.use((warehouse) => warehouse.ping), Warehouse.layerServer({ url, user, password })))
+      const error = yield* Effect.flip(
+        Effect.provide(
+          Warehouse.use((warehouse) => warehouse.ping),
+          Warehouse.layerServer({ url, user, password })
+        )
+      )
       assert.deepStrictEqual(tagOf(error), ["Misconfigured", "misconfigured"])
       assert.include(error.message, "516")
       assert.include(error.message, "Check user and password")
@@ -68,7 +73,11 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       const warehouse = yield* Warehouse
       yield* warehouse.ensureTable(spec("readable"), [])
       const direct = yield* client
-      const error = yield* Effect.flip(direct.insert("insert", "INSERT INTO shop.readable (id) FORMAT JSONEachRow", Buffer.from(`{"id":1}`), { readonly: 1 }))
+      const error = yield* Effect.flip(
+        direct.insert("insert", "INSERT INTO shop.readable (id) FORMAT JSONEachRow", Buffer.from(`{"id":1}`), {
+          readonly: 1
+        })
+      )
       assert.deepStrictEqual(tagOf(error), ["Misconfigured", "misconfigured"])
       assert.include(error.message, "READONLY")
     })
@@ -82,10 +91,14 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       assert.deepStrictEqual(tagOf(error), ["Misconfigured", "misconfigured"])
       assert.include(error.message, "partition_by")
       const crowded = yield* warehouse.ensureTable(spec("crowded"), [])
-      yield* warehouse.command("ALTER TABLE shop.crowded MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 2")
+      yield* warehouse.command(
+        "ALTER TABLE shop.crowded MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 2"
+      )
       yield* warehouse.command("SYSTEM STOP MERGES shop.crowded")
       const busy = yield* Effect.flip(
-        Effect.forEach([0, 1, 2, 3, 4], (k) => crowded.insert(planOf(k, k), crowded.encode(records(k, 1, row))), { discard: true })
+        Effect.forEach([0, 1, 2, 3, 4], (k) => crowded.insert(planOf(k, k), crowded.encode(records(k, 1, row))), {
+          discard: true
+        })
       )
       assert.deepStrictEqual(tagOf(busy), ["Busy", "throttled"])
     })
@@ -97,7 +110,9 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       yield* warehouse.ensureTable(spec("hungry"), [])
       const direct = yield* client
       const body = Buffer.concat(Array.from({ length: 50_000 }, (_, k) => Buffer.from(`{"id":${k}}\n`)))
-      const error = yield* Effect.flip(direct.insert("insert", "INSERT INTO shop.hungry (id) FORMAT JSONEachRow", body, { max_memory_usage: 100_000 }))
+      const error = yield* Effect.flip(
+        direct.insert("insert", "INSERT INTO shop.hungry (id) FORMAT JSONEachRow", body, { max_memory_usage: 100_000 })
+      )
       assert.deepStrictEqual(tagOf(error), ["OutOfMemory", "transient"])
     })
   )
@@ -107,7 +122,14 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       const warehouse = yield* Warehouse
       yield* warehouse.ensureTable(spec("unreadable"), [])
       const direct = yield* client
-      const error = yield* Effect.flip(direct.insert("insert", "INSERT INTO shop.unreadable (id) FORMAT JSONEachRow", Buffer.from(`{"id":1}\n{"id":2}\n{"id":"x"}\n`), {}))
+      const error = yield* Effect.flip(
+        direct.insert(
+          "insert",
+          "INSERT INTO shop.unreadable (id) FORMAT JSONEachRow",
+          Buffer.from(`{"id":1}\n{"id":2}\n{"id":"x"}\n`),
+          {}
+        )
+      )
       assert.deepStrictEqual(tagOf(error), ["BadRecord", "defect"])
       assert.strictEqual(error.reason._tag === "BadRecord" ? error.reason.row : undefined, 2)
       assert.include(error.message, "record 2")
@@ -120,7 +142,9 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       const syntax = yield* Effect.flip(warehouse.query("SELEC 1"))
       assert.strictEqual(syntax.failureClass, "misconfigured")
       assert.include(syntax.message, "62 SYNTAX_ERROR")
-      const middle = yield* Effect.flip(warehouse.query("SELECT throwIf(number = 3000000, 'here') AS x FROM numbers(5000000)"))
+      const middle = yield* Effect.flip(
+        warehouse.query("SELECT throwIf(number = 3000000, 'here') AS x FROM numbers(5000000)")
+      )
       assert.include(middle.message, "395")
       const format = yield* Effect.flip(Stream.runDrain(warehouse.stream("SELECT 1", "No; DROP")))
       assert.strictEqual(format.failureClass, "misconfigured")
@@ -142,7 +166,12 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
       const port = typeof address === "object" && address !== null ? address.port : 0
       for (const url of [`http://127.0.0.1:${port}`, "http://127.0.0.1:1"]) {
         const gone = Warehouse.layerServer({ url, user: "u", password: Redacted.make("s3cret") })
-        const error = yield* Effect.flip(Effect.provide(Warehouse.use((warehouse) => warehouse.ping), Layer.fresh(gone)))
+        const error = yield* Effect.flip(
+          Effect.provide(
+            Warehouse.use((warehouse) => warehouse.ping),
+            Layer.fresh(gone)
+          )
+        )
         assert.deepStrictEqual(tagOf(error), ["Unavailable", "transient"])
         assert.notInclude(error.message, "s3cret")
       }
@@ -152,9 +181,12 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
   it.effect("queries keep every digit, take parameters and stream", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
-      assert.deepStrictEqual(yield* warehouse.query("SELECT 18446744073709551615 AS n, toDecimal64('1.10', 2) AS d, {s:String} AS s", { s: "it's `'\\ \n ✓" }), [
-        { n: "18446744073709551615", d: "1.1", s: "it's `'\\ \n ✓" }
-      ])
+      assert.deepStrictEqual(
+        yield* warehouse.query("SELECT 18446744073709551615 AS n, toDecimal64('1.10', 2) AS d, {s:String} AS s", {
+          s: "it's `'\\ \n ✓"
+        }),
+        [{ n: "18446744073709551615", d: "1.1", s: "it's `'\\ \n ✓" }]
+      )
       const chunks = yield* Stream.runCollect(warehouse.stream("SELECT number FROM numbers(100000);", "CSV"))
       assert.strictEqual(Buffer.concat(chunks).toString().split("\n").length, 100_001)
     })

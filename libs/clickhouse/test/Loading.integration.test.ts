@@ -1,7 +1,8 @@
+import { kill } from "node:process"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
 import { ClickHouseServer, type InsertPlan, type Table, Warehouse } from "../src/index.ts"
-import { Embedded, planOf, record, records, spec } from "./support.ts"
+import { Embedded, planOf, record, records, spec, wallClock } from "./support.ts"
 
 const row = (offset: number): string => `{"id":${offset * 3},"name":"n${offset}"}`
 
@@ -9,13 +10,16 @@ const row = (offset: number): string => `{"id":${offset * 3},"name":"n${offset}"
 const killServer = Effect.gen(function* () {
   const server = yield* ClickHouseServer
   const pid = yield* server.pid
-  yield* Effect.sync(() => process.kill(pid, "SIGKILL"))
-  yield* server.pid.pipe(Effect.repeat({ until: (now) => now !== pid, schedule: Schedule.spaced("5 millis") }), Effect.timeout("20 seconds"))
+  yield* Effect.sync(() => kill(pid, "SIGKILL"))
+  yield* server.pid.pipe(
+    Effect.repeat({ until: (now) => now !== pid, schedule: Schedule.spaced("5 millis") }),
+    Effect.timeout("20 seconds")
+  )
 })
 
 /** Repeats an insert as the sink does: the same bytes under the same plan, planned anew. */
 const insertUntilStored = (table: Table, plan: InsertPlan, encoded: ReturnType<Table["encode"]>) =>
-  Effect.suspend(() => table.insert({ ...plan, plannedAt: Date.now() }, encoded)).pipe(
+  Effect.suspend(() => table.insert({ ...plan, plannedAt: wallClock() }, encoded)).pipe(
     Effect.retry({ schedule: Schedule.spaced("20 millis"), while: (error) => error.failureClass === "transient" }),
     Effect.timeout("30 seconds")
   )
@@ -26,7 +30,8 @@ const one = Effect.fnUntraced(function* (sql: string) {
   return found ?? {}
 })
 
-const counts = (table: string) => one(`SELECT count() AS n, uniqExact(_topic_id, _partition, _offset) AS offsets, sum(id) AS ids FROM ${table}`)
+const counts = (table: string) =>
+  one(`SELECT count() AS n, uniqExact(_topic_id, _partition, _offset) AS offsets, sum(id) AS ids FROM ${table}`)
 
 layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is stored once", (it) => {
   it.effect("however often it is inserted, with a view, and after the server was killed", () =>
@@ -36,7 +41,9 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
       yield* warehouse.command(
         "CREATE TABLE shop.totals (name String, n UInt64) ENGINE = SummingMergeTree ORDER BY name SETTINGS non_replicated_deduplication_window = 10000"
       )
-      yield* warehouse.command("CREATE MATERIALIZED VIEW shop.totals_view TO shop.totals AS SELECT name, count() AS n FROM shop.replayed GROUP BY name")
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.totals_view TO shop.totals AS SELECT name, count() AS n FROM shop.replayed GROUP BY name"
+      )
       const table = yield* warehouse.ensureTable(spec("replayed", { schema: { id: "int64", name: "string" } }), [])
       assert.strictEqual(first.name, "shop.replayed")
       const encoded = table.encode(records(0, 1000, row))
@@ -44,7 +51,10 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
       for (let k = 0; k < 3; k++) yield* table.insert(plan, encoded)
       yield* killServer
       yield* insertUntilStored(table, plan, encoded)
-      const { inserted, stored } = yield* table.insertMissing({ ...plan, plannedAt: Date.now() }, records(0, 1000, row))
+      const { inserted, stored } = yield* table.insertMissing(
+        { ...plan, plannedAt: wallClock() },
+        records(0, 1000, row)
+      )
       assert.deepStrictEqual([stored, inserted], [1000, 0])
       assert.deepStrictEqual(yield* counts("shop.replayed"), { n: "1000", offsets: "1000", ids: String(999 * 1500) })
       assert.deepStrictEqual(yield* one("SELECT sum(n) AS n FROM shop.totals"), { n: "1000" })
@@ -57,7 +67,9 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
       const warehouse = yield* Warehouse
       const table = yield* warehouse.ensureTable(spec("large"), [Buffer.from(`{"id":1,"name":"x","note":"y"}`)])
       const note = "lorem ipsum ".repeat(20)
-      const encoded = table.encode(records(0, 200_000, (offset) => `{"id":${offset},"name":"n${offset}","note":"${note}${offset}"}`))
+      const encoded = table.encode(
+        records(0, 200_000, (offset) => `{"id":${offset},"name":"n${offset}","note":"${note}${offset}"}`)
+      )
       assert.isAbove(encoded.body.length, 50_000_000)
       const broken = { ...encoded, body: Buffer.concat([encoded.body, Buffer.from(`{"_offset":7,"id":"x"}\n`)]) }
       const error = yield* Effect.flip(table.insert(planOf(200_000, 400_000), broken))
@@ -65,7 +77,10 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
       if (error.reason._tag === "BadRecord") assert.strictEqual(error.reason.row, 200_000)
       assert.strictEqual((yield* counts("shop.large"))["n"], "0")
       yield* table.insert(planOf(0, 199_999), encoded)
-      assert.deepStrictEqual(yield* one("SELECT count() AS n FROM system.parts WHERE table = 'large' AND database = 'shop' AND active"), { n: "1" })
+      assert.deepStrictEqual(
+        yield* one("SELECT count() AS n FROM system.parts WHERE table = 'large' AND database = 'shop' AND active"),
+        { n: "1" }
+      )
       assert.strictEqual((yield* counts("shop.large"))["offsets"], "200000")
     })
   )
@@ -74,7 +89,10 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
       const plain = yield* warehouse.ensureTable(spec("killed", { schema: { id: "int64", name: "string" } }), [])
-      const split = yield* warehouse.ensureTable(spec("killed_split", { schema: { id: "int64", name: "string" }, partitionBy: "id % 7" }), [])
+      const split = yield* warehouse.ensureTable(
+        spec("killed_split", { schema: { id: "int64", name: "string" }, partitionBy: "id % 7" }),
+        []
+      )
       const batch = 20_000
       let next = 0
       for (let kill = 0; kill < 4; kill++) {
@@ -107,11 +125,11 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
       const warehouse = yield* Warehouse
       const table = yield* warehouse.ensureTable(spec("late"), [])
       const encoded = table.encode(records(0, 10, row))
-      const error = yield* Effect.flip(table.insert(planOf(0, 9, { plannedAt: Date.now() - 20_500 }), encoded))
+      const error = yield* Effect.flip(table.insert(planOf(0, 9, { plannedAt: wallClock() - 20_500 }), encoded))
       assert.strictEqual(error.reason._tag, "PlanTooOld")
       assert.strictEqual(error.failureClass, "transient")
       assert.strictEqual(yield* table.stored(planOf(0, 9)), 0)
-      yield* table.insert(planOf(0, 9, { plannedAt: Date.now() - 15_000 }), encoded)
+      yield* table.insert(planOf(0, 9, { plannedAt: wallClock() - 15_000 }), encoded)
       assert.strictEqual(yield* table.stored(planOf(0, 9)), 10)
     })
   )
@@ -137,15 +155,26 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan fo
       const table = yield* warehouse.ensureTable(spec("forgotten", { dedupWindow: 3 }), [])
       const all = records(0, 10, row)
       yield* table.insert(planOf(0, 9), table.encode(all.slice(0, 4)))
-      const forget = Effect.forEach([1, 2, 3, 4, 5], (k) => table.insert(planOf(k * 100, k * 100), table.encode([record(k * 100, row(k * 100))])), { discard: true })
+      const forget = Effect.forEach(
+        [1, 2, 3, 4, 5],
+        (k) => table.insert(planOf(k * 100, k * 100), table.encode([record(k * 100, row(k * 100))])),
+        { discard: true }
+      )
       yield* forget
       const some = yield* table.insertMissing(planOf(0, 9), all)
       assert.deepStrictEqual([some.stored, some.inserted], [4, 6])
-      yield* Effect.forEach([6, 7, 8, 9], (k) => table.insert(planOf(k * 100, k * 100), table.encode([record(k * 100, row(k * 100))])), { discard: true })
+      yield* Effect.forEach(
+        [6, 7, 8, 9],
+        (k) => table.insert(planOf(k * 100, k * 100), table.encode([record(k * 100, row(k * 100))])),
+        { discard: true }
+      )
       const none = yield* table.insertMissing(planOf(0, 9), all)
       assert.deepStrictEqual([none.stored, none.inserted], [10, 0])
       assert.strictEqual(yield* table.stored(planOf(0, 9)), 10)
-      assert.deepStrictEqual(yield* one("SELECT count() AS n, uniqExact(_offset) AS offsets FROM shop.forgotten WHERE _offset < 10"), { n: "10", offsets: "10" })
+      assert.deepStrictEqual(
+        yield* one("SELECT count() AS n, uniqExact(_offset) AS offsets FROM shop.forgotten WHERE _offset < 10"),
+        { n: "10", offsets: "10" }
+      )
     })
   )
 
@@ -153,8 +182,12 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan fo
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
       yield* warehouse.ensureTable(spec("torn", { partitionBy: "id % 2" }), [])
-      yield* warehouse.command("CREATE TABLE shop.torn_sum (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100")
-      yield* warehouse.command("CREATE MATERIALIZED VIEW shop.torn_view TO shop.torn_sum AS SELECT 1 AS k, count() AS n FROM shop.torn GROUP BY k")
+      yield* warehouse.command(
+        "CREATE TABLE shop.torn_sum (k UInt8, n UInt64) ENGINE = SummingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100"
+      )
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.torn_view TO shop.torn_sum AS SELECT 1 AS k, count() AS n FROM shop.torn GROUP BY k"
+      )
       const table = yield* warehouse.ensureTable(spec("torn", { partitionBy: "id % 2" }), [])
       const all = records(0, 10, row)
       // What a crash leaves: one partition of the insert, and nothing in the view's target.
@@ -177,7 +210,13 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan fo
       const second = yield* table.insertMissing(planOf(0, 3), all)
       for (const { encoded } of [first, second]) {
         assert.strictEqual(encoded.rows, 2)
-        assert.deepStrictEqual(encoded.rejected.map(({ index, code }) => [index, code]), [[1, "not_an_object"], [3, "missing_field"]])
+        assert.deepStrictEqual(
+          encoded.rejected.map(({ index, code }) => [index, code]),
+          [
+            [1, "not_an_object"],
+            [3, "missing_field"]
+          ]
+        )
       }
       assert.deepStrictEqual([first.stored, first.inserted, second.stored, second.inserted], [0, 2, 2, 0])
       assert.strictEqual((yield* table.insertMissing(planOf(4, 5), [record(4, "1"), record(5, "2")])).inserted, 0)
@@ -189,9 +228,15 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("mode upse
   it.effect("keeps the last record of a key, also over a replay and a topic made again", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
-      const table = yield* warehouse.ensureTable(spec("upserted", { mode: "upsert", schema: { id: "int64", v: "string" } }), [])
-      const versions = (from: number, tag: string) => records(from, 10, (offset) => `{"id":${offset % 5},"v":"${tag}${offset}"}`)
-      const final = Effect.map(warehouse.query("SELECT id, v FROM shop.upserted FINAL ORDER BY id"), (rows) => rows.map((one) => one["v"]))
+      const table = yield* warehouse.ensureTable(
+        spec("upserted", { mode: "upsert", schema: { id: "int64", v: "string" } }),
+        []
+      )
+      const versions = (from: number, tag: string) =>
+        records(from, 10, (offset) => `{"id":${offset % 5},"v":"${tag}${offset}"}`)
+      const final = Effect.map(warehouse.query("SELECT id, v FROM shop.upserted FINAL ORDER BY id"), (rows) =>
+        rows.map((one) => one["v"])
+      )
       yield* table.insert(planOf(0, 9), table.encode(versions(0, "a")))
       assert.strictEqual(yield* table.stored(planOf(0, 9)), 10)
       yield* table.insert(planOf(10, 19), table.encode(versions(10, "a")))
@@ -204,7 +249,10 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("mode upse
       // Offsets begin at 0 again, and still the new records win, also when another process goes on.
       yield* table.insert(planOf(0, 9, { topicId: "topic-2" }), table.encode(versions(0, "b")))
       assert.deepStrictEqual(yield* final, ["b5", "b6", "b7", "b8", "b9"])
-      const other = yield* warehouse.ensureTable(spec("upserted", { mode: "upsert", schema: { id: "int64", v: "string" } }), [])
+      const other = yield* warehouse.ensureTable(
+        spec("upserted", { mode: "upsert", schema: { id: "int64", v: "string" } }),
+        []
+      )
       yield* other.insert(planOf(10, 19, { topicId: "topic-2" }), other.encode(versions(10, "b")))
       assert.deepStrictEqual(yield* final, ["b15", "b16", "b17", "b18", "b19"])
     })

@@ -17,6 +17,9 @@ export const Embedded = Layer.unwrap(
   )
 )
 
+/** Milliseconds since 1970. */
+export const wallClock = (): number => performance.timeOrigin + performance.now()
+
 export const record = (offset: number, json: string): SourceRecord => ({ offset, value: Buffer.from(json) })
 
 export const records = (from: number, count: number, json: (offset: number) => string): ReadonlyArray<SourceRecord> =>
@@ -28,7 +31,7 @@ export const planOf = (first: number, last: number, more: Partial<InsertPlan> = 
   partition: 0,
   first,
   last,
-  plannedAt: Date.now(),
+  plannedAt: wallClock(),
   ...more
 })
 

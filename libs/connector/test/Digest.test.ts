@@ -13,11 +13,12 @@ const of = (text: string): string => {
 describe("digest", () => {
   it("is MurmurHash3_x86_128", () => {
     assert.strictEqual(of(""), "0000000000000000")
-    assert.strictEqual(of("The quick brown fox jumps over the lazy dog"), "2f1583c3eccee2c6")
+    assert.strictEqual(of("The quick brown fox jumps over the lazy dog"), "2f1583c3ecee2c67")
   })
   it("differs for texts of every length", () => {
     const all = new Set<string>()
-    for (let length = 0; length < 500; length++) for (const tail of ["", "\0", "x"]) all.add(of("a".repeat(length) + tail))
+    for (let length = 0; length < 500; length++)
+      for (const tail of ["", "\0", "x"]) all.add(of("a".repeat(length) + tail))
     assert.strictEqual(all.size, 1500)
   })
   it("survives a checkpoint", () => {
@@ -32,10 +33,15 @@ describe("digest", () => {
 
 describe("Window", () => {
   const incremental = { field: "n", param: "since", type: "number" as const, lookback: Duration.seconds(10) }
-  const numbers = (window: Window) => [...DigestSet.decode(window.encode())].map(([, low]) => low).toSorted((a, b) => a - b)
+  const numbers = (window: Window) =>
+    [...DigestSet.decode(window.encode())].map(([, low]) => low).toSorted((a, b) => a - b)
   const mark = (n: number) => readMark(String(n), "number")!
   it("keeps what the next walk meets again, in whatever order it came", () => {
-    for (const order of [[1, 85, 90, 95, 100], [100, 95, 90, 85, 1], [90, 1, 100, 85, 95]]) {
+    for (const order of [
+      [1, 85, 90, 95, 100],
+      [100, 95, 90, 85, 1],
+      [90, 1, 100, 85, 95]
+    ]) {
       const window = new Window(incremental, undefined, undefined)
       for (const n of order) {
         window.raise(mark(n))
@@ -47,7 +53,11 @@ describe("Window", () => {
   })
   it("keeps the newest when there are too many, and those of a restart last", () => {
     for (const isAscending of [true, false]) {
-      const window = new Window({ ...incremental, lookback: Duration.seconds(100_000) }, undefined, encodeDigests([7, 7]))
+      const window = new Window(
+        { ...incremental, lookback: Duration.seconds(100_000) },
+        undefined,
+        encodeDigests([7, 7])
+      )
       for (let i = 0; i < 20_000; i++) {
         const n = isAscending ? i : 20_000 - 1 - i
         window.raise(mark(n))

@@ -2,10 +2,10 @@ import { parsePoll } from "@tributary/domain"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { type Checkpoint, nextRun } from "@tributary/connector"
+import { millisOf } from "./harness.ts"
 
-const at = (text: string): number => Date.parse(text)
-const started = (text: string): Checkpoint => ({ v: 1, startedAt: at(text), completedAt: at(text) + 500 })
-const now = at("2026-01-01T12:00:00Z")
+const started = (text: string): Checkpoint => ({ v: 1, startedAt: millisOf(text), completedAt: millisOf(text) + 500 })
+const now = millisOf("2026-01-01T12:00:00Z")
 
 describe("nextRun", () => {
   it("is at once for a stream never read or in the middle of a walk", () => {
@@ -26,8 +26,8 @@ describe("nextRun", () => {
   })
   it("takes the first time of a cron expression after the last walk", () => {
     const due = (poll: string, last: string) => nextRun(parsePoll(poll), undefined, started(last), now, 0.9)
-    assert.strictEqual(due("cron 0 3 * * *", "2026-01-01T11:00:00Z"), at("2026-01-02T03:00:00Z"))
-    assert.strictEqual(due("cron 30 12 * * * Europe/Berlin", "2026-01-01T11:45:00Z"), at("2026-01-02T11:30:00Z"))
+    assert.strictEqual(due("cron 0 3 * * *", "2026-01-01T11:00:00Z"), millisOf("2026-01-02T03:00:00Z"))
+    assert.strictEqual(due("cron 30 12 * * * Europe/Berlin", "2026-01-01T11:45:00Z"), millisOf("2026-01-02T11:30:00Z"))
     assert.strictEqual(due("cron 0 3 * * *", "2025-12-29T03:00:00Z"), now)
   })
 })

@@ -4,18 +4,27 @@ import { TestClock } from "effect/testing"
 import { Budgets } from "@tributary/connector"
 import { waitAsked } from "../src/RetryAfter.ts"
 import { retrySchedule } from "../src/RetrySchedule.ts"
+import { millisOf } from "./harness.ts"
 import { NotJson, ServerError, type SourceReason, Throttled } from "../src/SourceError.ts"
 
-const now = Date.parse("2026-01-01T00:00:00Z")
+const now = millisOf("2026-01-01T00:00:00Z")
 
 describe("waitAsked", () => {
   const cases: ReadonlyArray<readonly [string, Record<string, string>, number | undefined]> = [
     ["seconds", { "retry-after": "7" }, 7000],
-    ["a date, by the server's own clock", { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT", date: "Thu, 01 Jan 2026 00:00:01 GMT" }, 4000],
+    [
+      "a date, by the server's own clock",
+      { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT", date: "Thu, 01 Jan 2026 00:00:01 GMT" },
+      4000
+    ],
     ["a date, by our clock", { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT" }, 5000],
     ["a date that has passed", { "retry-after": "Wed, 31 Dec 2025 00:00:05 GMT" }, 0],
     ["a reset in seconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": "30" }, 30_000],
-    ["a reset as a time in seconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(now / 1000 + 9) }, 9000],
+    [
+      "a reset as a time in seconds",
+      { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(now / 1000 + 9) },
+      9000
+    ],
     ["a reset as a time in milliseconds", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(now + 9) }, 9],
     ["a reset while something is left", { "x-ratelimit-remaining": "3", "x-ratelimit-reset": "30" }, undefined],
     ["the draft's header", { ratelimit: '"default";r=0;t=12' }, 12_000],
@@ -112,7 +121,12 @@ describe("Budgets", () => {
     Effect.gen(function* () {
       const budgets = yield* Budgets
       let sent = 0
-      const client = Effect.forever(Effect.andThen(budgets.take("shop", rate), Effect.sync(() => sent++)))
+      const client = Effect.forever(
+        Effect.andThen(
+          budgets.take("shop", rate),
+          Effect.sync(() => sent++)
+        )
+      )
       yield* Effect.forkChild(client)
       yield* Effect.forkChild(client)
       yield* TestClock.adjust(0)

@@ -3,9 +3,9 @@ import { Connector } from "@tributary/domain"
 import { type AccessToken, TokenError, Tokens } from "@tributary/oauth"
 import { startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
 import { Environment, Secrets } from "@tributary/vault"
-import { Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { DateTime, Effect, Layer, Redacted, Schema, type Scope, Stream } from "effect"
 import { request } from "undici"
-import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source, SourceError } from "@tributary/connector"
+import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 
 /** A server of a test's own, closed with the scope. */
 export const serve = (handler: (request: IncomingMessage, response: ServerResponse) => void) =>
@@ -33,12 +33,11 @@ export const answering = (body: string | Buffer, status = 200, headers: Record<s
     response.end(body)
   })
 
-export const synthetic = (settings: Partial<SyntheticSettings>): Effect.Effect<SyntheticApi, never, Scope> =>
+export const synthetic = (settings: Partial<SyntheticSettings>): Effect.Effect<SyntheticApi, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => startSyntheticApi({ auth: false, ...settings })),
     (api) => Effect.promise(() => api.stop())
   )
-type Scope = import("effect").Scope.Scope
 
 export const decodeConnector = Schema.decodeUnknownSync(Connector)
 
@@ -82,7 +81,12 @@ export const testTokens = Layer.succeed(Tokens, {
         })
         const body = (await answer.body.json()) as { readonly access_token?: string; readonly error?: string }
         if (body.access_token === undefined) throw new Error(body.error ?? "no token")
-        current = { value: Redacted.make(body.access_token), generation: ++generation, tokenType: "Bearer", expiresAt: undefined }
+        current = {
+          value: Redacted.make(body.access_token),
+          generation: ++generation,
+          tokenType: "Bearer",
+          expiresAt: undefined
+        }
         return current
       },
       catch: (error) =>
@@ -122,12 +126,10 @@ export const keysOf = (pages: ReadonlyArray<Page>): Array<string> =>
 export const valuesOf = (pages: ReadonlyArray<Page>): Array<string> =>
   pages.flatMap((page) => page.records.map(({ value }) => text(value)))
 
-/** The error that the first walk over a server's answers ends with. */
+/** The error that a first walk ends with. */
 export const failure = (settings: Connector) =>
-  Effect.scoped(Effect.flatMap(source(settings), (ready) => read(ready))).pipe(
-    Effect.flip,
-    Effect.filterOrDie(
-      (error): error is SourceError => error instanceof SourceError,
-      () => new Error("not a SourceError")
-    )
-  )
+  Effect.flip(Effect.scoped(Effect.flatMap(source(settings), (ready) => read(ready))))
+
+/** Milliseconds since 1970 of a time, and the other way round. */
+export const millisOf = (time: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(time))
+export const timeOf = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))

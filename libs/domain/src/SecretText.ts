@@ -67,7 +67,7 @@ export const secretLines = (text: string): ReadonlyArray<Range> => {
     }
     ranges.push([from, to === -1 ? end : to])
   }
-  for (const { 0: word, index } of text.matchAll(/(?<![\w+/=.~:$-])[\w+/=.~-]{6,}(?![\w ]*:\s)/gu)) {
+  for (const { 0: word, index } of text.matchAll(/(?<![\w+/=.~:$-])[\w+/=.~-]{6,}/gu)) {
     if (/\d/u.test(word) && /[A-Za-z]/u.test(word)) ranges.push([index, index + word.length])
   }
   return ranges

@@ -186,7 +186,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       report(key, path, `the unknown setting ${quoted(name)}`, `one of ${names.join(", ")}`, advice)
     }
     for (const { ast, example, isRequired, name } of settings) {
-      if (!isRequired || met.has(name) || name === "path") continue
+      if (!isRequired || met.has(name)) continue
       report(
         task.key,
         [...task.path, name],

@@ -36,7 +36,7 @@ const units: ReadonlyArray<readonly [RegExp, string]> = [
 const unitNames = units.flatMap(([, name]) => [name, name.slice(0, -1)])
 
 /** How a length of time is written that looks like one but is not. */
-export const durationAdvice = (value: unknown): string | undefined => {
+const durationAdvice = (value: unknown): string | undefined => {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-zµ]*)\s*$/iu.exec(String(value))
   if (match === null) return undefined
   const [, amount = "", unit = ""] = match

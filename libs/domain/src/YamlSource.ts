@@ -4,7 +4,6 @@ import {
   type Document,
   isAlias,
   isMap,
-  isPair,
   isScalar,
   isSeq,
   type Node,
@@ -240,7 +239,7 @@ export const rangeOf = (node: unknown): Range | undefined => {
   return [node.range[0], Math.max(node.range[1], node.range[0])]
 }
 
-export { isAlias, isMap, isPair, isScalar, isSeq, type Node }
+export { isAlias, isMap, isScalar, isSeq, type Node }
 
 const shownLine = (text: string, start: number, secrets: ReadonlyArray<Range>): string => {
   const end = text.indexOf("\n", start)

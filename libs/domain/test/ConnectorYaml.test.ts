@@ -126,4 +126,24 @@ describe("formatProblem", () => {
     assert.notInclude(problem, "hunter2")
     assert.notInclude(problem, "\u{1b}")
   })
+
+  it("hides by its name what is wrong for another reason", () => {
+    const [shown = "", ...others] = formatted(
+      "connector: a\nhttp: { base_url: https://a.example }\nstreams: { b: { path: /b, schema: { auth_token: correcthorse } } }\n"
+    )
+    assert.isEmpty(others)
+    assert.include(shown, "found a value in the open (not shown, it may be a secret), expected a field type")
+    assert.notInclude(shown, "correcthorse")
+  })
+
+  it("shows no secret of a file that is not well-formed", () => {
+    const shown = [
+      ...formatted("connector: a\nauth: { client_secret: correcthorse, scopes: [}\n"),
+      ...formatted("connector: a\nauth:\n  client_secret: |\n   correct\n  horse\n  battery: x\n"),
+      ...formatted("connector: a\nauth:\n  client_secret: correct: horse\n"),
+      ...formatted("connector: a\nauth:\n  clientid: b, clientscrt: c0rr3cthorse: x\n")
+    ].join("\n")
+    assert.notMatch(shown, /correct|horse|c0rr3ct/u)
+    assert.include(shown, "2 | auth: { client_secret: ")
+  })
 })

@@ -227,6 +227,7 @@ export class Storage implements Catalog {
     return { parts: [...parts.values()], positions, bytes }
   }
 
+  /** Returns the stored size. */
   #insertBatches(part: Part, now: number): number {
     const { partition, records } = part
     let start = 0
@@ -248,7 +249,8 @@ export class Storage implements Catalog {
     return stored
   }
 
-  #upsertKeyed(part: Part, now: number): void {
+  /** Returns 0: the size of compacted partitions is not kept. */
+  #upsertKeyed(part: Part, now: number): 0 {
     const { partition, records } = part
     for (let i = 0; i < records.length; i++) {
       const { key, value } = records[i]!
@@ -264,6 +266,7 @@ export class Storage implements Catalog {
         encodeBatch(records, i, i + 1, now)
       )
     }
+    return 0
   }
 
   /**
@@ -275,7 +278,7 @@ export class Storage implements Catalog {
     const stored = this.file.transaction(bytes, () => {
       beside()
       return parts.map((part) => {
-        const size = part.partition.topic.compacted ? (this.#upsertKeyed(part, now), 0) : this.#insertBatches(part, now)
+        const size = part.partition.topic.compacted ? this.#upsertKeyed(part, now) : this.#insertBatches(part, now)
         const end = part.partition.end + part.records.length
         this.file.run("UPDATE partitions SET end = ?, bytes = bytes + ? WHERE id = ?", end, size, part.partition.id)
         return size

@@ -22,8 +22,11 @@ const startWriter = (directory: string): Effect.Effect<Writer, never, Scope.Scop
   Effect.acquireRelease(
     Effect.sync((): Writer => {
       const child = spawn(execPath, [join(import.meta.dirname, "fixtures", "writer.ts"), directory], {
-        stdio: ["ignore", "pipe", "inherit"]
+        stdio: ["ignore", "pipe", "pipe"]
       })
+      let complaint = ""
+      child.stderr.setEncoding("utf8")
+      child.stderr.on("data", (chunk: string) => (complaint += chunk))
       let last = -1
       let rest = ""
       child.stdout.setEncoding("utf8")
@@ -33,13 +36,16 @@ const startWriter = (directory: string): Effect.Effect<Writer, never, Scope.Scop
         rest = lines.pop() ?? ""
         if (lines.length > 0) last = Number(lines.at(-1))
       })
-      const ended = new Promise<void>((resolve) => child.on("close", () => resolve()))
+      const ended = new Promise<string | null>((resolve) => child.on("close", (_code, signal) => resolve(signal)))
       return {
         process: child,
         acknowledged: () => last,
         kill: Effect.suspend(() => {
           child.kill("SIGKILL")
-          return Effect.promise(() => ended)
+          return Effect.map(
+            Effect.promise(() => ended),
+            (signal) => assert.strictEqual(signal, "SIGKILL", `the writer ended by itself: ${complaint}`)
+          )
         }),
         working: Effect.asVoid(
           Effect.orDie(

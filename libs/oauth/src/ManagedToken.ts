@@ -70,11 +70,14 @@ const freshFor = 5000
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
 const toleratedRejections = 5
 
-/** Milliseconds that a failure is shared, so that a failing server is not hammered. */
-const holdFor = (error: TokenError, streak: number): number => {
+/**
+ * Milliseconds that a failure is shared, so that a failing server is not hammered. What the server asks for is obeyed, up
+ * to an hour; without that a failure that may pass is shared for 1 to 10 seconds and any other for 5 to 60.
+ */
+const holdFor = ({ failureClass, retryAfter }: TokenError, streak: number): number => {
+  if (retryAfter !== undefined) return Math.min(Math.max(1000, retryAfter), 3_600_000)
   const doubling = 2 ** Math.min(streak - 1, 10)
-  const own = error.failureClass === "transient" ? Math.min(1000 * doubling, 10_000) : Math.min(5000 * doubling, 60_000)
-  return Math.min(Math.max(own, error.retryAfter ?? 0), 3_600_000)
+  return failureClass === "transient" ? Math.min(1000 * doubling, 10_000) : Math.min(5000 * doubling, 60_000)
 }
 
 /** What a manager is made of. */

@@ -14,7 +14,7 @@ export class TokenError extends Schema.TaggedError<TokenError>()("TokenError", {
   problem: Schema.String,
   /** What to do. */
   advice: Schema.String,
-  /** Milliseconds that the server asked to wait before the next request. */
+  /** Milliseconds to wait before asking again, where the server said so or where asking earlier makes no sense. */
   retryAfter: Schema.UndefinedOr(Schema.Finite)
 }) {
   override get message(): string {

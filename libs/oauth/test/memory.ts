@@ -57,7 +57,7 @@ export const memoryServer = (options: {
           return yield* new TransportError({ reason: "unreachable", code: "ECONNREFUSED", isUncertain: false })
         }
         if (fault === "internal-error") return { status: 500, headers: {}, body: "" }
-        if (fault === "throttled") return { status: 429, headers: { "retry-after": "3" }, body: "" }
+        if (fault === "throttled") return { status: 429, headers: { "retry-after": "30" }, body: "" }
         if (fault === "error-200") return { status: 200, headers: {}, body: '{"error":"server_error"}' }
         yield* Effect.sleep(server.before)
         clock = yield* Clock.currentTimeMillis

@@ -129,7 +129,7 @@ describe("failures", () => {
       const { get, server } = yield* world()
       server.faults.push("throttled")
       assert.strictEqual((yield* Effect.flip(get)).failureClass, "throttled")
-      yield* advance(4900)
+      yield* advance(29_900)
       yield* Effect.flip(get)
       assert.strictEqual(server.requests, 1)
       yield* advance(200)

@@ -188,19 +188,19 @@ const make = Effect.fnUntraced(function* (directory: string) {
   })
 
   const saveNow = (authorization: string, expected: number, tokens: Omit<StoredTokens, "generation">) => {
-    
+    database.exec("BEGIN IMMEDIATE")
     try {
       const row = Option.getOrUndefined(decodeRow(select.get(authorization)))
       // Tokens whose key is missing are not overwritten: the key may come back.
       if (row?.key_id != null) keyOf(authorization, row.key_id)
       const current = row?.sealed == null ? 0 : row.generation
       if (current !== expected) {
+        database.exec("ROLLBACK")
         return current
       }
       const stored: StoredTokens = { ...tokens, generation: (row?.generation ?? 0) + 1 }
-      database.prepare("UPDATE tokens SET generation = ? WHERE authorization = ?").run(stored.generation, authorization)
       upsert.run(authorization, stored.generation, keyring.current, seal(keyring, authorization, stored))
-      
+      database.exec("COMMIT")
       return stored
     } catch (error) {
       // SQLite ends the transaction by itself after some errors, such as a full disk.

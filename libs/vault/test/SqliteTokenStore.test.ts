@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
-import { SqliteTokenStore, TokenStore } from "@tributary/vault"
+import { type Conflict, SqliteTokenStore, TokenStore, type VaultError } from "@tributary/vault"
 import { randomBytes } from "node:crypto"
 import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -96,12 +96,13 @@ describe("SqliteTokenStore", () => {
       yield* run(directory, { TRIBUTARY_VAULT_KEY: second }, (store) =>
         Effect.gen(function* () {
           assert.strictEqual(yield* accessTokenOf(store, "new"), "access-new")
-          for (const call of [
+          const calls: ReadonlyArray<Effect.Effect<unknown, VaultError | Conflict>> = [
             store.load("old"),
             store.save("old", 1, tokens("x")),
             store.save("old", 0, tokens("x"))
-          ]) {
-            const error = yield* Effect.flip(Effect.asVoid(call))
+          ]
+          for (const call of calls) {
+            const error = yield* Effect.flip(call)
             assert.match(error.message, /Tokens of old: they were sealed with a key that is not given/)
           }
         })

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import process from "node:process"
 import { temporaryDirectory } from "./tokens.ts"
 
-const kills = 24
+const kills = 20
 
 /** Runs the save loop until it has acknowledged `lines` saves and kills it; gives the last acknowledged generations. */
 const runAndKill = (directory: string, lines: number) =>

@@ -1,3 +1,4 @@
+export * from "./ConnectorFiles.ts"
 export * from "./Engine.ts"
 export * from "./Query.ts"
 export * from "./Runner.ts"
