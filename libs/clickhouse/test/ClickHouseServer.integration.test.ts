@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { execPath, kill } from "node:process"
 import { fileURLToPath } from "node:url"
@@ -50,6 +49,10 @@ describe("the embedded server", () => {
         readFileSync(`/proc/${pid}/cmdline`, "utf8") + readFileSync(`/proc/${pid}/environ`, "utf8"),
         password
       )
+      const config = readFileSync(`/proc/${pid}/cmdline`, "utf8")
+        .split("\0")
+        .find((argument) => argument.endsWith("config.xml"))
+      assert.isFalse(existsSync(config ?? "/"))
       const found = yield* readEndpoint(directory)
       assert.deepStrictEqual([found.url, Redacted.value(found.password)], [endpoint.url, password])
       const other = Warehouse.use((warehouse) => warehouse.query("SELECT 1 AS one")).pipe(
@@ -67,10 +70,6 @@ describe("the embedded server", () => {
       assert.isBelow(stopped, 1000)
       assert.isFalse(isAlive(pid))
       assert.isFalse(existsSync(join(directory, "endpoint.json")))
-      assert.deepStrictEqual(
-        readdirSync(tmpdir()).filter((name) => name.startsWith("tributary-clickhouse-")),
-        []
-      )
       const gone = yield* Effect.flip(readEndpoint(directory))
       assert.strictEqual(gone.failureClass, "misconfigured")
       assert.include(gone.message, directory)

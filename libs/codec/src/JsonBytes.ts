@@ -38,8 +38,8 @@ const maxDepth = 512
 export const skipSpace = (bytes: Uint8Array, at: number): number => {
   let i = at
   for (;;) {
-    const c = bytes[i]
-    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return i
+    const c = bytes[i]!
+    if (c > 0x20 || (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09)) return i
     i++
   }
 }

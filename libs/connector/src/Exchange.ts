@@ -125,6 +125,9 @@ class Body {
   }
 }
 
+/** The longest time for one answer, however steadily it trickles. */
+const longestExchange = Duration.minutes(15)
+
 const stop = new Error("The answer is not needed any more.")
 
 /**
@@ -132,6 +135,21 @@ const stop = new Error("The answer is not needed any more.")
  * it breaks the connection off.
  */
 export const exchange = (
+  agent: Agent,
+  target: URL,
+  headers: Readonly<Record<string, string>>,
+  limits: Limits,
+  url: string
+): Effect.Effect<RawAnswer, SourceReason> =>
+  Effect.timeoutOrElse(send(agent, target, headers, limits, url), {
+    duration: longestExchange,
+    orElse: () => {
+      const millis = Duration.toMillis(longestExchange)
+      return Effect.fail(new TimedOut({ url, waitedFor: "the end of the answer", setting: undefined, millis }))
+    }
+  })
+
+const send = (
   agent: Agent,
   target: URL,
   headers: Readonly<Record<string, string>>,

@@ -20,13 +20,21 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
 /** Nothing came within one of the limits of `http`. */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   ...Request,
-  waitedFor: Schema.Literals(["a connection", "the first byte of the answer", "the next part of the body"]),
-  setting: Schema.Literals(["http.connect_timeout", "http.headers_timeout", "http.body_timeout"]),
+  waitedFor: Schema.Literals([
+    "a connection",
+    "the first byte of the answer",
+    "the next part of the body",
+    "the end of the answer"
+  ]),
+  /** The setting that limits the wait; `undefined` where none does. */
+  setting: Schema.UndefinedOr(Schema.Literals(["http.connect_timeout", "http.headers_timeout", "http.body_timeout"])),
   millis: Schema.Finite
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    return `${this.url}: waited ${this.millis / 1000} s for ${this.waitedFor} (${this.setting}).`
+    const advice =
+      this.setting === undefined ? ", the most that one answer may take. Ask for smaller pages." : ` (${this.setting}).`
+    return `${this.url}: waited ${this.millis / 1000} s for ${this.waitedFor}${advice}`
   }
 }
 

@@ -11,6 +11,7 @@ import { type ReadPlan, RecordReader } from "./RecordReader.ts"
 import type { Answer, Requester, RequestSettings } from "./Requester.ts"
 import { retrySchedule } from "./RetrySchedule.ts"
 import { BadSetting, CursorRepeated, type SourceReason } from "./SourceError.ts"
+import { largestWindow } from "./Window.ts"
 
 /** A stream with everything that a walk needs. */
 export interface StreamPlan {
@@ -159,7 +160,7 @@ export const walk = (
         const old = from?.cursor === undefined ? undefined : readMark(from.cursor, incremental.type)
         if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
           // The next walk asks as this one did, so it may meet what this one and the one before it met.
-          const both = [...DigestSet.decode(met), ...DigestSet.decode(from?.seen)].slice(0, 4096)
+          const both = [...DigestSet.decode(met), ...DigestSet.decode(from?.seen)].slice(0, largestWindow)
           const seen = both.length === 0 ? {} : { seen: encodeDigests(both.flat()) }
           return { v: 1, ...done, ...(from?.cursor === undefined ? {} : { cursor: from.cursor }), ...seen }
         }

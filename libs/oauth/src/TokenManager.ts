@@ -23,7 +23,8 @@ export interface TokenManager {
   readonly get: Effect.Effect<AccessToken, TokenError>
   /**
    * Says that the API answered 401 to `token`. Returns when a newer token is there; asks for one only if `token` is
-   * still the current one, so any number of rejections of one token cost one request.
+   * still the current one, so any number of rejections of one token cost one request. A rejection is not stored: after a
+   * restart the token may be handed out, and has to be rejected, once more.
    */
   readonly rejected: (token: AccessToken) => Effect.Effect<void, TokenError>
 }

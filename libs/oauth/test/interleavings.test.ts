@@ -186,6 +186,6 @@ const check = Effect.fnUntraced(function* ({ commands, grant, hasExpiry, life }:
 })
 
 it.effect.prop("no interleaving breaks a promise", [Run], ([run]) => check(run), {
-  arbitrary: { runs: 200 },
+  arbitrary: { runs: 150 },
   timeout: 60_000
 })
