@@ -1,6 +1,5 @@
 import { isUtf8 } from "node:buffer"
 import { JsonSyntaxError, skipSpace, skipValue } from "./JsonBytes.ts"
-import { compilePlan, scan } from "./JsonSelector.ts"
 
 /**
  * JSON whose numbers survive (DESIGN.md, promise 7): `stringify(parse(text))` has every number as `text` had it, and every
@@ -53,10 +52,12 @@ const number = (text: string): number | bigint | JsonNumber => {
 
 /** Where a number stands in a document that does not survive as a double. */
 interface Risk {
-  readonly at: number
   readonly path: ReadonlyArray<string | number>
   readonly text: string
 }
+
+/** With more such numbers than this the document is read number by number. */
+const mostRestored = 8
 
 /**
  * Finds the numbers that would change, in one pass over a document that is known to be valid. Keys and indexes of the open
@@ -115,7 +116,8 @@ const risks = (bytes: Buffer): Array<Risk> | undefined => {
         path.push(at < 0 ? -1 - at : keyAt(bytes, at))
       }
       found ??= []
-      found.push({ at: start, path, text })
+      found.push({ path, text })
+      if (found.length > mostRestored) return found
     } else i++
   }
   return found
@@ -139,40 +141,49 @@ const keyAt = (bytes: Buffer, at: number): string => {
 type Holder = Record<string | number, unknown>
 const isHolder = (value: unknown): value is Holder => typeof value === "object" && value !== null
 
-/** Whether a key of the path may stand in the document again, so that the number may have been replaced by a later value. */
-const mayRepeat = (bytes: Buffer, { at, path }: Risk): boolean => {
-  for (const key of path) if (typeof key === "string" && bytes.includes(JSON.stringify(key), at)) return true
-  // A key may be written with escapes that it does not need.
-  return bytes.includes("\\u", at) || bytes.includes("\\/", at)
-}
-
-/** Whether the number is the one that counts at its path. */
-const counts = (bytes: Buffer, { at, path }: Risk): boolean => {
-  const document = { text: "$", steps: [] }
-  const plan = compilePlan({ records: document, fields: [], values: [{ text: "", steps: path }] })
-  return scan(bytes, plan).values[0] === at
+/**
+ * Whether every key on the way to these numbers stands only once in the document, so that a path leads to its number and not
+ * to a later repetition of a key. Keys written with escapes that they do not need count as repeated.
+ */
+const areUnique = (text: string, found: ReadonlyArray<Risk>): boolean => {
+  if (found.length > mostRestored || text.includes("\\u") || text.includes("\\/")) return false
+  for (const { path } of found) {
+    for (const key of path) {
+      if (typeof key !== "string") continue
+      const quoted = JSON.stringify(key)
+      if (text.indexOf(quoted) !== text.lastIndexOf(quoted)) return false
+    }
+  }
+  return true
 }
 
 /** Puts the numbers back that `JSON.parse` changed. */
-const restore = (bytes: Buffer, root: unknown, found: ReadonlyArray<Risk>): unknown => {
-  for (const risk of found) {
-    const { path, text } = risk
+const restore = (root: unknown, found: ReadonlyArray<Risk>): unknown => {
+  for (const { path, text } of found) {
     if (path.length === 0) return number(text)
-    if (mayRepeat(bytes, risk) && !counts(bytes, risk)) continue
     let holder: unknown = root
     for (let i = 0; i < path.length - 1 && isHolder(holder); i++) holder = holder[path[i]!]
+    const last = path[path.length - 1]!
+    if (!isHolder(holder)) continue
     // `__proto__` is a key like any other: assigning to it would set the prototype.
-    if (isHolder(holder)) {
-      Object.defineProperty(holder, path[path.length - 1]!, {
-        value: number(text),
-        writable: true,
-        enumerable: true,
-        configurable: true
-      })
-    }
+    if (last === "__proto__") {
+      Object.defineProperty(holder, last, { value: number(text), writable: true, enumerable: true, configurable: true })
+    } else holder[last] = number(text)
   }
   return root
 }
+
+// The third argument (source text access, ES2026) is in Node since version 22, not yet in TypeScript's library.
+const parseWithSource = JSON.parse as (
+  text: string,
+  reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown
+) => unknown
+
+/** Reads a document number by number: slower, and right for every document. */
+const parseEach = (text: string): unknown =>
+  parseWithSource(text, (_key, value, { source }) =>
+    typeof value === "number" && source !== undefined ? number(source) : value
+  )
 
 /** Position of the first byte that is not UTF-8: there the decoded text, encoded again, differs. */
 const wrongUtf8 = (bytes: Buffer): number => {
@@ -200,14 +211,16 @@ export const parse = (source: Uint8Array | string): Json => {
     const at = wrongUtf8(bytes)
     throw new JsonSyntaxError(at, "UTF-8", `byte 0x${bytes[at]!.toString(16)}`)
   }
+  const text = typeof source === "string" ? source : bytes.toString()
   let value: unknown
   try {
-    value = JSON.parse(typeof source === "string" ? source : bytes.toString("utf8", 0, bytes.length))
+    value = JSON.parse(text)
   } catch (cause) {
     return explain(bytes, cause)
   }
   const found = risks(bytes)
-  return (found === undefined ? value : restore(bytes, value, found)) as Json
+  if (found === undefined) return value as Json
+  return (areUnique(text, found) ? restore(value, found) : parseEach(text)) as Json
 }
 
 /** The value itself, or a copy in which every `bigint` is JSON's own raw number: natively `JSON.stringify` refuses bigints. */
