@@ -49,7 +49,7 @@ const bodies = Effect.fnUntraced(function* (size: number) {
   const all: Array<Buffer> = []
   let lines: Array<Uint8Array> = []
   const newline = new Uint8Array([10])
-  for (let next = 0; next < (offsets?.end ?? 0); ) {
+  for (let next = 0; next < (offsets?.end ?? 0);) {
     const batch = yield* log.read(topic, 0, next, {
       maxRecords: Math.min(5_000, size - lines.length / 2),
       maxBytes: 16_777_216,

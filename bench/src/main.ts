@@ -25,9 +25,7 @@ const rate = (records: number, seconds: number): string =>
     .toLocaleString("en-US")
     .padStart(10)
 
-const parts: ReadonlyArray<
-  readonly [name: string, ours: keyof Figures, raw: keyof Figures, what: string]
-> = [
+const parts: ReadonlyArray<readonly [name: string, ours: keyof Figures, raw: keyof Figures, what: string]> = [
   ["API -> log", "apiToLog", "rawDownload", "bare undici and JSON.parse"],
   ["log -> ClickHouse", "logToClickHouse", "rawInsert", "the same bytes inserted directly"],
   ["end to end", "endToEnd", "rawEndToEnd", "one loop: undici, JSON.parse, stringify, insert"]

@@ -13,7 +13,11 @@ import { parseArgs } from "node:util"
 import { clientSecret, startApi, writeConnector } from "./synthetic.ts"
 
 const { values } = parseArgs({
-  options: { records: { type: "string", default: "2000000" }, limit: { type: "string", default: "50" }, trace: { type: "boolean", default: false } }
+  options: {
+    records: { type: "string", default: "2000000" },
+    limit: { type: "string", default: "50" },
+    trace: { type: "boolean", default: false }
+  }
 })
 const records = Number(values.records)
 const cli = fileURLToPath(import.meta.resolve("@tributary/cli/main"))
@@ -52,7 +56,13 @@ await api.stop()
 
 const query = spawn(
   process.execPath,
-  [cli, "query", "SELECT count() AS rows, uniqExact(_offset) AS offsets, uniqExact(id) AS ids FROM bench.records", "--json", ...common],
+  [
+    cli,
+    "query",
+    "SELECT count() AS rows, uniqExact(_offset) AS offsets, uniqExact(id) AS ids FROM bench.records",
+    "--json",
+    ...common
+  ],
   { stdio: ["ignore", "pipe", "inherit"], env }
 )
 let answer = ""
@@ -64,8 +74,12 @@ const early = Math.max(...samples.filter((sample) => sample.loaded <= records / 
 const late = Math.max(...samples.filter((sample) => sample.loaded > records / 10).map(({ mb }) => mb))
 const growth = late - early
 const exact = answer.trim() === `{"rows":${records},"offsets":${records},"ids":${records}}`
-console.log(`${records.toLocaleString("en-US")} records in ${elapsed.toFixed(0)} s (${Math.round(records / elapsed).toLocaleString("en-US")}/s), exit code ${code}`)
-console.log(`resident set: ${early.toFixed(0)} MB in the first tenth, at most ${late.toFixed(0)} MB after it: growth ${growth.toFixed(0)} MB`)
+console.log(
+  `${records.toLocaleString("en-US")} records in ${elapsed.toFixed(0)} s (${Math.round(records / elapsed).toLocaleString("en-US")}/s), exit code ${code}`
+)
+console.log(
+  `resident set: ${early.toFixed(0)} MB in the first tenth, at most ${late.toFixed(0)} MB after it: growth ${growth.toFixed(0)} MB`
+)
 console.log(`in the table: ${answer.trim()}`)
 if (values.trace) for (const { loaded: at, mb } of samples) console.log(`${at} ${mb.toFixed(0)}`)
 const good = code === 0 && exact && growth < Number(values.limit)

@@ -9,7 +9,10 @@ export interface Classified {
 }
 
 /** Work that is not tried again: the class of the last failure and what it said. */
-export class GaveUp extends Schema.TaggedError<GaveUp>()("GaveUp", { failureClass: FailureClass, problem: Schema.String }) {
+export class GaveUp extends Schema.TaggedError<GaveUp>()("GaveUp", {
+  failureClass: FailureClass,
+  problem: Schema.String
+}) {
   override get message(): string {
     return this.problem
   }

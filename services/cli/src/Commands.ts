@@ -157,15 +157,7 @@ const statusCommand = Command.make(
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
 const tributary = root.pipe(
-  Command.withSubcommands([
-    dev,
-    run,
-    validateCommand,
-    previewCommand,
-    tapCommand,
-    queryCommand,
-    statusCommand
-  ])
+  Command.withSubcommands([dev, run, validateCommand, previewCommand, tapCommand, queryCommand, statusCommand])
 )
 
 const level: LogLevel.LogLevel = "Info"

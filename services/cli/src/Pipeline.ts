@@ -54,9 +54,7 @@ export const runConnectorOnce = Effect.fn("cli.runConnectorOnce")(function* (loa
   const stages = yield* Effect.forEach(streams, (stream) =>
     Effect.all({
       stream: Effect.succeed(stream),
-      transform: Effect.forkChild(
-        Effect.result(runTransform(loaded.connector, stream, loaded.base, { once: true }))
-      ),
+      transform: Effect.forkChild(Effect.result(runTransform(loaded.connector, stream, loaded.base, { once: true }))),
       sink: Effect.forkChild(Effect.result(runSink(loaded.connector, stream, { once: true })))
     })
   )

@@ -33,8 +33,7 @@ export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", {
 
 const showProblems = Effect.fnUntraced(function* (loaded: LoadedFiles) {
   const screen = yield* Screen
-  for (const problem of loaded.problems)
-    yield* screen.note(formatProblem(problem))
+  for (const problem of loaded.problems) yield* screen.note(formatProblem(problem))
 })
 
 const encodeStatus = Schema.encodeSync(Schema.fromJsonString(StreamStatus))
@@ -155,9 +154,9 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
       yield* status.forget(id)
       current.set(id, next)
       yield* FiberMap.run(fibers, id, runConnector(next))
-      yield* Effect.logInfo(running === undefined ? "Connector started." : "Connector restarted with its new file.").pipe(
-        Effect.annotateLogs({ connector: id, file: next.file })
-      )
+      yield* Effect.logInfo(
+        running === undefined ? "Connector started." : "Connector restarted with its new file."
+      ).pipe(Effect.annotateLogs({ connector: id, file: next.file }))
     }
   })
 

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Logger, LogLevel, References } from "effect"
+import { Context, Effect, Layer, Logger, type LogLevel, References } from "effect"
 // The screen is the edge of the process: this file alone touches its streams.
 // oxlint-disable-next-line no-restricted-imports
 import process from "node:process"

@@ -1,8 +1,7 @@
-import { transformSteps } from "@tributary/domain"
+import { formatProblem, transformSteps } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
 import { Effect, Schema } from "effect"
 import { loadConnectors } from "./ConnectorFiles.ts"
-import { formatProblem } from "@tributary/domain"
 import { Screen } from "./Screen.ts"
 
 export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", { problems: Schema.Natural }) {
