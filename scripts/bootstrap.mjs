@@ -20,14 +20,16 @@ const installed = existsSync(stamp) && existsSync(join(bin, "node")) ? readFileS
 if (installed !== lock) {
   process.stderr.write("Installing dependencies (once; about 850 MB, most of it the ClickHouse server) ...\n")
   const started = Date.now()
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+  // Not `npm ci`: it refuses a lock file in which a registry's missing binaries of other platforms are not listed. `--no-save`
+  // takes every version from the lock file too, and leaves it as it is.
+  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", 2, 2],
     shell: process.platform === "win32"
   })
   if (npm.status !== 0) {
     process.stderr.write(
-      "npm ci failed (see above). Check the network or the npm registry setting, then run the command again.\n"
+      "npm install failed (see above). Check the network or the npm registry setting, then run the command again.\n"
     )
     process.exit(npm.status ?? 1)
   }

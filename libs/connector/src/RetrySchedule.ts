@@ -8,8 +8,25 @@ export const longestWait = 15 * 60_000
 /** How often in a row an API may ask one request to wait. */
 const mostThrottled = 60
 
-const isPassing = ({ _tag }: SourceReason): boolean =>
-  _tag === "Unreachable" || _tag === "TimedOut" || _tag === "ServerError" || _tag === "TruncatedJson"
+const isPassing = (reason: SourceReason): boolean => {
+  switch (reason._tag) {
+    case "Unreachable":
+    case "TimedOut":
+    case "ServerError":
+    case "TruncatedJson":
+      return true
+    case "NoToken":
+      return reason.failureClass === "transient"
+    default:
+      return false
+  }
+}
+
+/** The wait that the other side asked for, `undefined` if the reason is another one. */
+const throttling = (reason: SourceReason): { readonly wait: number } | undefined =>
+  reason._tag === "Throttled" || (reason._tag === "NoToken" && reason.failureClass === "throttled")
+    ? { wait: reason.retryAfter ?? 0 }
+    : undefined
 
 /**
  * When a request that failed is sent again. Failures that may pass: `retries` times, after 250 ms, 500 ms, ... up to 30 s, each
@@ -22,18 +39,18 @@ export const retrySchedule = (retries: number): Schedule.Schedule<number, Source
       let failures = 0
       let throttled = 0
       return (_now: number, reason: SourceReason) => {
-        const isThrottled = reason._tag === "Throttled"
-        if (isThrottled) throttled++
+        const asking = throttling(reason)
+        if (asking !== undefined) throttled++
         else {
           throttled = 0
           failures++
         }
-        if (isThrottled ? throttled > mostThrottled : !isPassing(reason) || failures > retries) {
+        if (asking !== undefined ? throttled > mostThrottled : !isPassing(reason) || failures > retries) {
           return Cause.done(failures)
         }
-        const asked = Math.min(isThrottled ? (reason.retryAfter ?? 0) : 0, longestWait)
+        const asked = Math.min(asking?.wait ?? 0, longestWait)
         return Effect.map(Random.next, (random): [number, Duration.Duration] => {
-          const exponent = (isThrottled ? throttled : failures) - 1
+          const exponent = (asking === undefined ? failures : throttled) - 1
           const own = Math.min(firstDelay * 2 ** exponent, longestDelay) * (0.8 + 0.4 * random)
           // What the API asks for is the least; a little more keeps many waiting clients from coming at once.
           const delay = asked > 0 ? asked + Math.min(asked * 0.05, 1000) * random : own

@@ -282,9 +282,20 @@ describe("authorization", () => {
       const error = yield* failure(connector(api.url, paged, {}, authFor(api)))
       check(error, "Unauthorized", "misconfigured", 'error="invalid_token"', "A new token was refused too.")
       assert.strictEqual(api.stats.requests, 2)
-      const consent = authFor(api, { oauth2: "refresh_token", refresh_token: "${env:SHOP_SECRET}" })
+      const unwilling = yield* serve((request, response) => {
+        if (request.method === "POST") {
+          response.setHeader("content-type", "application/json")
+          response.end('{"access_token":"at_1","token_type":"Bearer","expires_in":3600,"refresh_token":"rt_2"}')
+        } else response.writeHead(401).end()
+      })
+      const consent = {
+        ...authFor(api),
+        oauth2: "refresh_token",
+        token_url: `${unwilling}/token`,
+        refresh_token: "${env:SHOP_SECRET}"
+      }
       check(
-        yield* failure(connector(api.url, paged, {}, consent)),
+        yield* failure(connector(unwilling, paged, {}, consent)),
         "Unauthorized",
         "needs-consent",
         "Authorize the connector again"

@@ -6,7 +6,7 @@ describe("faults", () => {
   it.live("of every kind at once lose and repeat nothing", () =>
     Effect.gen(function* () {
       const rates = { errorRate: 0.1, dropRate: 0.1, cutRate: 0.1, throttleRate: 0.1, retryAfter: 0 }
-      const api = yield* synthetic({ auth: true, records: 2000, ...rates, revokeEvery: 7 })
+      const api = yield* synthetic({ auth: true, records: 2000, ...rates, revokeEvery: 30 })
       const stream = { primary_key: "id", query: { limit: 100 }, pagination: { next_url: "$.links.next" } }
       const keys = keysOf(yield* read(yield* source(connector(api.url, stream, { retries: 20 }, authFor(api)))))
       assert.deepStrictEqual([keys.length, new Set(keys).size], [2000, 2000])

@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { Connector } from "@tributary/domain"
-import { type AccessToken, TokenError, Tokens } from "@tributary/oauth"
+import { Tokens } from "@tributary/oauth"
 import { startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Environment, Secrets } from "@tributary/vault"
-import { DateTime, Effect, Layer, Redacted, Schema, type Scope, Stream } from "effect"
-import { request } from "undici"
+import { Conflict, Environment, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
+import { DateTime, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
 import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 
 /** A server of a test's own, closed with the scope. */
@@ -64,55 +63,29 @@ export const authFor = (api: SyntheticApi, more: Record<string, unknown> = {}) =
   ...more
 })
 
-/** Tokens by client credentials, with what the engine relies on: one token until it is rejected. */
-export const testTokens = Layer.succeed(Tokens, {
-  manager: ({ id, oauth2 }) => {
-    let current: AccessToken | undefined
-    let generation = 0
-    const obtain = Effect.tryPromise({
-      try: async (): Promise<AccessToken> => {
-        const answer = await request(oauth2.token_url ?? "", {
-          method: "POST",
-          headers: {
-            authorization: `Basic ${Buffer.from(`${oauth2.client_id}:client-secret`).toString("base64")}`,
-            "content-type": "application/x-www-form-urlencoded"
-          },
-          body: new URLSearchParams({ grant_type: "client_credentials", scope: oauth2.scopes.join(" ") }).toString()
-        })
-        const body = (await answer.body.json()) as { readonly access_token?: string; readonly error?: string }
-        if (body.access_token === undefined) throw new Error(body.error ?? "no token")
-        current = {
-          value: Redacted.make(body.access_token),
-          generation: ++generation,
-          tokenType: "Bearer",
-          expiresAt: undefined
-        }
-        return current
-      },
-      catch: (error) =>
-        new TokenError({
-          authorization: id,
-          endpoint: oauth2.token_url,
-          failureClass: "misconfigured",
-          problem: `The server answered ${error instanceof Error ? error.message : "nothing"}.`,
-          advice: "Check auth.scopes.",
-          retryAfter: undefined
-        })
-    })
-    return Effect.succeed({
-      get: Effect.suspend(() => (current === undefined ? obtain : Effect.succeed(current))),
-      rejected: (token) => Effect.suspend(() => (token === current ? Effect.asVoid(obtain) : Effect.void))
-    })
+/** A token store for the length of a test. */
+const memoryStore = Layer.sync(TokenStore, () => {
+  const stored = new Map<string, StoredTokens>()
+  return {
+    load: (authorization) => Effect.sync(() => Option.fromUndefinedOr(stored.get(authorization))),
+    save: (authorization, expected, tokens) =>
+      Effect.suspend(() => {
+        const current = stored.get(authorization)?.generation ?? 0
+        if (current !== expected) return Effect.fail(new Conflict({ authorization, expected, current }))
+        const next = { ...tokens, generation: expected + 1 }
+        stored.set(authorization, next)
+        return Effect.succeed(next)
+      }),
+    remove: (authorization) => Effect.sync(() => void stored.delete(authorization))
   }
 })
 
-export const services = Layer.mergeAll(
-  Budgets.layer,
-  testTokens,
-  Secrets.layer.pipe(
-    Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_KEY: "key-of-the-shop-42" }))
-  )
+const secrets = Secrets.layer.pipe(
+  Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_KEY: "key-of-the-shop-42" }))
 )
+const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore]))
+
+export const services = Layer.mergeAll(Budgets.layer, secrets, tokens)
 
 export const source = (settings: Connector) => make(settings, { base: import.meta.dirname })
 
