@@ -1,12 +1,18 @@
-import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
-import { type Endpoint, removeEndpoint, writeEndpoint } from "./Endpoint.ts"
-import { type ServerOptions, type ServerProcess, startServer } from "./ServerProcess.ts"
+import { Clock, Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import type { Endpoint } from "./Endpoint.ts"
+import { removeEndpoint, writeEndpoint } from "./EndpointFile.ts"
+import type { ServerOptions } from "./ServerOptions.ts"
+import { type ServerProcess, startServer } from "./ServerProcess.ts"
 import type { WarehouseError } from "./WarehouseError.ts"
 
-/** A server that ends again and again is started again less and less often, but for ever. */
+/** How often a start that fails is repeated: less and less often, but for ever. */
 const restarts = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")]).pipe(
   Schedule.jittered
 )
+
+/** A server that lived for less than this is started again after a pause, which doubles each time up to its longest. */
+const shortLifeMs = 30_000
+const pauseMs = { first: 50, longest: 10_000 }
 
 /**
  * The embedded ClickHouse: the real server as a child process on 127.0.0.1, its data in a directory, with a password made for
@@ -46,11 +52,16 @@ const make = Effect.fnUntraced(function* (
   })
   let current: ServerProcess = yield* start
 
+  let shortLives = 0
   const supervise = Effect.gen(function* () {
+    const begun = yield* Clock.currentTimeMillis
     const how = yield* current.exited
+    shortLives = (yield* Clock.currentTimeMillis) - begun < shortLifeMs ? shortLives + 1 : 0
     yield* Effect.logWarning("The embedded ClickHouse ended by itself; it is started again.").pipe(
       Effect.annotateLogs({ directory, how })
     )
+    if (shortLives > 0)
+      yield* Effect.sleep(Math.min(pauseMs.first * 2 ** Math.min(shortLives - 1, 10), pauseMs.longest))
     current = yield* start.pipe(
       Effect.tapError((error) => Effect.logError(error.message)),
       Effect.retry(restarts)

@@ -2,13 +2,12 @@ import { Readable } from "node:stream"
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client"
 import { Duration, Effect, Redacted, type Scope, Stream } from "effect"
 import type { Endpoint } from "./Endpoint.ts"
+import type { QueryParams } from "./QueryParams.ts"
 import { reasonOf } from "./ServerCode.ts"
 import { Unavailable, WarehouseError } from "./WarehouseError.ts"
 
 /** Settings of one request: names and values of ClickHouse. */
 export type Settings = Readonly<Record<string, string | number>>
-/** Values for `{name:Type}` placeholders of a query. */
-export type QueryParams = Readonly<Record<string, string | number | boolean | null | ReadonlyArray<string | number>>>
 
 /** Longest wait for the answer to a statement. */
 const statementTimeout = Duration.seconds(60)

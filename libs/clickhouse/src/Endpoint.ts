@@ -1,6 +1,6 @@
-import { chmod, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Effect, Redacted, Schema } from "effect"
+import { Effect, type Redacted, Schema } from "effect"
 import { Misconfigured, WarehouseError } from "./WarehouseError.ts"
 
 /** Where a ClickHouse server is, and who we are there. */
@@ -16,29 +16,12 @@ const EndpointFile = Schema.fromJsonString(
 )
 const decode = Schema.decodeUnknownEffect(EndpointFile)
 
-const fileOf = (directory: string): string => join(directory, "endpoint.json")
-
-/** Tells other processes of the same user where the embedded server of a directory is. Readable by the owner only. */
-export const writeEndpoint = Effect.fn("Endpoint.write")(function* (directory: string, endpoint: Endpoint) {
-  const file = fileOf(directory)
-  const text = JSON.stringify({ url: endpoint.url, user: endpoint.user, password: Redacted.value(endpoint.password) })
-  yield* Effect.tryPromise({
-    try: async () => {
-      await rm(`${file}.new`, { force: true })
-      await writeFile(`${file}.new`, text, { mode: 0o600 })
-      await chmod(`${file}.new`, 0o600)
-      await rename(`${file}.new`, file)
-    },
-    catch: (cause) => unwritable(file, cause)
-  })
-})
-
-export const removeEndpoint = (directory: string): Effect.Effect<void> =>
-  Effect.promise(() => rm(fileOf(directory), { force: true }))
+/** The file of a directory that says where its server is. */
+export const endpointFile = (directory: string): string => join(directory, "endpoint.json")
 
 /** Reads where the embedded server of a directory is. Fails with `Misconfigured` when none runs there. */
 export const readEndpoint = Effect.fn("Endpoint.read")(function* (directory: string) {
-  const file = fileOf(directory)
+  const file = endpointFile(directory)
   const notRunning = (cause: unknown) =>
     new WarehouseError({
       action: "find the embedded ClickHouse",
@@ -53,15 +36,3 @@ export const readEndpoint = Effect.fn("Endpoint.read")(function* (directory: str
   const text = yield* Effect.tryPromise({ try: () => readFile(file, "utf8"), catch: notRunning })
   return yield* Effect.mapError(decode(text), notRunning)
 })
-
-export const unwritable = (path: string, cause: unknown): WarehouseError =>
-  new WarehouseError({
-    action: "start the embedded ClickHouse",
-    reason: new Misconfigured({
-      code: 0,
-      name: "UNWRITABLE",
-      detail: `${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      advice: "Check its owner and rights, and the space on its disk.",
-      cause
-    })
-  })

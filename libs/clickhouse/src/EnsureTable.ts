@@ -1,55 +1,26 @@
-import { Clock, Effect, Result } from "effect"
+import { Clock, Effect } from "effect"
 import type { Client, Settings } from "./Client.ts"
 import { type LoadedTableOptions, deadlineMs, insertSettings, makeLoadedTable } from "./LoadedTable.ts"
+import { createStatement, defaultWindow, quotedName } from "./CreateStatement.ts"
 import { identifier } from "./Sql.ts"
 import type { Table, TableSpec } from "./Table.ts"
 import {
   declaredTypes,
+  isProblem,
   type ExistingColumn,
-  type FieldColumn,
   loadedColumns,
   missingColumns,
   newColumns,
   originColumns,
-  type SpecProblem,
-  versionColumn
+  type SpecProblem
 } from "./TableColumns.ts"
 import { Misconfigured, WarehouseError } from "./WarehouseError.ts"
-
-const defaultWindow = 10_000
 
 const wrong = (spec: TableSpec, { problem, advice }: SpecProblem): WarehouseError =>
   new WarehouseError({
     action: `prepare ${spec.database}.${spec.table}`,
     reason: new Misconfigured({ code: 0, name: "TABLE", detail: problem, advice })
   })
-
-const isProblem = (value: object): value is SpecProblem => "problem" in value
-
-const quotedName = (spec: TableSpec): string => `${identifier(spec.database)}.${identifier(spec.table)}`
-
-const createStatement = (spec: TableSpec, columns: ReadonlyArray<FieldColumn>): string => {
-  const upsert = spec.mode === "upsert"
-  const definitions = [
-    ...columns.map(({ name, type }) => `${identifier(name)} ${type}`),
-    ...originColumns.map(([name, definition]) => `${name} ${definition}`),
-    ...(upsert ? [versionColumn.join(" ")] : []),
-    // Makes the search for a range of offsets cheap, whatever the sorting key.
-    "INDEX _offset_range _offset TYPE minmax GRANULARITY 1"
-  ]
-  const orderBy = spec.orderBy.length === 0 ? ["_partition", "_offset"] : spec.orderBy.map(identifier)
-  const settings = [
-    `non_replicated_deduplication_window = ${spec.dedupWindow ?? defaultWindow}`,
-    ...(spec.fsync === true ? ["fsync_after_insert = 1", "fsync_part_directory = 1"] : [])
-  ]
-  return [
-    `CREATE TABLE IF NOT EXISTS ${quotedName(spec)} (${definitions.join(", ")})`,
-    `ENGINE = ${upsert ? "ReplacingMergeTree(_version)" : "MergeTree"}`,
-    ...(spec.partitionBy === undefined ? [] : [`PARTITION BY (${spec.partitionBy})`]),
-    `ORDER BY (${orderBy.join(", ")})`,
-    `SETTINGS ${settings.join(", ")}`
-  ].join(" ")
-}
 
 interface TableInfo {
   readonly engine: string
@@ -273,12 +244,3 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
     hasViews
   })
 })
-
-/** The statement that would make the table for these records, or what is wrong with its spec; for previews. */
-export const createTableSql = (spec: TableSpec, sample: ReadonlyArray<Uint8Array>): Result.Result<string, string> => {
-  const declared = declaredTypes(spec)
-  const columns = isProblem(declared) ? declared : newColumns(spec, declared, sample)
-  return isProblem(columns)
-    ? Result.fail(`${columns.problem} ${columns.advice}`)
-    : Result.succeed(createStatement(spec, columns))
-}

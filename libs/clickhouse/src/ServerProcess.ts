@@ -10,7 +10,9 @@ import { arch, env, execPath, platform } from "node:process"
 import { fileURLToPath } from "node:url"
 import { Clock, Deferred, Duration, Effect, Redacted, type Scope } from "effect"
 import { makeClient } from "./Client.ts"
-import { type Endpoint, unwritable } from "./Endpoint.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { unwritable } from "./EndpointFile.ts"
+import type { ServerOptions } from "./ServerOptions.ts"
 import { serverConfig, serverUser, usersConfig } from "./ServerConfig.ts"
 import { DirectoryInUse, EngineMissing, PortInUse, ServerFailed, WarehouseError } from "./WarehouseError.ts"
 
@@ -23,15 +25,6 @@ const lockTimeout = Duration.seconds(15)
 const stopTimeout = Duration.seconds(3)
 const portTries = 5
 const stderrBytes = 4_000
-
-export interface ServerOptions {
-  /** Directory of the data; made when it is not there. */
-  readonly directory: string
-  /** Without it a free port is chosen. */
-  readonly port?: number
-  /** Most memory that the server may take; a query or insert that needs more fails. Default 1 GiB. */
-  readonly memoryBytes?: number
-}
 
 /** A server that runs and is ours. */
 export interface ServerProcess {

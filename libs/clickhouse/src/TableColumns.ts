@@ -53,6 +53,8 @@ export interface SpecProblem {
   readonly advice: string
 }
 
+export const isProblem = (value: object): value is SpecProblem => "problem" in value
+
 const editDistance = (a: string, b: string): number => {
   let previous = Array.from({ length: b.length + 1 }, (_, k) => k)
   for (let i = 1; i <= a.length; i++) {

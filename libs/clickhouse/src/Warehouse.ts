@@ -1,9 +1,10 @@
 import { Context, Effect, Layer, Scope, Stream } from "effect"
 import { ClickHouseServer } from "./ClickHouseServer.ts"
-import { type Client, makeClient, type QueryParams } from "./Client.ts"
+import { type Client, makeClient } from "./Client.ts"
 import { type Endpoint, readEndpoint } from "./Endpoint.ts"
 import { ensureTable } from "./EnsureTable.ts"
-import type { ServerOptions } from "./ServerProcess.ts"
+import type { QueryParams } from "./QueryParams.ts"
+import type { ServerOptions } from "./ServerOptions.ts"
 import type { Table, TableSpec } from "./Table.ts"
 import { Misconfigured, WarehouseError } from "./WarehouseError.ts"
 

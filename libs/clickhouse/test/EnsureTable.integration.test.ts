@@ -113,6 +113,32 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
     })
   )
 
+  it.effect("makes tables as the spec says: window, partitions, disk", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      yield* warehouse.ensureTable(
+        spec("settings", {
+          dedupWindow: 77,
+          fsync: true,
+          partitionBy: "toYYYYMM(day)",
+          orderBy: ["day", "id"],
+          schema: { id: "int64?", day: "date" }
+        }),
+        []
+      )
+      const [table] = yield* warehouse.query(
+        "SELECT engine_full AS sql, sorting_key FROM system.tables WHERE database = 'shop' AND name = 'settings'"
+      )
+      for (const text of [
+        "non_replicated_deduplication_window = 77",
+        "fsync_after_insert = 1",
+        "PARTITION BY (toYYYYMM(day))"
+      ])
+        assert.include(String(table?.["sql"]), text)
+      assert.strictEqual(table?.["sorting_key"], "day, id")
+    })
+  )
+
   it.effect("replaces views", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse

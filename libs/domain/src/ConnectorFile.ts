@@ -209,8 +209,8 @@ export const ClickHouseSink = Schema.Struct({
       "append keeps every version of a record; upsert keeps the last one per order_by (read it with FINAL)."
     )
   ),
-  batch_rows: upTo(500_000).pipe(fallback(50_000, "Most rows in one insert.")),
-  batch_bytes: upTo(134_217_728).pipe(fallback(16_777_216, "Most bytes in one insert.")),
+  batch_rows: upTo(500_000).pipe(fallback(20_000, "Most rows in one insert.")),
+  batch_bytes: upTo(134_217_728).pipe(fallback(8_388_608, "Most bytes in one insert.")),
   flush_every: Duration.pipe(fallback("1 second", "Longest time a record waits for its insert.")),
   views: Schema.Record(ViewName, Text)
     .annotate({ expected: "views by name" })

@@ -1,0 +1,2 @@
+/** Values for `{name:Type}` placeholders of a query. */
+export type QueryParams = Readonly<Record<string, string | number | boolean | null | ReadonlyArray<string | number>>>
