@@ -53,7 +53,7 @@ describe("what a stream is run with", () => {
         partitionBy: undefined,
         mode: "upsert",
         batchRows: 10_000,
-        batchBytes: 16_777_216,
+        batchBytes: 8_388_608,
         flushEvery: 1000,
         views: [{ database: "shop", name: "late_orders", select: "SELECT *\nFROM shop.orders FINAL\n" }]
       }

@@ -90,7 +90,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a number out of bounds",
     edited("batch_rows: 10000", "batch_rows: 500001"),
-    "45:17 sink.clickhouse.batch_rows: found 500001, expected a whole number from 1 to 500000. Write it as in this example: 50000."
+    "45:17 sink.clickhouse.batch_rows: found 500001, expected a whole number from 1 to 500000. Write it as in this example: 20000."
   ],
   [
     "a text where a list is due",
