@@ -1,3 +1,4 @@
+import { nearest } from "@tributary/domain"
 import { type DeclaredType, parseColumnType, parseFieldType, sameColumnType } from "./ColumnType.ts"
 import { inferColumns } from "./InferColumns.ts"
 import type { EncoderColumn } from "./EncoderColumn.ts"
@@ -55,31 +56,11 @@ export interface SpecProblem {
 
 export const isProblem = (value: object): value is SpecProblem => "problem" in value
 
-const editDistance = (a: string, b: string): number => {
-  let previous = Array.from({ length: b.length + 1 }, (_, k) => k)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let k = 1; k <= b.length; k++)
-      row.push(
-        Math.min(
-          (previous[k] ?? 0) + 1,
-          (row[k - 1] ?? 0) + 1,
-          (previous[k - 1] ?? 0) + (a.charAt(i - 1) === b.charAt(k - 1) ? 0 : 1)
-        )
-      )
-    previous = row
-  }
-  return previous[b.length] ?? 0
-}
-
-const nearest = (name: string, known: ReadonlyArray<string>): string => {
-  const best = known
-    .map((candidate) => [candidate, editDistance(name, candidate)] as const)
-    .toSorted((a, b) => a[1] - b[1])[0]
-  if (best === undefined) return "No field is known yet."
-  return best[1] <= Math.max(2, name.length / 3)
-    ? `Did you mean "${best[0]}"?`
-    : `Known fields: ${known.slice(0, 20).join(", ")}.`
+/** Advice for a field name that is not known. */
+const advise = (name: string, known: ReadonlyArray<string>): string => {
+  if (known.length === 0) return "No field is known yet."
+  const near = nearest(name, known)
+  return near === undefined ? `Known fields: ${known.slice(0, 20).join(", ")}.` : `Did you mean "${near}"?`
 }
 
 /** Types of the spec's schema; the first that is wrong is a problem. */
@@ -122,7 +103,7 @@ export const newColumns = (
     if (!columns.has(name))
       return {
         problem: `order_by names "${name}", which is neither in the schema nor a field of the first records.`,
-        advice: `${nearest(name, [...columns.keys()])} If the name is right, declare its type in schema.`
+        advice: `${advise(name, [...columns.keys()])} If the name is right, declare its type in schema.`
       }
   if (spec.mode === "upsert" && spec.orderBy.length === 0)
     return {

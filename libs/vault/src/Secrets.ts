@@ -1,9 +1,8 @@
-import type { FailureClass } from "@tributary/domain"
+import { type FailureClass, nearest } from "@tributary/domain"
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { readFile, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import { Environment } from "./Environment.ts"
-import { nearest } from "./nearest.ts"
 
 /** A reference that cannot be resolved. The message names the reference and never a secret. */
 export class SecretError extends Schema.TaggedError<SecretError>()("SecretError", {
