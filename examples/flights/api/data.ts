@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import process from "node:process"
 import { gunzipSync } from "node:zlib"
 import { seconds, utc } from "./time.ts"
 
@@ -8,9 +10,12 @@ export type StreamName = (typeof streams)[number]
 /** A row of a CSV file: texts as they stand there, `undefined` for `NA`. */
 export type Row = (column: string) => string | undefined
 
+/** Where the tables are: January 2013, or another folder with files of the same names and columns (all of 2013, say). */
+const folder = process.env["FLIGHTS_DATA"] ?? join(import.meta.dirname, "..", "data")
+
 /** Reads a table of the `data` folder. Its files have no quotes and no commas in values, which is checked. */
 export const readRows = (stream: StreamName): ReadonlyArray<Row> => {
-  const text = gunzipSync(readFileSync(new URL(`../data/${stream}.csv.gz`, import.meta.url))).toString("utf8")
+  const text = gunzipSync(readFileSync(join(folder, `${stream}.csv.gz`))).toString("utf8")
   const lines = text.split("\n")
   const columns = new Map(lines[0]!.split(",").map((name, i) => [name, i]))
   const rows: Array<Row> = []
