@@ -2,9 +2,8 @@
 //   npm start                 stays live until Ctrl-C; flights keep arriving
 //   npm start -- --once       loads all of January 2013 and ends
 import process from "node:process"
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { embedded, query, runOnce, Screen, screenLogger, serve } from "@tributary/cli"
-import { Cause, Effect, Exit, Layer, Runtime } from "effect"
+import { embedded, query, runOnce, runProcess, Screen, serve } from "@tributary/cli"
+import { Effect, Fiber } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { mkdirSync } from "node:fs"
@@ -64,21 +63,26 @@ process.env["FLIGHTS_CLIENT_SECRET"] = secret
 process.env["FLIGHTS_SALT"] ??= "new-york-2013"
 mkdirSync(data, { recursive: true, mode: 0o700 })
 
-const program = Effect.gen(function* () {
-  const api = yield* Effect.acquireRelease(
-    Effect.promise(() => startApi(secret)),
-    ({ process: child }) => Effect.sync(() => child.kill("SIGTERM"))
+const api = Effect.acquireRelease(
+  Effect.tryPromise(() => startApi(secret)),
+  ({ process: child }) => Effect.sync(() => child.kill("SIGTERM"))
+).pipe(
+  Effect.tap(({ url }) =>
+    Effect.sync(() => {
+      process.env["FLIGHTS_URL"] = url
+    })
   )
-  process.env["FLIGHTS_URL"] = api.url
+)
+
+const program = Effect.gen(function* () {
+  // The API and the engine start side by side.
+  const starting = yield* Effect.forkScoped(api, { startImmediately: true })
   const options = { connectors, json: flags.json }
   const screen = yield* Screen
-  const engine = embedded(data)
-  if (flags.once) {
-    yield* Effect.provide(Effect.andThen(runOnce(options), showDelays), engine)
-    return
-  }
-  yield* screen.note(`The example API is at ${api.url}; Tributary keeps its data in ${data}. Ctrl-C stops both.`)
   const live = Effect.gen(function* () {
+    const { url } = yield* Fiber.join(starting)
+    if (flags.once) return yield* Effect.andThen(runOnce(options), showDelays)
+    yield* screen.note(`The example API is at ${url}; Tributary keeps its data in ${data}. Ctrl-C stops both.`)
     const services = yield* Effect.context<Effect.Services<typeof showDelays>>()
     yield* serve({
       ...options,
@@ -90,23 +94,7 @@ const program = Effect.gen(function* () {
       )
     })
   })
-  yield* Effect.provide(live, engine)
+  yield* Effect.provide(live, embedded(data))
 }).pipe(Effect.scoped)
 
-const teardown: Runtime.Teardown = (exit, onExit) =>
-  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
-
-program.pipe(
-  Effect.tapCause((cause) =>
-    Effect.gen(function* () {
-      const screen = yield* Screen
-      yield* screen.progress("")
-      if (!Cause.hasInterruptsOnly(cause)) {
-        const error = Cause.squash(cause)
-        yield* screen.note(`error: ${error instanceof Error ? error.message : Cause.pretty(cause)}`)
-      }
-    })
-  ),
-  Effect.provide(screenLogger("Info").pipe(Layer.provideMerge(Layer.merge(Screen.layer, NodeServices.layer)))),
-  NodeRuntime.runMain({ teardown, disableErrorReporting: true })
-)
+runProcess(program, { stopCode: () => (flags.once ? 130 : 0) })

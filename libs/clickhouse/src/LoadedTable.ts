@@ -6,7 +6,7 @@ import { RowEncoder } from "./RowEncoder.ts"
 import { planTooOldText } from "./ServerCode.ts"
 import { identifier, literal } from "./Sql.ts"
 import type { Encoded, InsertPlan, SourceRecord, Table, TableSpec } from "./Table.ts"
-import { PlanTooOld, WarehouseError } from "./WarehouseError.ts"
+import { BadRecord, PlanTooOld, WarehouseError } from "./WarehouseError.ts"
 
 /**
  * How long after its plan an insert may begin, in milliseconds. The table must remember all tokens of this time and of the 30
@@ -78,6 +78,18 @@ const tokenOf = ({ topicId, partition, first, last }: InsertPlan): string => `${
 
 /** Number of the insert that made a part, from its name: `<partition>_<first block>_<last block>_<level>`. */
 const firstBlock = (part: string): number => Number(/_(\d+)_\d+_\d+(_\d+)?$/u.exec(part)?.[1] ?? Number.NaN)
+
+/** The error with its row counted otherwise. */
+const withRow = (error: WarehouseError, rowOf: (row: number) => number | undefined): WarehouseError => {
+  const { action, reason } = error
+  if (reason._tag !== "BadRecord" || reason.row === undefined) return error
+  const { code, detail, name } = reason
+  const row = rowOf(reason.row)
+  return new WarehouseError({
+    action,
+    reason: new BadRecord({ code, name, detail, ...(row === undefined ? {} : { row }) })
+  })
+}
 
 export const makeLoadedTable = (options: LoadedTableOptions): Table => {
   const { spec, columns, settings } = options
@@ -189,33 +201,52 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     return { offsets, remembered: Number(row?.["last"] ?? 0) - first + 1 < blocks }
   })
 
+  /** Sends rows of a range of which others are stored, under a token of their own. `missing` counts them over those that fit. */
+  const sendMissing = Effect.fnUntraced(function* (
+    plan: InsertPlan,
+    fitting: ReadonlyArray<SourceRecord>,
+    missing: ReadonlyArray<number>
+  ) {
+    const rest = missing.map((row) => fitting[row]!)
+    const which = createHash("sha256")
+      .update(rest.map(({ offset }) => offset).join())
+      .digest("base64url")
+    yield* send(plan, encoder.encode(rest), `${tokenOf(plan)}/${which}`).pipe(
+      Effect.mapError((error) => withRow(error, (row) => missing[row]))
+    )
+  })
+
   const insertMissing = Effect.fn("Table.insertMissing")(function* (
     plan: InsertPlan,
     records: ReadonlyArray<SourceRecord>
   ) {
-    const encoded = encoder.encode(records)
+    const all = encoder.encode(records)
     const { offsets, remembered } = yield* found(plan)
-    const before = Math.min(offsets.size, encoded.rows)
-    // Nothing there, or the token still known: the same insert again does what is missing, also in partitions and views.
-    if (offsets.size === 0 || (remembered && (options.hasViews || offsets.size < encoded.rows))) {
-      yield* send(plan, encoded, tokenOf(plan))
-      return { encoded, stored: before, inserted: encoded.rows - before }
+    const unfit = new Set(all.rejected.map(({ index }) => index))
+    const fitting = records.filter((_, index) => !unfit.has(index))
+    const missingFrom = (there: ReadonlySet<number>) =>
+      [...fitting.keys()].filter((row) => !there.has(fitting[row]!.offset))
+    const missing = missingFrom(offsets)
+    // The range may have been tried with another schema first: what was stored then is not rejected now.
+    const encoded = { ...all, rejected: all.rejected.filter(({ index }) => !offsets.has(records[index]!.offset)) }
+    const recovered = { encoded, stored: fitting.length - missing.length, inserted: missing.length }
+    const whole = send(plan, all, tokenOf(plan))
+    if (offsets.size === 0) {
+      yield* whole
+      return recovered
     }
-    // Replaced rows are gone from an upsert table: a table without partitions had all of them, in another none harms.
-    if (offsets.size >= encoded.rows || (upsert && spec.partitionBy === undefined))
-      return { encoded, stored: encoded.rows, inserted: 0 }
-    if (upsert) {
-      yield* send(plan, encoded, tokenOf(plan))
-      return { encoded, stored: before, inserted: encoded.rows - before }
+    // The token is still known: the same insert again does what is missing in partitions and views.
+    if (remembered && (options.hasViews || missing.length > 0)) yield* whole
+    if (upsert && options.hasViews) {
+      // Replaced rows are gone, and must not reach the views again: a table without partitions had all of them.
+      if (!remembered && missing.length > 0 && spec.partitionBy !== undefined) yield* whole
+      return recovered
     }
-    const refused = new Set(encoded.rejected.map(({ index }) => index))
-    const missing = records.filter(({ offset }, index) => !refused.has(index) && !offsets.has(offset))
-    const which = createHash("sha256")
-      .update(missing.map(({ offset }) => offset).join())
-      .digest("base64url")
-    const rest = encoder.encode(missing)
-    yield* send(plan, rest, `${tokenOf(plan)}/${which}`)
-    return { encoded, stored: before, inserted: rest.rows }
+    // Still missing: the token is forgotten, or they did not fit when the range was tried first. In mode upsert rows that were
+    // replaced come again, in their old version, and are replaced again.
+    const still = remembered && missing.length > 0 ? missingFrom((yield* found(plan)).offsets) : missing
+    if (still.length > 0) yield* sendMissing(plan, fitting, still)
+    return recovered
   })
 
   return {

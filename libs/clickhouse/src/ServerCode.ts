@@ -111,9 +111,14 @@ const advice: ReadonlyMap<number, string> = new Map([
   [774, "The table is read-only; make it writable or load another one."]
 ])
 
+const viewsAdvice =
+  "A materialised view cannot process a record: correct its SELECT (toDateOrNull for toDate, for one), or drop the view."
+
+/** The last number counts: text of the record, which the server quotes before it, may look like one. */
 const row = (detail: string): { readonly row?: number } => {
-  const match = /\(at row (\d+)\)/u.exec(detail)
-  return match === null ? {} : { row: Number(match[1]) - 1 }
+  const match =
+    /^Constraint .*? is violated at row (\d+)\. /su.exec(detail) ?? [...detail.matchAll(/\(at row (\d+)\)/gu)].at(-1)
+  return match === undefined ? {} : { row: Number(match[1]) - 1 }
 }
 
 /** What an answer of the server means. Decided by its code: the HTTP status is 500 for most. */
@@ -125,6 +130,8 @@ export const reasonOf = (answer: Answer): Reason => {
   if (passing.has(code)) return new Unavailable(answer)
   if (code === 241 || code === 173) return new OutOfMemory(answer)
   if (code === 243) return new NoSpace(answer)
+  // The table itself has taken the rows by then, so that they cannot be rejected any more.
+  if (/: while pushing to view [^\n]+$/u.test(detail)) return new Misconfigured({ ...answer, advice: viewsAdvice })
   if (unreadable.has(code)) return new BadRecord({ ...answer, ...row(detail) })
   const known = advice.get(code)
   if (known !== undefined) return new Misconfigured({ ...answer, advice: known })

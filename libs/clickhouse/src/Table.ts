@@ -55,7 +55,10 @@ export interface InsertPlan {
   readonly plannedAt: number
 }
 
-/** What `insertMissing` found and did. `encoded` is of all records, so its rejections are those of the whole range. */
+/**
+ * What `insertMissing` found and did. `encoded` is of all records, so its rejections are those of the whole range, less those
+ * that are stored because they did fit when the range was tried first.
+ */
 export interface Recovered {
   readonly encoded: Encoded
   /** Rows of the range that were there before. In mode `upsert` some may have been replaced since. */
@@ -91,8 +94,10 @@ export interface Table {
   /** Number of rows of the plan's range that are in the table. */
   readonly stored: (plan: InsertPlan) => Effect.Effect<number, WarehouseError>
   /**
-   * The insert of a plan found at start, whose first try another process may have made, in whole, in part or not at all, and
-   * however long ago: asks the table and inserts what is missing. `records` are all records of the range.
+   * The insert of a plan that was tried before, here or by another process, in whole, in part or not at all, and however long
+   * ago: asks the table and inserts what is missing. `records` are all records of the range, or all but those that the server
+   * refused. A `BadRecord` counts its row over all of them that fit, as `insert` does. Safe with a part of a range only where
+   * no insert of the whole stored anything.
    */
   readonly insertMissing: (
     plan: InsertPlan,

@@ -136,6 +136,54 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of
     })
   )
 
+  it.effect("the row that is meant, not one that the record speaks of", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      yield* warehouse.ensureTable(spec("misleading"), [])
+      const direct = yield* client
+      const error = yield* Effect.flip(
+        direct.insert(
+          "insert",
+          "INSERT INTO shop.misleading (id) FORMAT JSONEachRow",
+          Buffer.from(`{"id":1}\n{"id":"x (at row 7)"}\n`),
+          {}
+        )
+      )
+      assert.include(error.message, "(at row 7)")
+      assert.strictEqual(error.reason._tag === "BadRecord" ? error.reason.row : undefined, 1)
+    })
+  )
+
+  it.effect("a record that a constraint refuses, with its row", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      const table = yield* warehouse.ensureTable(spec("constrained"), [])
+      yield* warehouse.command("ALTER TABLE shop.constrained ADD CONSTRAINT small CHECK id < 4")
+      const error = yield* Effect.flip(table.insert(planOf(0, 9), table.encode(records(0, 10, row))))
+      assert.deepStrictEqual(tagOf(error), ["BadRecord", "defect"])
+      assert.strictEqual(error.reason._tag === "BadRecord" ? error.reason.row : undefined, 4)
+    })
+  )
+
+  it.effect("a view that cannot process a record: it is the view's fault, for the table has the rows by then", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      const table = yield* warehouse.ensureTable(spec("watched", { schema: { id: "int64", name: "string" } }), [])
+      yield* warehouse.command(
+        "CREATE TABLE shop.seen (day Date) ENGINE = MergeTree ORDER BY day SETTINGS non_replicated_deduplication_window = 100"
+      )
+      yield* warehouse.command(
+        "CREATE MATERIALIZED VIEW shop.seen_view TO shop.seen AS SELECT toDate(name) AS day FROM shop.watched"
+      )
+      const error = yield* Effect.flip(
+        table.insert(planOf(0, 9), table.encode(records(0, 10, (offset) => `{"id":${offset},"name":"n"}`)))
+      )
+      assert.deepStrictEqual(tagOf(error), ["Misconfigured", "misconfigured"])
+      assert.include(error.message, "shop.seen_view")
+      assert.strictEqual(yield* table.stored(planOf(0, 9)), 10)
+    })
+  )
+
   it.effect("a query that is wrong, and one that fails in its middle", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse

@@ -209,6 +209,55 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan fo
     })
   )
 
+  it.effect("has each record stored or rejected, also when it was tried with another schema first", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      const narrow = yield* warehouse.ensureTable(spec("widened", { schema: { id: "int64", n: "int8" } }), [])
+      // Offset 1 fits only now, and offset 3 did only then.
+      const then = [record(0, `{"id":0,"n":1}`), record(1, `{"id":1,"n":999}`), record(2, `{"id":2,"n":2}`)]
+      const bare = [record(3, `{"id":3}`)]
+      const plan = planOf(0, 3)
+      const wide = yield* warehouse.ensureTable(spec("widened", { schema: { id: "int64" } }), [])
+      yield* narrow.insert(plan, {
+        ...narrow.encode(then),
+        body: Buffer.concat([narrow.encode(then).body, wide.encode(bare).body])
+      })
+      assert.strictEqual(yield* narrow.stored(plan), 3)
+      const all = [...then, ...bare]
+      const recovered = yield* wide.insertMissing(plan, all)
+      assert.deepStrictEqual([recovered.stored, recovered.inserted, recovered.encoded.rejected], [3, 1, []])
+      assert.strictEqual(yield* wide.stored(plan), 4)
+      const again = yield* narrow.insertMissing(plan, all)
+      assert.deepStrictEqual([again.inserted, again.encoded.rejected], [0, []])
+      assert.strictEqual((yield* counts("shop.widened"))["n"], "4")
+    })
+  )
+
+  it.effect("names the record that the server refuses, though it sends only what is missing", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      const table = yield* warehouse.ensureTable(spec("refused", { dedupWindow: 2 }), [])
+      const all = [...records(0, 6, row), record(6, "[]"), ...records(7, 5, row)]
+      yield* table.insert(planOf(0, 11), table.encode(all.slice(0, 4)))
+      yield* Effect.forEach([1, 2, 3, 4], (k) =>
+        table.insert(planOf(k * 100, k * 100), table.encode([record(k * 100, row(k * 100))]))
+      )
+      yield* warehouse.command("ALTER TABLE shop.refused ADD CONSTRAINT odd CHECK id != 27")
+      const error = yield* Effect.flip(table.insertMissing(planOf(0, 11), all))
+      // Offset 9 is the ninth of those that fit.
+      assert.strictEqual(error.reason._tag === "BadRecord" ? error.reason.row : undefined, 8)
+      const rest = yield* table.insertMissing(
+        planOf(0, 11),
+        all.filter(({ offset }) => offset !== 9)
+      )
+      assert.deepStrictEqual([rest.stored, rest.inserted], [4, 6])
+      assert.deepStrictEqual(
+        yield* one("SELECT count() AS n, uniqExact(_offset) AS offsets FROM shop.refused WHERE _offset < 12"),
+        { n: "10", offsets: "10" }
+      )
+    })
+  )
+
   it.effect("reports its rejected records, and leaves a table that has everything alone", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse

@@ -12,7 +12,7 @@ export interface ReadPlan {
   readonly plan: Plan
   readonly records: JsonSelector
   readonly key: ReadonlyArray<string>
-  /** Number of the incremental field among the plan's fields, which follows the key's; -1 for none. */
+  /** Number of the incremental field among the plan's fields: one of the key's, or the one behind them; -1 for none. */
   readonly markField: number
 }
 
@@ -26,13 +26,13 @@ export const readPlan = (
 ): ReadPlan => {
   const key = primaryKey(stream)
   const fields = key.map(fieldPath)
-  if (stream.incremental !== undefined) fields.push(fieldPath(stream.incremental.field))
-  return {
-    plan: compilePlan({ records, fields, values }),
-    records,
-    key,
-    markField: stream.incremental === undefined ? -1 : key.length
+  let markField = -1
+  if (stream.incremental !== undefined) {
+    // A plan has each field once, and an id may be both.
+    markField = key.indexOf(stream.incremental.field)
+    if (markField < 0) markField = fields.push(fieldPath(stream.incremental.field)) - 1
   }
+  return { plan: compilePlan({ records, fields, values }), records, key, markField }
 }
 
 /** The records of one page, sorted out. */

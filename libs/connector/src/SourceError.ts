@@ -46,7 +46,7 @@ export class ServerError extends Schema.TaggedError<ServerError>()("ServerError"
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    return `${this.url} answered ${this.status}: ${this.found}`
+    return `${this.url} answered ${this.status}: ${this.found} If it stays, look at the API.`
   }
 }
 
@@ -58,7 +58,7 @@ export class TruncatedJson extends Schema.TaggedError<TruncatedJson>()("Truncate
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    return `${this.url}: the answer breaks off after ${this.bytes} bytes. ${this.problem}`
+    return `${this.url}: the answer breaks off after ${this.bytes} bytes. ${this.problem} If it stays, ask for smaller pages, or look at the API.`
   }
 }
 
@@ -159,7 +159,10 @@ export class ErrorBody extends Schema.TaggedError<ErrorBody>()("ErrorBody", {
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    return `${this.url} answered ${this.status}, but with an error and without records at ${this.selector}: ${this.found}`
+    return (
+      `${this.url} answered ${this.status}, but with an error and without records at ${this.selector}: ${this.found} ` +
+      "If this is how the API says that there is nothing, correct the stream's records; else see what the API says."
+    )
   }
 }
 

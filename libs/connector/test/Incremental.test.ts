@@ -52,6 +52,36 @@ describe("incremental reading", () => {
       assert.deepStrictEqual([keysOf(second), second[0]?.skipped], [[], 2])
     }).pipe(Effect.scoped, Effect.provide(services))
   )
+  it.live("reads by a field that is a part of the key, or all of it", () =>
+    Effect.gen(function* () {
+      const asked: Array<string | null> = []
+      const url = yield* serve((request, response) => {
+        const since = new URL(request.url ?? "", "http://x").searchParams.get("since")
+        asked.push(since)
+        const first = Number(since ?? 0)
+        const data = [0, 1, 2].map((n) => ({ shop: "x", id: first + n }))
+        response.end(JSON.stringify({ data }))
+      })
+      const incremental = { field: "id", param: "since", type: "number" }
+      for (const [key, keys] of [
+        ["id", ["0", "1", "2", "3", "4"]],
+        [
+          ["shop", "id"],
+          ['["x",0]', '["x",1]', '["x",2]', '["x",3]', '["x",4]']
+        ]
+      ] as const) {
+        const ready = yield* source(connector(url, { primary_key: key, incremental }))
+        const first = yield* read(ready)
+        const second = yield* read(ready, last(first))
+        assert.deepStrictEqual([...keysOf(first), ...keysOf(second)], [...keys])
+        assert.deepStrictEqual(
+          [...first, ...second].map((page) => page.rejected.length),
+          [0, 0]
+        )
+      }
+      assert.deepStrictEqual(asked, [null, "2", null, "2"])
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
   it.live("publishes what changed within the window, and a record of the boundary once", () =>
     Effect.gen(function* () {
       const { items, url } = yield* feed("descending", 3)

@@ -1,4 +1,7 @@
+export * from "./Assignment.ts"
+export * from "./DirectoryHolder.ts"
 export * from "./Log.ts"
 export * from "./LogError.ts"
 export * from "./LogMaintenance.ts"
+export * from "./Partitioner.ts"
 export * as SqliteLog from "./SqliteLog.ts"

@@ -19,6 +19,6 @@ export class TokenError extends Schema.TaggedError<TokenError>()("TokenError", {
 }) {
   override get message(): string {
     const at = this.endpoint === undefined ? "" : ` at ${this.endpoint}`
-    return `Authorization ${this.authorization}${at}: ${this.problem} ${this.advice}`
+    return `Authorization ${this.authorization}${at}: ${this.problem} ${this.advice}`.trimEnd()
   }
 }

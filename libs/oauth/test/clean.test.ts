@@ -17,6 +17,18 @@ it("removes secrets in every spelling that a server may echo", () => {
   }
 })
 
+it("removes a secret that is encoded as RFC 6749 asks for, and as it does not", () => {
+  const secret = "planted-secret_4.1~c"
+  for (const spelled of [
+    "planted%2Dsecret%5F4%2E1%7Ec",
+    "planted%2dsecret%5f4%2e1%7ec",
+    "planted-secret%5F4.1~c",
+    [...secret].map((character) => `%${character.charCodeAt(0).toString(16)}`).join("")
+  ]) {
+    assert.strictEqual(clean(`no such client: client:${spelled}`, [secret]), "no such client: client:[secret]", spelled)
+  }
+})
+
 it("removes what looks like a token and keeps words, addresses and trace ids", () => {
   assert.strictEqual(
     clean("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl is bad", []),

@@ -39,8 +39,9 @@ export const StageStatus = Schema.Struct({
   skipped: Count,
   restarts: Count,
   lastAt: Schema.NullOr(Schema.Finite),
+  /** When a stage that waits, retries or is paused goes on by itself. */
   nextAt: Schema.NullOr(Schema.Finite),
-  /** Sink only: age of the newest record of the last insert when it became queryable, counted from its publication, in ms. */
+  /** Sink only: age of the oldest record of the last insert when it became queryable, counted from its publication, in ms. */
   freshness: Schema.NullOr(Schema.Finite)
 })
 export type StageStatus = typeof StageStatus.Type
@@ -93,6 +94,8 @@ export interface Reporter {
     detail?: { readonly problem?: { readonly class: FailureClass; readonly message: string }; readonly nextAt?: number }
   ) => Effect.Effect<void>
   readonly restarted: Effect.Effect<void>
+  /** Batches reported so far. */
+  readonly batches: Effect.Effect<number>
 }
 
 /** What every stream of this process is doing, for progress lines, `tributary status` and the exit code. */
@@ -142,7 +145,8 @@ export class Status extends Context.Service<
               problem: detail?.problem === undefined ? null : { ...detail.problem, at: now },
               nextAt: detail?.nextAt ?? null
             })),
-          restarted: update((status) => ({ ...status, restarts: status.restarts + 1 }))
+          restarted: update((status) => ({ ...status, restarts: status.restarts + 1 })),
+          batches: Effect.sync(() => entry.stages.get(stage)?.batches ?? 0)
         } satisfies Reporter
       })
 

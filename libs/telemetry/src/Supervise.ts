@@ -32,10 +32,14 @@ const healthyAfter = 60_000
 const defectBudget = 5
 const onceBudget = 5
 
-const asDefect = (cause: Cause.Cause<unknown>): Classified => ({
-  failureClass: "defect",
-  message: Cause.squash(cause) instanceof Error ? String(Cause.squash(cause)) : Cause.pretty(cause)
-})
+const asDefect = (cause: Cause.Cause<unknown>): Classified => {
+  // Our own interruption ends this fiber at once, so whoever interrupted the work was another.
+  if (Cause.hasInterruptsOnly(cause)) {
+    return { failureClass: "defect", message: "The work was interrupted, though nobody asked this stage to stop." }
+  }
+  const squashed = Cause.squash(cause)
+  return { failureClass: "defect", message: squashed instanceof Error ? String(squashed) : Cause.pretty(cause) }
+}
 
 /**
  * The one policy for failures (DESIGN.md, promise 5). Runs `work` and, when it fails, does what the failure's class asks for:
@@ -51,29 +55,34 @@ export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R
   let defects = 0
   for (;;) {
     const startedAt = yield* Clock.currentTimeMillis
+    const before = yield* reporter.batches
     const exit = yield* Effect.exit(work)
     if (exit._tag === "Success") return exit.value
-    if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
     const typed = Cause.findErrorOption(exit.cause)
     const problem: Classified = Option.isSome(typed) ? typed.value : asDefect(exit.cause)
-    if ((yield* Clock.currentTimeMillis) - startedAt > healthyAfter) failures = defects = 0
+    // One that has to end is healthy only if it came forward: tries that take long and fail are no progress.
+    const isHealthy = (yield* Clock.currentTimeMillis) - startedAt > healthyAfter
+    if (isHealthy && (!options.once || (yield* reporter.batches) > before)) failures = defects = 0
     failures++
     if (problem.failureClass === "defect") defects++
 
     const paused =
       problem.failureClass === "misconfigured" || problem.failureClass === "needs-consent" || defects > defectBudget
     const gaveUp = options.once && (paused || failures > onceBudget)
-    const detail = { problem: { class: problem.failureClass, message: problem.message } }
-    yield* reporter.state(paused || gaveUp ? "paused" : "retrying", detail)
+    const isFinal = gaveUp || problem.failureClass === "needs-consent"
+    const backOff = Math.min(firstDelay * 2 ** (failures - 1), longestDelay) * (0.5 + (yield* Random.next))
+    const delay = Math.round(paused ? pausedDelay : backOff)
+    yield* reporter.state(paused || gaveUp ? "paused" : "retrying", {
+      problem: { class: problem.failureClass, message: problem.message },
+      ...(isFinal ? {} : { nextAt: (yield* Clock.currentTimeMillis) + delay })
+    })
     yield* (paused || gaveUp ? Effect.logError : Effect.logWarning)(
       problem.message,
       ...(problem.failureClass === "defect" ? [exit.cause] : [])
     ).pipe(Effect.annotateLogs({ failure: problem.failureClass, attempt: failures }))
     if (gaveUp) return yield* new GaveUp({ failureClass: problem.failureClass, problem: problem.message })
-    if (problem.failureClass === "needs-consent") return yield* Effect.never
-
-    const backOff = Math.min(firstDelay * 2 ** (failures - 1), longestDelay)
-    yield* Effect.sleep(paused ? pausedDelay : backOff * (0.5 + (yield* Random.next)))
+    if (isFinal) return yield* Effect.never
+    yield* Effect.sleep(delay)
     yield* reporter.restarted
   }
 })

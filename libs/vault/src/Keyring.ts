@@ -80,14 +80,27 @@ const parse = Effect.fnUntraced(function* (text: string, origin: string) {
   return keys
 })
 
+/** Where the keys of a store are looked for. */
+export interface KeyPlace {
+  /** The store as a message names it. */
+  readonly store: string
+  /** Folder of the file `vault.key`, which is generated there if need be. `undefined`: only the environment is looked at. */
+  readonly directory: string | undefined
+}
+
 /**
- * The keys for the vault in `directory`: those of `TRIBUTARY_VAULT_KEY`, then those of the file `vault.key` there. Each
+ * The keys of a vault: those of `TRIBUTARY_VAULT_KEY`, then those of the file `vault.key` in its directory, if it has one. Each
  * holds 32 bytes in base64, or several keys separated by commas or line breaks: the first of all seals, every one opens.
  * So a key is changed by putting the new one in front and keeping the old one until all tokens were refreshed. Without
- * any key a file is generated, but only if `sealedWith` is empty: a lost key is never replaced in silence.
+ * any key a file is generated, but only if `sealedWith` is empty: a lost key is never replaced in silence. A store without a
+ * directory is shared by processes that could not see each other's file, so its key has to be given.
  */
-export const loadKeyring = Effect.fnUntraced(function* (directory: string, sealedWith: ReadonlyArray<string>) {
-  const path = join(directory, "vault.key")
+export const loadKeyring = Effect.fnUntraced(function* (
+  { directory, store }: KeyPlace,
+  sealedWith: ReadonlyArray<string>
+) {
+  const path = directory === undefined ? undefined : join(directory, "vault.key")
+  const places = path === undefined ? variable : `${variable} or ${path}`
   const given = yield* Config.option(Config.Redacted(variable)).pipe(
     Effect.mapError((cause) => misconfigured(`${variable} cannot be read.`, cause))
   )
@@ -95,15 +108,21 @@ export const loadKeyring = Effect.fnUntraced(function* (directory: string, seale
     Effect.try({ try: work, catch: (cause) => misconfigured(`the key file ${path} cannot be ${what}.`, cause) })
 
   const keys = Option.isSome(given) ? yield* parse(Redacted.value(given.value), variable) : []
-  if (keys.length === 0 && !existsSync(path)) {
+  if (path === undefined) {
+    if (keys.length === 0) {
+      return yield* misconfigured(
+        `no key is given for ${store}. Set ${variable} to the same key in every process; make one with \`openssl rand -base64 ${keyBytes}\`.`
+      )
+    }
+  } else if (keys.length === 0 && !existsSync(path)) {
     if (sealedWith.length > 0) {
       return yield* misconfigured(
-        `vault.db in ${directory} holds tokens, but the key that sealed them is gone: there is neither ${variable} nor ${path}. Restore the key. To begin anew, move vault.db away; every authorization then needs a new first token.`
+        `${store} holds tokens, but the key that sealed them is gone: there is neither ${variable} nor ${path}. Restore the key. To begin anew, move vault.db away; every authorization then needs a new first token.`
       )
     }
     yield* file(() => createKeyFile(path), "created")
   }
-  if (existsSync(path)) {
+  if (path !== undefined && existsSync(path)) {
     let text = ""
     yield* file(() => {
       chmodSync(path, 0o600)
@@ -113,12 +132,12 @@ export const loadKeyring = Effect.fnUntraced(function* (directory: string, seale
   }
   const first = keys[0]
   if (first === undefined) {
-    return yield* misconfigured(`${path} holds no key. Restore it from a backup, or set ${variable}.`)
+    return yield* misconfigured(`${places} holds no key. Restore it from a backup, or set ${variable}.`)
   }
   const byId = new Map(keys)
   if (sealedWith.length > 0 && !sealedWith.some((id) => byId.has(id))) {
     return yield* misconfigured(
-      `the tokens of vault.db in ${directory} were sealed with another key (id ${sealedWith.join(", ")}) than the one given (id ${[...byId.keys()].join(", ")}). Give that key in ${variable} or ${path}; several keys are separated by commas.`
+      `the tokens of ${store} were sealed with another key (id ${sealedWith.join(", ")}) than the one given (id ${[...byId.keys()].join(", ")}). Give that key in ${places}; several keys are separated by commas.`
     )
   }
   return { current: first[0], byId } satisfies Keyring

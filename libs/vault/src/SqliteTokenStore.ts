@@ -1,32 +1,11 @@
-import { Effect, Layer, Option, Redacted, Schema } from "effect"
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
+import { Effect, Layer, Option, Schema } from "effect"
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { type Keyring, loadKeyring } from "./Keyring.ts"
+import { makeSealer } from "./Sealer.ts"
 import { Conflict, type StoredTokens, TokenStore, VaultError } from "./TokenStore.ts"
 
 const schemaVersion = 1
-const algorithm = "aes-256-gcm"
-const nonceBytes = 12
-const tagBytes = 16
-
-/** The sealed part of a record. */
-const Contents = Schema.fromJsonString(
-  Schema.Struct({
-    accessToken: Schema.String,
-    tokenType: Schema.String,
-    expiresAt: Schema.NullOr(Schema.Finite),
-    obtainedAt: Schema.Finite,
-    refreshToken: Schema.NullOr(Schema.String),
-    scopes: Schema.Array(Schema.String),
-    settings: Schema.String,
-    seed: Schema.NullOr(Schema.String)
-  })
-)
-const encodeContents = Schema.encodeSync(Contents)
-const decodeContents = Schema.decodeUnknownSync(Contents)
-
 const Row = Schema.Struct({
   generation: Schema.Int,
   key_id: Schema.NullOr(Schema.String),
@@ -35,27 +14,6 @@ const Row = Schema.Struct({
 const decodeRow = Schema.decodeUnknownOption(Row)
 const KeyRow = Schema.Struct({ key_id: Schema.String })
 const decodeKeyRow = Schema.decodeUnknownSync(KeyRow)
-
-/** Ties a record to its place: sealed bytes that are copied to another row or generation do not open. */
-const place = (authorization: string, generation: number) => Buffer.from(JSON.stringify([authorization, generation]))
-
-const seal = (keyring: Keyring, authorization: string, tokens: StoredTokens): Buffer => {
-  const key = keyring.byId.get(keyring.current)
-  if (key === undefined) throw new Error("The keyring has no current key.")
-  const nonce = randomBytes(nonceBytes)
-  const cipher = createCipheriv(algorithm, key, nonce).setAAD(place(authorization, tokens.generation))
-  const contents = encodeContents({
-    accessToken: Redacted.value(tokens.accessToken),
-    tokenType: tokens.tokenType,
-    expiresAt: tokens.expiresAt ?? null,
-    obtainedAt: tokens.obtainedAt,
-    refreshToken: tokens.refreshToken === undefined ? null : Redacted.value(tokens.refreshToken),
-    scopes: tokens.scopes,
-    settings: tokens.settings,
-    seed: tokens.seed ?? null
-  })
-  return Buffer.concat([nonce, cipher.update(contents, "utf8"), cipher.final(), cipher.getAuthTag()])
-}
 
 const problemOf = (error: unknown): { readonly text: string; readonly failureClass: VaultError["failureClass"] } => {
   const code = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0
@@ -129,7 +87,7 @@ const make = Effect.fnUntraced(function* (directory: string) {
         .map((row) => decodeKeyRow(row).key_id),
     catch: failed(undefined)
   })
-  const keyring = yield* loadKeyring(directory, sealedWith)
+  const sealer = yield* makeSealer({ store: `vault.db in ${directory}`, directory }, sealedWith)
 
   const select = database.prepare("SELECT generation, key_id, sealed FROM tokens WHERE authorization = ?")
   const upsert = database.prepare(`
@@ -138,50 +96,13 @@ const make = Effect.fnUntraced(function* (directory: string) {
       generation = excluded.generation, key_id = excluded.key_id, sealed = excluded.sealed`)
   const erase = database.prepare("UPDATE tokens SET key_id = NULL, sealed = NULL WHERE authorization = ?")
 
-  const keyOf = (authorization: string, id: string) => {
-    const key = keyring.byId.get(id)
-    if (key !== undefined) return key
-    throw new VaultError({
-      authorization,
-      problem: `they were sealed with a key that is not given (id ${id}). Add that key to TRIBUTARY_VAULT_KEY or vault.key, or remove the tokens of this authorization.`,
-      failureClass: "misconfigured"
-    })
-  }
-
-  const unseal = (authorization: string, generation: number, id: string, sealed: Uint8Array): StoredTokens => {
-    const key = keyOf(authorization, id)
-    try {
-      const decipher = createDecipheriv(algorithm, key, sealed.subarray(0, nonceBytes))
-        .setAAD(place(authorization, generation))
-        .setAuthTag(sealed.subarray(-tagBytes))
-      const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes), undefined, "utf8") + decipher.final("utf8")
-      const contents = decodeContents(text)
-      return {
-        ...contents,
-        generation,
-        accessToken: Redacted.make(contents.accessToken),
-        expiresAt: contents.expiresAt ?? undefined,
-        refreshToken: contents.refreshToken === null ? undefined : Redacted.make(contents.refreshToken),
-        seed: contents.seed ?? undefined
-      }
-    } catch {
-      // The original error is left out: a decoder's message could quote what it read.
-      throw new VaultError({
-        authorization,
-        problem:
-          "the record in vault.db was changed or damaged. Restore vault.db from a backup, or remove the tokens of this authorization.",
-        failureClass: "misconfigured"
-      })
-    }
-  }
-
   const load = Effect.fn("TokenStore.load")(function* (authorization: string) {
     return yield* Effect.try({
       try: () =>
         Option.flatMap(decodeRow(select.get(authorization)), ({ generation, key_id, sealed }) =>
           key_id === null || sealed === null
             ? Option.none()
-            : Option.some(unseal(authorization, generation, key_id, sealed))
+            : Option.some(sealer.open(authorization, generation, key_id, sealed))
         ),
       catch: failed(authorization)
     })
@@ -192,14 +113,14 @@ const make = Effect.fnUntraced(function* (directory: string) {
     try {
       const row = Option.getOrUndefined(decodeRow(select.get(authorization)))
       // Tokens whose key is missing are not overwritten: the key may come back.
-      if (row?.key_id != null) keyOf(authorization, row.key_id)
+      if (row?.key_id != null) sealer.requireKey(authorization, row.key_id)
       const current = row?.sealed == null ? 0 : row.generation
       if (current !== expected) {
         database.exec("ROLLBACK")
         return current
       }
       const stored: StoredTokens = { ...tokens, generation: (row?.generation ?? 0) + 1 }
-      upsert.run(authorization, stored.generation, keyring.current, seal(keyring, authorization, stored))
+      upsert.run(authorization, stored.generation, sealer.keyId, sealer.seal(authorization, stored))
       database.exec("COMMIT")
       return stored
     } catch (error) {

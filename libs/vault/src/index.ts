@@ -1,4 +1,6 @@
 export * from "./Environment.ts"
+export * from "./Leases.ts"
+export * from "./Sealer.ts"
 export * from "./Secrets.ts"
 export * from "./SqliteTokenStore.ts"
 export * from "./TokenStore.ts"

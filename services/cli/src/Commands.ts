@@ -1,13 +1,16 @@
-import { NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit, FileSystem, Layer, type LogLevel, Option, Path, Runtime } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
 import { SqliteLog } from "@tributary/log"
 import { Secrets } from "@tributary/vault"
-import { authorizations, directories, embedded, tablesOf } from "./Engine.ts"
+import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import { loadConnectors, why } from "./ConnectorFiles.ts"
+import { directories } from "./Directories.ts"
+import { authorizations, embedded, tablesOf } from "./Engine.ts"
 import { preview } from "./Preview.ts"
+import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
-import { runOnce, serve } from "./Runner.ts"
-import { Screen, screenLogger } from "./Screen.ts"
+import { requireConnectors, runOnce } from "./RunOnce.ts"
+import { Screen } from "./Screen.ts"
+import { serve } from "./Serve.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
@@ -28,28 +31,46 @@ const root = Command.make("tributary").pipe(
   Command.withDescription("Streams OAuth2-protected APIs into Kafka and ClickHouse")
 )
 
-/** What SIGINT and SIGTERM make of a command: one that stays ends well, one that was under way did not. */
-const signalled = { code: 130 }
+/** What a signal makes of a command: one that stays ends well, one that was under way did not. */
+const signalled: { code: number } = { code: exitCodes.stopped }
 
 const staying = Effect.sync(() => {
-  signalled.code = 0
+  signalled.code = exitCodes.done
 })
 
-/** Starts the embedded engine in the data folder, which is made if need be. */
+/** The data folder cannot be made or written. */
+export class DataFolder extends Schema.TaggedError<DataFolder>()("DataFolder", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `The data folder ${this.path} cannot be made (${this.problem}). Name another with --data.`
+  }
+}
+
+/** The data folder as an absolute path, made if need be. */
+const dataFolder = Effect.fnUntraced(function* (data: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const folder = path.resolve(data)
+  yield* fs
+    .makeDirectory(folder, { recursive: true, mode: 0o700 })
+    .pipe(Effect.mapError((error) => new DataFolder({ path: folder, problem: why(error) })))
+  return folder
+})
+
+/** Starts the embedded engine in the data folder. */
 const onEngine = <A, E, R>(data: string, work: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fs = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    const folder = path.resolve(data)
-    yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 })
-    return yield* Effect.provide(work, embedded(folder))
-  })
+  Effect.flatMap(dataFolder(data), (folder) => Effect.provide(work, embedded(folder)))
 
 const dev = Command.make(
   "dev",
   {},
   Effect.fn(function* () {
     const { connectors, data, json } = yield* root
+    // Said before the engine starts.
+    yield* loadConnectors(connectors)
     yield* staying
     yield* onEngine(data, serve({ connectors, json, watch: true }))
   })
@@ -65,7 +86,15 @@ const run = Command.make(
   },
   Effect.fn(function* ({ once }) {
     const { connectors, data, json } = yield* root
-    if (once) return yield* onEngine(data, runOnce({ connectors, json }))
+    yield* requireConnectors(connectors)
+    if (once) {
+      const screen = yield* Screen
+      return yield* onEngine(data, runOnce({ connectors, json })).pipe(
+        Effect.onInterrupt(() =>
+          screen.note("Stopped before the end. What was committed is kept; the next run goes on from there.")
+        )
+      )
+    }
     yield* staying
     yield* onEngine(data, serve({ connectors, json, watch: false }))
   })
@@ -92,16 +121,13 @@ const previewCommand = Command.make(
   },
   Effect.fn(function* ({ connector, limit, stream }) {
     const { connectors, data, json } = yield* root
-    const fs = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    yield* fs.makeDirectory(path.resolve(data), { recursive: true, mode: 0o700 })
     yield* preview({
       connectors,
       connector: Option.getOrUndefined(connector),
       stream: Option.getOrUndefined(stream),
       limit,
       json
-    }).pipe(Effect.provide(authorizations(path.resolve(data))))
+    }).pipe(Effect.provide(authorizations(yield* dataFolder(data))))
   })
 ).pipe(Command.withDescription("Fetch one page of each stream and show its records and tables; publish nothing"))
 
@@ -124,6 +150,7 @@ const tapCommand = Command.make(
   Effect.fn(function* ({ follow, from, last, limit, topic }) {
     const { data, json } = yield* root
     const path = yield* Path.Path
+    if (follow) yield* staying
     yield* tap({
       topic,
       from: Option.getOrElse(last, () => from),
@@ -150,9 +177,7 @@ const statusCommand = Command.make(
   Effect.fn(function* () {
     const { connectors, data, json } = yield* root
     const path = yield* Path.Path
-    yield* showStatus({ connectors, json }).pipe(
-      Effect.provide(SqliteLog.layerReadOnly({ directory: directories(path.resolve(data)).log }))
-    )
+    yield* showStatus({ connectors, data: path.resolve(data), json })
   })
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
@@ -160,29 +185,24 @@ const tributary = root.pipe(
   Command.withSubcommands([dev, run, validateCommand, previewCommand, tapCommand, queryCommand, statusCommand])
 )
 
-const level: LogLevel.LogLevel = "Info"
-
-/** What a person reads when a command ends badly: the message of what failed, the trace of what should not happen. */
-const report = (cause: Cause.Cause<unknown>) =>
-  Effect.gen(function* () {
-    const screen = yield* Screen
-    yield* screen.progress("")
-    const error = Cause.findErrorOption(cause)
-    if (Option.isSome(error)) {
-      const { message } = error.value as { readonly message?: unknown }
-      if (typeof message === "string" && message !== "") yield* screen.note(`error: ${message}`)
-      return
-    }
-    yield* screen.note(`This should not have happened; please report it.\n${Cause.pretty(cause)}`)
-  })
-
-export const program = Command.run(tributary, { version: "0.1.0" }).pipe(
-  Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
-  Effect.provide(screenLogger(level).pipe(Layer.provideMerge(Layer.merge(Screen.layer, NodeServices.layer))))
+const program = Command.run(tributary, { version: "0.1.0" }).pipe(
+  // Wrong arguments are explained beside the result, never in its place.
+  Effect.provide(
+    Layer.merge(
+      CliOutput.layerPresenter({
+        present: (event) =>
+          event._tag === "InvalidInvocation"
+            ? Effect.gen(function* () {
+                const formatter = yield* CliOutput.Formatter
+                yield* Console.error(formatter.formatErrors(event.errors))
+                yield* Console.error(`See tributary ${event.commandPath.slice(1).join(" ")} --help.`.replace("  ", " "))
+              })
+            : CliOutput.defaultPresenter.present(event)
+      }),
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] })
+    )
+  )
 )
 
-/** Exit codes: 0 done (or stopped, for a command that stays), 1 failed, 130 stopped before the end. */
-export const teardown: Runtime.Teardown = (exit, onExit) => {
-  if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) onExit(signalled.code)
-  else Runtime.defaultTeardown(exit, onExit)
-}
+/** Runs the command that the arguments name, as this process. */
+export const runCommand = (): void => runProcess(program, { stopCode: () => signalled.code })

@@ -1,5 +1,5 @@
 import { type Connector, type ConfigProblem, parseConnector, transformSteps } from "@tributary/domain"
-import { Effect, FileSystem, Path, Schema } from "effect"
+import { Effect, FileSystem, Option, Path, type PlatformError, Schema } from "effect"
 import { createHash } from "node:crypto"
 
 /** A connector file that can be run. */
@@ -8,6 +8,10 @@ export interface LoadedConnector {
   /** Folder that relative paths in the file start from. */
   readonly base: string
   readonly connector: Connector
+  /** The file as it was read. */
+  readonly text: string
+  /** TypeScript files that its transforms name, as absolute paths. */
+  readonly scripts: ReadonlyArray<string>
   /** Changes whenever the file, or a TypeScript file that it names, changes. */
   readonly revision: string
 }
@@ -15,10 +19,14 @@ export interface LoadedConnector {
 export interface LoadedFiles {
   readonly connectors: ReadonlyArray<LoadedConnector>
   readonly problems: ReadonlyArray<ConfigProblem>
+  /** What is allowed but probably not meant; of the files in `connectors`. */
+  readonly warnings: ReadonlyArray<ConfigProblem>
 }
 
+/** There is nothing to run: no such folder, or no connector file in it. */
 export class NoConnectors extends Schema.TaggedError<NoConnectors>()("NoConnectors", {
   path: Schema.String,
+  reason: Schema.Literals(["missing", "empty", "unreadable"]),
   problem: Schema.String
 }) {
   readonly failureClass = "misconfigured" as const
@@ -29,62 +37,144 @@ export class NoConnectors extends Schema.TaggedError<NoConnectors>()("NoConnecto
 
 const isConnectorFile = (name: string): boolean => /\.ya?ml$/.test(name) && !name.startsWith(".")
 
+/** What the operating system said, in words. */
+export const why = (error: PlatformError.PlatformError): string => {
+  switch (error.reason._tag) {
+    case "NotFound":
+      return "there is no such file or folder"
+    case "PermissionDenied":
+      return "permission denied"
+    default:
+      return error.message
+  }
+}
+
+/** The files of a folder that hold connectors, or the one file. */
+const filesOf = Effect.fnUntraced(function* (target: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const failed = (error: PlatformError.PlatformError) =>
+    new NoConnectors(
+      error.reason._tag === "NotFound"
+        ? { path: target, reason: "missing", problem: `${why(error)}.` }
+        : { path: target, reason: "unreadable", problem: `cannot be read (${why(error)}).` }
+    )
+  const info = yield* Effect.mapError(fs.stat(target), failed)
+  if (info.type !== "Directory") return [target]
+  const names = yield* Effect.mapError(fs.readDirectory(target), failed)
+  const candidates = names
+    .filter(isConnectorFile)
+    .toSorted()
+    .map((name) => path.join(target, name))
+  return yield* Effect.filter(candidates, (file) =>
+    fs.stat(file).pipe(
+      Effect.map((found) => found.type !== "Directory"),
+      // What is wrong with it is said when it is read.
+      Effect.orElseSucceed(() => true)
+    )
+  )
+})
+
+const atStart = (
+  file: string,
+  text: string,
+  problem: Pick<ConfigProblem, "path" | "found" | "expected" | "advice">
+): ConfigProblem => {
+  const lines = text.split("\n")
+  const setting = lines.findIndex((line) => problem.path !== "" && line.startsWith(`${problem.path}:`))
+  const line = lines[Math.max(0, setting)]?.trimEnd() ?? ""
+  return {
+    file,
+    line: Math.max(0, setting) + 1,
+    column: 1,
+    excerpt: { text: line, width: setting < 0 ? 1 : problem.path.length },
+    ...problem
+  }
+}
+
 /** Reads a connector file, or all of a folder. A wrong file is a problem of its own and never stops the others. */
 export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const info = yield* fs
-    .stat(target)
-    .pipe(Effect.mapError(() => new NoConnectors({ path: target, problem: "there is no such file or folder." })))
-  const unreadable = (file: string) => (error: { readonly message: string }) =>
-    new NoConnectors({ path: file, problem: `cannot be read (${error.message}).` })
-  const files =
-    info.type === "Directory"
-      ? (yield* fs.readDirectory(target).pipe(Effect.mapError(unreadable(target))))
-          .filter(isConnectorFile)
-          .toSorted()
-          .map((name) => path.join(target, name))
-      : [target]
-  if (files.length === 0) return yield* new NoConnectors({ path: target, problem: "the folder has no connector file." })
+  const files = yield* filesOf(target)
+  if (files.length === 0) {
+    return yield* new NoConnectors({
+      path: target,
+      reason: "empty",
+      problem: "the folder has no connector file."
+    })
+  }
 
   const connectors: Array<LoadedConnector> = []
   const problems: Array<ConfigProblem> = []
+  const warnings: Array<ConfigProblem> = []
   const byId = new Map<string, string>()
   for (const file of files) {
-    const text = yield* fs.readFileString(file).pipe(Effect.mapError(unreadable(file)))
+    const read = yield* Effect.result(fs.readFileString(file))
+    if (read._tag === "Failure") {
+      problems.push(
+        atStart(file, "", {
+          path: "",
+          found: `a file that cannot be read (${why(read.failure)})`,
+          expected: "a connector file",
+          advice: "Give the user that Tributary runs as the right to read it, or take it out of the folder."
+        })
+      )
+      continue
+    }
+    const text = read.success
     const parsed = parseConnector(text, file)
     if (parsed._tag === "Failure") {
       problems.push(...parsed.failure)
       continue
     }
-    const connector = parsed.success.connector
+    const { connector } = parsed.success
     const other = byId.get(connector.connector)
     if (other !== undefined) {
-      problems.push({
-        file,
-        line: 1,
-        column: 1,
-        path: "connector",
-        found: connector.connector,
-        expected: `an identifier that no other file has; ${other} has it too`,
-        advice: "Give one of the two connectors another identifier.",
-        excerpt: { text: text.split("\n", 1)[0] ?? "", width: 1 }
-      })
+      problems.push(
+        atStart(file, text, {
+          path: "connector",
+          found: connector.connector,
+          expected: `an identifier that no other file has; ${other} has it too`,
+          advice: "Give one of the two connectors another identifier."
+        })
+      )
       continue
     }
     byId.set(connector.connector, file)
+    warnings.push(...parsed.success.warnings)
     const base = path.dirname(path.resolve(file))
-    const hash = createHash("sha256").update(text)
+    const scripts = new Set<string>()
     for (const stream of Object.keys(connector.streams)) {
       for (const step of transformSteps(connector, stream)) {
-        if (!("typescript" in step)) continue
-        // A file that is missing is reported when the transform is compiled; here it only counts as a change.
-        hash.update(
-          yield* fs.readFileString(path.resolve(base, step.typescript)).pipe(Effect.orElseSucceed(() => "missing"))
-        )
+        if ("typescript" in step) scripts.add(path.resolve(base, step.typescript))
       }
     }
-    connectors.push({ file, base, connector, revision: hash.digest("hex") })
+    const hash = createHash("sha256").update(text)
+    for (const script of scripts) {
+      // A file that is missing is reported when the transform is compiled; here it only counts as a change.
+      hash.update("\0").update(yield* fs.readFileString(script).pipe(Effect.orElseSucceed(() => "missing")))
+    }
+    connectors.push({ file, base, connector, text, scripts: [...scripts], revision: hash.digest("hex") })
   }
-  return { connectors, problems } satisfies LoadedFiles
+  return { connectors, problems, warnings } satisfies LoadedFiles
+})
+
+/**
+ * Name, size and time of the connector files and of `scripts`: another text whenever one of them changes. Looking at the files
+ * works where file events do not arrive: on network file systems and in folders that a container shares with its host.
+ */
+export const stampOf = Effect.fnUntraced(function* (target: string, scripts: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const files = yield* filesOf(target).pipe(Effect.orElseSucceed(() => ["missing"]))
+  const stamps = yield* Effect.forEach([...files, ...scripts], (file) =>
+    fs.stat(file).pipe(
+      Effect.map((info) => {
+        const changed = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
+        return `${file} ${info.size} ${changed} ${Option.getOrElse(info.ino, () => 0)}`
+      }),
+      Effect.orElseSucceed(() => `${file} missing`)
+    )
+  )
+  return stamps.join("\n")
 })

@@ -1,18 +1,11 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { Budgets } from "@tributary/connector"
-import { SqliteLog } from "@tributary/log"
+import { directoryHolder, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
 import { Status } from "@tributary/telemetry"
 import { Secrets, SqliteTokenStore } from "@tributary/vault"
-import { Effect, FileSystem, Layer, Schema } from "effect"
-import { join } from "node:path"
-
-/** Where the parts of the embedded engine keep their files. */
-export const directories = (data: string) => ({
-  log: join(data, "log"),
-  vault: join(data, "vault"),
-  clickhouse: join(data, "clickhouse")
-})
+import { Effect, FileSystem, Layer, Schedule, Schema } from "effect"
+import { directories } from "./Directories.ts"
 
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
 export const authorizations = (data: string) =>
@@ -38,16 +31,24 @@ export class NoData extends Schema.TaggedError<NoData>()("NoData", { directory: 
   }
 }
 
+/** How long a process that runs on the folder may take until its tables can be reached. */
+const startTimeout = "20 seconds"
+
 /** The tables of a data folder: through the process that runs on it, else through a server started for the time being. */
 export const tablesOf = (data: string) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
-      const { clickhouse } = directories(data)
+      const { clickhouse, log } = directories(data)
       if (!(yield* fs.exists(clickhouse).pipe(Effect.orElseSucceed(() => false))))
         return yield* new NoData({ directory: clickhouse })
+      // Without such a process no other server is used, though one may run: it ends with the query that it was started for.
+      if ((yield* directoryHolder(log)) === undefined) return Warehouse.layerEmbedded({ directory: clickhouse })
       const beside = Warehouse.layerDirectory(clickhouse)
-      const answers = yield* Warehouse.use((warehouse) => warehouse.ping).pipe(Effect.provide(beside), Effect.isSuccess)
-      return answers ? beside : Warehouse.layerEmbedded({ directory: clickhouse })
+      yield* Warehouse.use((warehouse) => warehouse.ping).pipe(
+        Effect.provide(beside),
+        Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: startTimeout })))
+      )
+      return beside
     })
   )

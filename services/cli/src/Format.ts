@@ -42,3 +42,34 @@ export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
     )
     .join("\n")
 }
+
+/** A text without what could move the cursor, or worse, on a terminal. */
+export const printable = (text: string): string =>
+  text.replaceAll(
+    /[\p{Cc}\u{2028}\u{2029}\u{202a}-\u{202e}\u{2066}-\u{2069}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`
+  )
+
+/** A CREATE TABLE statement with a line for each column. */
+export const statement = (sql: string, indent: string): string => {
+  let depth = 0
+  let out = ""
+  for (let i = 0; i < sql.length; i++) {
+    const character = sql[i]!
+    if (character === "`") {
+      const end = sql.indexOf("`", i + 1)
+      out += sql.slice(i, end < 0 ? sql.length : end + 1)
+      i = end < 0 ? sql.length : end
+      continue
+    }
+    if (character === ")") depth--
+    if (character === ")" && depth === 0 && sql.startsWith(") ENGINE", i)) out += `\n${indent}`
+    out += character
+    if (character === "(" && depth++ === 0 && !out.includes("\n")) out += `\n${indent}  `
+    if (character === "," && depth === 1 && !out.includes(") ENGINE")) {
+      out += `\n${indent}  `
+      if (sql[i + 1] === " ") i++
+    }
+  }
+  return out
+}

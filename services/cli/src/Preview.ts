@@ -1,10 +1,11 @@
 import { createTableSql } from "@tributary/clickhouse"
 import { make } from "@tributary/connector"
-import { formatProblem, sinkFor, streamOf, transformSteps } from "@tributary/domain"
+import { nearest, sinkFor, streamOf, transformSteps } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
 import { Effect, Option, Result, Schema, Stream } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
-import { bytes, count } from "./Format.ts"
+import { noteProblems } from "./FileProblems.ts"
+import { bytes, count, printable, statement } from "./Format.ts"
 import { Screen } from "./Screen.ts"
 
 export interface PreviewOptions {
@@ -34,9 +35,8 @@ export class PreviewFailed extends Schema.TaggedError<PreviewFailed>()("PreviewF
 }
 
 const choose = Effect.fnUntraced(function* (options: PreviewOptions) {
-  const screen = yield* Screen
   const loaded = yield* loadConnectors(options.connectors)
-  for (const problem of loaded.problems) yield* screen.note(formatProblem(problem))
+  yield* noteProblems(loaded)
   const ids = loaded.connectors.map(({ connector }) => connector.connector)
   const chosen =
     options.connector === undefined
@@ -46,8 +46,11 @@ const choose = Effect.fnUntraced(function* (options: PreviewOptions) {
       : loaded.connectors.find(({ connector }) => connector.connector === options.connector)
   if (chosen === undefined) {
     const wanted = options.connector === undefined ? "Which connector?" : `There is no connector ${options.connector}.`
+    const meant = options.connector === undefined ? undefined : nearest(options.connector, ids)
     return yield* new NotChosen({
-      problem: `${wanted} ${options.connectors} has ${ids.length === 0 ? "none that is valid" : ids.join(", ")}.`
+      problem:
+        `${wanted} ${options.connectors} has ${ids.length === 0 ? "none that is valid" : ids.join(", ")}.` +
+        (meant === undefined ? "" : ` Did you mean ${meant}?`)
     })
   }
   const streams = Object.keys(chosen.connector.streams)
@@ -61,9 +64,14 @@ const choose = Effect.fnUntraced(function* (options: PreviewOptions) {
 
 const decoder = new TextDecoder()
 
+/** A person waits: what fails for a passing reason is not repeated for as long as in a run. */
+const mostRetries = 2
+
 /** The first page of a stream as it would be published and loaded. */
 const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
-  const { base, connector } = loaded
+  const { base } = loaded
+  const { http } = loaded.connector
+  const connector = { ...loaded.connector, http: { ...http, retries: Math.min(http.retries, mostRetries) } }
   const source = yield* make(connector, { base })
   const transform = yield* compileTransform(transformSteps(connector, stream), {
     connector: connector.connector,
@@ -106,7 +114,9 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
   const { chosen, streams } = yield* choose(options)
   let failed = 0
   for (const stream of streams) {
+    yield* screen.progress(`reading one page of ${stream} ...`)
     const seen = yield* Effect.result(look(chosen, stream))
+    yield* screen.progress("")
     if (seen._tag === "Failure") {
       failed++
       const { message } = seen.failure
@@ -125,9 +135,10 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
       `${stream}: one page of ${count(read)} records (${bytes(size)}), ${count(out.length)} after the transform, ` +
         `${last ? "no further page" : "more pages follow"}`
     )
-    for (const record of shown) yield* screen.print(`  ${record}`)
-    if (rejected.length > 0) yield* screen.print(`  rejected ${count(rejected.length)}, the first: ${rejected[0]}`)
-    if (table !== undefined) yield* screen.print(`  ${table}`)
+    for (const record of shown) yield* screen.print(`  ${printable(record)}`)
+    if (rejected.length > 0)
+      yield* screen.print(`  rejected ${count(rejected.length)}, the first: ${printable(rejected[0] ?? "")}`)
+    if (table !== undefined) yield* screen.print(`  ${table.startsWith("CREATE ") ? statement(table, "  ") : table}`)
     yield* screen.print("")
   }
   if (failed > 0) return yield* new PreviewFailed({ streams: failed })

@@ -75,7 +75,7 @@ export const showProgress = Effect.fn("cli.progress")(function* (
       continue
     }
     const parts = [
-      `${totals.streams} streams`,
+      `${totals.streams} stream${totals.streams === 1 ? "" : "s"}`,
       `read ${count(totals.read)} (${bytes(totals.bytes)}, ${count(rate)}/s)`,
       `loaded ${count(totals.loaded)}`,
       `lag ${count(lag)}`,

@@ -1,8 +1,10 @@
 import { outputTopic, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
-import { Log } from "@tributary/log"
+import { directoryHolder, Log, SqliteLog } from "@tributary/log"
 import { type StageStatus, StreamStatus } from "@tributary/telemetry"
-import { Clock, Effect, Schema } from "effect"
-import { loadConnectors } from "./ConnectorFiles.ts"
+import { Clock, Effect, FileSystem, Schema } from "effect"
+import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
+import { directories } from "./Directories.ts"
+import { noteProblems } from "./FileProblems.ts"
 import { count, duration, table } from "./Format.ts"
 import { lagOf } from "./Pipeline.ts"
 import { Screen } from "./Screen.ts"
@@ -22,62 +24,101 @@ interface Row {
   readonly status: StreamStatus | null
 }
 
+const emptyRow = ({ connector }: LoadedConnector, stream: string): Row => {
+  const sink = sinkFor(connector, stream)
+  return {
+    connector: connector.connector,
+    stream,
+    topic: outputTopic(connector, stream),
+    table: sink === undefined ? null : `${sink.database}.${sink.table}`,
+    records: 0,
+    lag: { transform: 0, sink: 0 },
+    status: null
+  }
+}
+
+/** Reads from the log how far a stream is; its log need not know the stream. */
+const readRow = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string, known: ReadonlySet<string>) {
+  const log = yield* Log
+  const row = emptyRow(loaded, stream)
+  const raw = rawTopic(row.connector, stream)
+  const key = utf8.encode(streamKey(row.connector, stream))
+  const stored = known.has(statusTopic) ? yield* log.latest(statusTopic, key) : null
+  return {
+    ...row,
+    records: known.has(raw) ? (yield* log.offsets(raw)).reduce((sum, { end }) => sum + end, 0) : 0,
+    lag: known.has(raw) && known.has(row.topic) ? yield* lagOf(loaded, stream) : row.lag,
+    status: stored === null ? null : yield* decodeStatus(text.decode(stored))
+  } satisfies Row
+})
+
+const stagesOf = (row: Row): ReadonlyArray<StageStatus> =>
+  Object.values(row.status?.stages ?? {}).filter((stage): stage is StageStatus => stage !== undefined)
+
+const stateOf = (row: Row, isRunning: boolean): string => {
+  const source = row.status?.stages.source
+  if (source === undefined) return "never ran"
+  const problem = stagesOf(row).find((stage) => stage.problem !== null)
+  if (isRunning) return problem?.state ?? source.state
+  return problem === undefined ? "stopped" : "stopped, had a problem"
+}
+
 /** State, lag and last problem of each stream, read from the log; works beside a running process and without one. */
 export const showStatus = Effect.fn("cli.status")(function* (options: {
   readonly connectors: string
+  readonly data: string
   readonly json: boolean
 }) {
-  const log = yield* Log
+  const fs = yield* FileSystem.FileSystem
   const screen = yield* Screen
   const loaded = yield* loadConnectors(options.connectors)
-  const known = new Set((yield* log.topics).map(({ name }) => name))
-  const rows: Array<Row> = []
-  for (const connector of loaded.connectors) {
-    const id = connector.connector.connector
-    for (const stream of Object.keys(connector.connector.streams)) {
-      const raw = rawTopic(id, stream)
-      const sink = sinkFor(connector.connector, stream)
-      const stored = known.has(statusTopic) ? yield* log.latest(statusTopic, utf8.encode(streamKey(id, stream))) : null
-      const topic = outputTopic(connector.connector, stream)
-      const exists = known.has(raw) && known.has(topic)
-      rows.push({
-        connector: id,
-        stream,
-        topic,
-        table: sink === undefined ? null : `${sink.database}.${sink.table}`,
-        records: known.has(raw) ? (yield* log.offsets(raw)).reduce((sum, { end }) => sum + end, 0) : 0,
-        lag: exists ? yield* lagOf(connector, stream) : { transform: 0, sink: 0 },
-        status: stored === null ? null : yield* decodeStatus(text.decode(stored))
-      })
-    }
+  yield* noteProblems(loaded)
+  const directory = directories(options.data).log
+  const streams = loaded.connectors.flatMap((connector) =>
+    Object.keys(connector.connector.streams).map((stream) => ({ connector, stream }))
+  )
+  // Only where something ran there is a log to read.
+  const ran = yield* fs.exists(directory)
+  const rows: ReadonlyArray<Row> = ran
+    ? yield* Effect.gen(function* () {
+        const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
+        return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known))
+      }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })))
+    : streams.map(({ connector, stream }) => emptyRow(connector, stream))
+  const pid = yield* directoryHolder(directory)
+  const isRunning = pid !== undefined
+
+  if (options.json) {
+    yield* screen.print(
+      JSON.stringify(rows.map((row) => ({ ...row, state: stateOf(row, isRunning), pid: pid ?? null })))
+    )
+    return
   }
-  if (options.json) return yield* screen.print(JSON.stringify(rows))
   const now = yield* Clock.currentTimeMillis
-  const stages = (row: Row): ReadonlyArray<StageStatus> =>
-    Object.values(row.status?.stages ?? {}).filter((stage): stage is StageStatus => stage !== undefined)
   yield* screen.print(
     table([
       ["stream", "state", "records", "lag", "rejected", "freshness", "last page", "table"],
       ...rows.map((row) => {
         const source = row.status?.stages.source
         const freshness = row.status?.stages.sink?.freshness ?? null
-        const problem = stages(row).find((stage) => stage.problem !== null)
         return [
           `${row.connector}/${row.stream}`,
-          problem?.state ?? source?.state ?? "never ran",
+          stateOf(row, isRunning),
           count(row.records),
           count(row.lag.transform + row.lag.sink),
-          count(stages(row).reduce((sum, stage) => sum + stage.rejected, 0)),
-          freshness === null ? "–" : duration(freshness),
+          count(stagesOf(row).reduce((sum, stage) => sum + stage.rejected, 0)),
+          freshness === null || !isRunning ? "–" : duration(freshness),
           source === undefined || source.lastAt === null ? "–" : `${duration(now - source.lastAt)} ago`,
           row.table ?? "–"
         ]
       })
     ])
   )
+  yield* screen.print(isRunning ? `Process ${pid} runs on ${options.data}.` : `No process runs on ${options.data}.`)
   for (const row of rows) {
-    for (const stage of stages(row)) {
-      if (stage.problem !== null) yield* screen.print(`\n${row.connector}/${row.stream}: ${stage.problem.message}`)
+    for (const { problem } of stagesOf(row)) {
+      if (problem !== null)
+        yield* screen.print(`\n${row.connector}/${row.stream}, ${duration(now - problem.at)} ago: ${problem.message}`)
     }
   }
 })

@@ -1,6 +1,8 @@
 import { LosslessJson } from "@tributary/codec"
-import { Log, type LogRecord } from "@tributary/log"
-import { Duration, Effect } from "effect"
+import { nearest } from "@tributary/domain"
+import { Log, type LogError, type LogRecord } from "@tributary/log"
+import { Deferred, Duration, Effect, Schema } from "effect"
+import { printable } from "./Format.ts"
 import { Screen } from "./Screen.ts"
 
 export interface TapOptions {
@@ -13,68 +15,162 @@ export interface TapOptions {
   readonly json: boolean
 }
 
-const decoder = new TextDecoder()
+/** There is no such topic; there are others. */
+export class NoSuchTopic extends Schema.TaggedError<NoSuchTopic>()("NoSuchTopic", {
+  topic: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    const meant = nearest(this.topic, this.known)
+    const known =
+      this.known.length === 0 ? "There are no topics yet." : `The topics are:\n  ${this.known.toSorted().join("\n  ")}`
+    return `There is no topic ${this.topic}.${meant === undefined ? "" : ` Did you mean ${meant}?`} ${known}`
+  }
+}
 
-const shown = (bytes: Uint8Array | null): unknown => {
-  if (bytes === null) return null
-  const text = decoder.decode(bytes)
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+interface Shown {
+  readonly value: unknown
+  readonly encoding: "json" | "text" | "base64"
+}
+
+/** What bytes are: JSON, or text that is not, or neither. */
+const read = (bytes: Uint8Array): Shown => {
+  let text: string
   try {
-    return LosslessJson.parse(text)
+    text = utf8.decode(bytes)
+  } catch {
+    // Not text: base64 keeps every byte.
+    return { value: Buffer.from(bytes).toString("base64"), encoding: "base64" }
+  }
+  try {
+    return { value: LosslessJson.parse(text), encoding: "json" }
   } catch {
     // Not JSON: the text itself is the most that can be shown.
-    return text
+    return { value: text, encoding: "text" }
   }
+}
+
+const forPerson = (bytes: Uint8Array): string => {
+  const { encoding, value } = read(bytes)
+  switch (encoding) {
+    case "json":
+      return printable(LosslessJson.stringify(value))
+    case "text":
+      return printable(String(value))
+    case "base64":
+      return `(${bytes.length} bytes, base64) ${String(value)}`
+  }
+}
+
+const keyText = (key: Uint8Array): string => {
+  const { encoding, value } = read(key)
+  // A key is a text even where it looks like JSON, as `42` does.
+  return encoding === "base64" ? String(value) : utf8.decode(key)
 }
 
 const line = (partition: number, record: LogRecord, json: boolean): string => {
-  const value = record.value === null ? null : decoder.decode(record.value)
+  const { headers, key, offset, timestamp } = record
   if (!json) {
-    const key = record.key === null ? "–" : decoder.decode(record.key)
-    const headers = Object.entries(record.headers).map(([name, text]) => `\n    ${name}: ${text}`)
-    return `${partition}/${record.offset}  ${key}  ${value ?? "(deleted)"}${headers.join("")}`
+    const value = record.value === null ? "(deleted)" : forPerson(record.value)
+    const names = Object.entries(headers).map(([name, text]) => `\n    ${printable(name)}: ${printable(text)}`)
+    return `${partition}/${offset}  ${key === null ? "–" : printable(keyText(key))}  ${value}${names.join("")}\n`
   }
-  return LosslessJson.stringify({
-    partition,
-    offset: record.offset,
-    timestamp: record.timestamp,
-    key: record.key === null ? null : decoder.decode(record.key),
-    value: shown(record.value),
-    headers: record.headers
-  })
+  const { encoding, value } = record.value === null ? { value: null, encoding: "json" as const } : read(record.value)
+  const shown = { partition, offset, timestamp, key: key === null ? null : keyText(key), value }
+  return `${LosslessJson.stringify({ ...shown, ...(encoding === "json" ? {} : { encoding }), headers })}\n`
 }
+
+const most = { maxRecords: 500, maxBytes: 1_048_576 }
+const bytes = new TextEncoder()
 
 /** Prints the records of a topic; with `follow` also those to come. Joins no group and moves no position. */
 export const tap = Effect.fn("cli.tap")(function* (options: TapOptions) {
+  const { from, json, topic } = options
   const log = yield* Log
   const screen = yield* Screen
+  const enough = yield* Deferred.make<void>()
   let left = options.limit ?? Number.POSITIVE_INFINITY
-  const offsets = yield* log.offsets(options.topic)
-  const start = (earliest: number, end: number): number => {
-    if (options.from === "earliest") return earliest
-    if (options.from === "latest") return end
-    return Math.max(earliest, end - options.from)
-  }
-  const read = Effect.fnUntraced(function* (partition: number, from: number, until: number) {
-    let next = from
-    while (left > 0 && next < until) {
-      const batch = yield* log.read(options.topic, partition, next, {
-        maxRecords: Math.min(500, left),
-        maxBytes: 1_048_576,
-        wait: options.follow ? Duration.minutes(1) : Duration.zero
-      })
-      for (const record of batch.records) {
-        if (left <= 0) break
-        left--
-        yield* screen.print(line(partition, record, options.json))
-      }
-      if (batch.next === next && !options.follow) break
+  const unknown = (error: LogError): Effect.Effect<never, LogError | NoSuchTopic> =>
+    error.reason._tag === "UnknownTopic"
+      ? Effect.flatMap(log.topics, (topics) => new NoSuchTopic({ topic, known: topics.map(({ name }) => name) }))
+      : Effect.fail(error)
+  const partitions = yield* log.offsets(topic).pipe(Effect.catch(unknown))
+
+  const print = Effect.fnUntraced(function* (partition: number, records: ReadonlyArray<LogRecord>) {
+    const shown = records.slice(0, left)
+    left -= shown.length
+    if (shown.length > 0)
+      yield* screen.write(bytes.encode(shown.map((record) => line(partition, record, json)).join("")))
+    if (left <= 0) yield* Deferred.succeed(enough, undefined)
+  })
+
+  /** Reads on from `next`; what retention has deleted meanwhile is passed over, and said. */
+  const page = Effect.fnUntraced(function* (partition: number, next: number, wait: Duration.Duration) {
+    const limits = { ...most, maxRecords: Math.max(1, Math.min(most.maxRecords, left)), wait }
+    return yield* log.read(topic, partition, next, limits).pipe(
+      Effect.catchIf(
+        ({ reason }) => reason._tag === "OffsetOutOfRange" && reason.earliest > next,
+        (error) =>
+          Effect.gen(function* () {
+            const earliest = error.reason._tag === "OffsetOutOfRange" ? error.reason.earliest : next
+            yield* screen.note(`${topic}/${partition}: records ${next} to ${earliest - 1} are past their retention.`)
+            return yield* log.read(topic, partition, earliest, limits)
+          })
+      )
+    )
+  })
+
+  /** What there was at the start. */
+  const backlog = Effect.fnUntraced(function* (partition: number, first: number, end: number) {
+    for (let next = first; next < end;) {
+      const batch = yield* page(partition, next, Duration.zero)
+      if (batch.next === next) break
+      yield* print(
+        partition,
+        batch.records.filter(({ offset }) => offset < end)
+      )
       next = batch.next
     }
   })
-  yield* Effect.forEach(
-    offsets,
-    ({ earliest, end, partition }) =>
-      read(partition, start(earliest, end), options.follow ? Number.POSITIVE_INFINITY : end),
-    { concurrency: options.follow ? "unbounded" : 1, discard: true }
-  )
+
+  /** The last `count` records over all partitions, in the order in which they were written. */
+  const newest = Effect.fnUntraced(function* (count: number) {
+    const found: Array<{ readonly partition: number; readonly record: LogRecord }> = []
+    for (const { earliest, end, partition } of partitions) {
+      for (let next = Math.max(earliest, end - count); next < end;) {
+        const batch = yield* page(partition, next, Duration.zero)
+        if (batch.next === next) break
+        for (const record of batch.records) if (record.offset < end) found.push({ partition, record })
+        next = batch.next
+      }
+    }
+    const last = found.toSorted((one, other) => one.record.timestamp - other.record.timestamp).slice(-count)
+    for (const { partition, record } of last) yield* print(partition, [record])
+  })
+
+  const show = Effect.gen(function* () {
+    if (typeof from === "number") {
+      if (from > 0) yield* newest(from)
+    } else if (from === "earliest") {
+      for (const { earliest, end, partition } of partitions) yield* backlog(partition, earliest, end)
+    }
+    if (!options.follow) return
+    yield* Effect.forEach(
+      partitions,
+      ({ end, partition }) =>
+        Effect.gen(function* () {
+          for (let next = end; ;) {
+            const batch = yield* page(partition, next, Duration.minutes(1))
+            yield* print(partition, batch.records)
+            next = batch.next
+          }
+        }),
+      { concurrency: "unbounded", discard: true }
+    )
+  })
+  if (left <= 0) return
+  yield* Effect.raceAllFirst([show, Deferred.await(enough), screen.readerGone])
 })

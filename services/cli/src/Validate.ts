@@ -1,15 +1,51 @@
-import { formatProblem, transformSteps } from "@tributary/domain"
+import { type ConfigProblem, formatProblem, transformSteps } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
+import { Secrets } from "@tributary/vault"
 import { Effect, Schema } from "effect"
-import { loadConnectors } from "./ConnectorFiles.ts"
+import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
+import { count } from "./Format.ts"
 import { Screen } from "./Screen.ts"
 
 export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", { problems: Schema.Natural }) {
   readonly failureClass = "misconfigured" as const
   override get message(): string {
-    return `${this.problems} problem(s) found.`
+    return `${count(this.problems)} problem(s) found.`
   }
 }
+
+/** References of a connector that cannot be resolved here. Another place may have them, so they do not make the file wrong. */
+const unresolved = Effect.fnUntraced(function* ({ base, connector, file, text }: LoadedConnector) {
+  const secrets = yield* Secrets
+  const references = new Map<string, string>()
+  const collect = (value: unknown, path: string): void => {
+    if (typeof value === "string") {
+      for (const [reference] of value.matchAll(/\$\{[^}]*\}/gu)) {
+        if (!references.has(reference)) references.set(reference, path)
+      }
+    } else if (typeof value === "object" && value !== null) {
+      for (const [key, inner] of Object.entries(value)) collect(inner, path === "" ? key : `${path}.${key}`)
+    }
+  }
+  collect(connector, "")
+  const problems: Array<{ readonly reference: string; readonly problem: ConfigProblem }> = []
+  for (const [reference, path] of references) {
+    const resolved = yield* Effect.result(secrets.secret(reference, base))
+    if (resolved._tag === "Success") continue
+    const before = text.slice(0, Math.max(0, text.indexOf(reference))).split("\n")
+    const problem = {
+      file,
+      line: before.length,
+      column: (before.at(-1)?.length ?? 0) + 1,
+      path,
+      found: reference,
+      expected: "a reference that can be resolved here",
+      advice: resolved.failure.problem,
+      excerpt: { text: text.split("\n")[before.length - 1]?.trimEnd() ?? "", width: reference.length }
+    }
+    problems.push({ reference, problem })
+  }
+  return problems
+})
 
 /** Checks connector files, with the expressions and TypeScript files that they name, without making a request. */
 export const validate = Effect.fn("cli.validate")(function* (options: {
@@ -18,32 +54,41 @@ export const validate = Effect.fn("cli.validate")(function* (options: {
 }) {
   const screen = yield* Screen
   const loaded = yield* loadConnectors(options.connectors)
+  const warnings: Array<ConfigProblem> = [...loaded.warnings]
   const transforms: Array<{ readonly file: string; readonly path: string; readonly message: string }> = []
-  for (const { base, connector, file } of loaded.connectors) {
+  for (const one of loaded.connectors) {
+    const { base, connector, file } = one
+    const missing = yield* unresolved(one)
+    warnings.push(...missing.map(({ problem }) => problem))
     for (const stream of Object.keys(connector.streams)) {
       const compiled = yield* Effect.result(
         compileTransform(transformSteps(connector, stream), { connector: connector.connector, stream, base })
       )
-      if (compiled._tag === "Failure")
-        transforms.push({ file, path: `streams.${stream}`, message: compiled.failure.message })
+      if (compiled._tag === "Success") continue
+      const { message } = compiled.failure
+      // A salt that is missing here has been said.
+      if (!missing.some(({ reference }) => message.includes(reference)))
+        transforms.push({ file, path: `streams.${stream}`, message })
     }
   }
-  const problems = loaded.problems.length + transforms.length
   if (options.json) {
     yield* screen.print(
       JSON.stringify({
         valid: loaded.connectors.map(({ connector, file }) => ({ file, connector: connector.connector })),
         problems: loaded.problems,
-        transforms
+        transforms,
+        warnings
       })
     )
   } else {
     for (const problem of loaded.problems) yield* screen.print(`${formatProblem(problem)}\n`)
     for (const { file, message, path } of transforms) yield* screen.print(`error: ${path}: ${message}\n  --> ${file}\n`)
-    for (const { connector, file } of loaded.connectors)
-      yield* screen.print(
-        `${file}: connector ${connector.connector}, ${Object.keys(connector.streams).length} stream(s)`
-      )
+    for (const warning of warnings) yield* screen.print(`${formatProblem(warning, "warning")}\n`)
+    for (const { connector, file } of loaded.connectors) {
+      const streams = Object.keys(connector.streams).length
+      yield* screen.print(`${file}: connector ${connector.connector}, ${streams} stream(s)`)
+    }
   }
+  const problems = loaded.problems.length + transforms.length
   if (problems > 0) return yield* new Invalid({ problems })
 })

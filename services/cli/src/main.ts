@@ -1,6 +1,10 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
-// The young generation stays small: pages live outside the heap, and without a limit V8 lets it grow to 128 MB of garbage.
-import { NodeRuntime } from "@effect/platform-node"
-import { program, teardown } from "./Commands.ts"
+#!/usr/bin/env node
+import { enableCompileCache } from "node:module"
+import { chdir, env } from "node:process"
 
-NodeRuntime.runMain(program, { teardown, disableErrorReporting: true })
+// Most of the time of a short command is compiling; Node keeps the result in the folder for temporary files.
+enableCompileCache()
+// `npm run` starts scripts in the project's folder; paths are meant from where the person is.
+if (env["INVOKED_FROM"] !== undefined) chdir(env["INVOKED_FROM"])
+const { runCommand } = await import("./Commands.ts")
+runCommand()

@@ -1,13 +1,13 @@
 // Runs the real command in a process of its own, against servers of this process.
 import process from "node:process"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 
-const main = join(import.meta.dirname, "..", "src", "main.ts")
+export const main = join(import.meta.dirname, "..", "src", "main.ts")
 
 export interface Ended {
   readonly code: number | null
@@ -99,6 +99,7 @@ export interface Folder {
   readonly data: string
   readonly write: (name: string, text: string) => void
   readonly remove: (name: string) => void
+  readonly removeConnectors: () => void
   readonly run: (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) => Run
 }
 
@@ -118,6 +119,7 @@ export const folder = (files: Readonly<Record<string, string>> = {}): Folder => 
     data,
     write,
     remove: (name) => rmSync(join(connectors, name)),
+    removeConnectors: () => rmSync(connectors, { recursive: true }),
     run: (args, env) => tributary([...args, "-c", connectors, "--data", data], env === undefined ? {} : { env })
   }
 }
@@ -125,6 +127,19 @@ export const folder = (files: Readonly<Record<string, string>> = {}): Folder => 
 export const removeFolders = (): void => {
   for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true })
 }
+
+/** Parent of a process; `undefined` when there is no such process. */
+const parentOf = (pid: number): number | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    // Behind the name, which may have spaces: state, parent.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1])
+  } catch {
+    return undefined
+  }
+}
+
+export const isAlive = (pid: number): boolean => parentOf(pid) !== undefined
 
 /** Process ids of the children of a process, and theirs. */
 export const descendants = (pid: number): ReadonlyArray<number> => {
@@ -162,6 +177,66 @@ export const json =
     response.writeHead(status, { "content-type": "application/json" })
     response.end(JSON.stringify(body))
   }
+
+export const html =
+  (text: string): Handler =>
+  (_request, response) => {
+    response.writeHead(200, { "content-type": "text/html" })
+    response.end(text)
+  }
+
+/** A page of so many megabytes, as fast as it is read. */
+export const large =
+  (megabytes: number): Handler =>
+  (_request, response) => {
+    const part = Buffer.from(`${JSON.stringify({ id: 1, text: "x".repeat(980) })},`.repeat(1_000))
+    response.writeHead(200, { "content-type": "application/json" })
+    response.write('{"data":[')
+    let sent = 0
+    const send = () => {
+      while (sent++ < megabytes) {
+        if (response.write(part)) continue
+        response.once("drain", send)
+        return
+      }
+      response.end('{"id":2}]}')
+    }
+    response.on("error", () => undefined)
+    send()
+  }
+
+/** The file of a connector with the one stream `items`, authorized at the API's own token endpoint. */
+export const connector = (
+  id: string,
+  api: { readonly url: string },
+  settings: {
+    readonly secret?: string
+    readonly scopes?: string
+    readonly base?: string
+    readonly path?: string
+    readonly poll?: string
+  } = {}
+): string => `connector: ${id}
+auth:
+  oauth2: client_credentials
+  token_url: ${api.url}/token
+  client_id: client
+  client_secret: \${env:${settings.secret ?? "SECRET"}}
+  scopes: ${settings.scopes ?? "[read]"}
+http:
+  base_url: ${settings.base ?? api.url}
+  retries: 1
+streams:
+  items:
+    path: ${settings.path ?? "/items"}
+    records: $.data[*]
+    primary_key: id
+    poll: ${settings.poll ?? "every 1 minute"}
+sink:
+  clickhouse: { table: "${id.replaceAll("-", "_")}.{stream}", order_by: [id], flush_every: 50 millis }
+`
+
+export const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line !== "")
 
 const apis: Array<Api> = []
 
@@ -225,3 +300,33 @@ export const startApi = async (handlers: Readonly<Record<string, Handler>> = {})
 export const stopApis = async (): Promise<void> => {
   for (const api of apis.splice(0)) await api.stop()
 }
+
+/** A list that grows by itself; `/<name>?since=<id>` gives what is there from an id on, at most 200 records at once. */
+export const growing = (api: Api, name: string, every = 20) => {
+  let size = 0
+  const timer = setInterval(() => size++, every)
+  timer.unref()
+  api.on(`/${name}`, (request, response, url) => {
+    const since = Number(url.searchParams.get("since") ?? 0)
+    const data = Array.from({ length: Math.min(200, size - since) }, (_, index) => ({ id: since + index, of: name }))
+    json({ data })(request, response, url)
+  })
+  return { size: () => size, stop: () => clearInterval(timer) }
+}
+
+/** The file of a connector that polls a growing list. */
+export const follower = (id: string, api: Api, extra = ""): string => `connector: ${id}
+http: { base_url: "${api.url}" }
+streams:
+  items:
+    path: /${id}
+    records: $.data[*]
+    primary_key: id
+    incremental: { field: id, param: since, type: number }
+    poll: every 100 millis
+    jitter: 0 seconds
+    schema: { id: int64 }
+${extra}
+sink:
+  clickhouse: { table: "live.${id}", order_by: [id], flush_every: 50 millis }
+`

@@ -1,33 +1,57 @@
-import type { Encoded, InsertPlan, Recovered, RejectedRecord, Table, WarehouseError } from "@tributary/clickhouse"
-import { rejectedHeaders } from "@tributary/domain"
-import type { Claim, LogError, LogRecord, NewRecord, Producer } from "@tributary/log"
+import type { Encoded, InsertPlan, RejectedRecord, SourceRecord, Table, WarehouseError } from "@tributary/clickhouse"
+import type { Claim, LogError, LogRecord, Producer } from "@tributary/log"
 import type { Reporter } from "@tributary/telemetry"
-import { Clock, Duration, Effect, Fiber, Random } from "effect"
-import { decodePlan, encodePlan, type Plan, UnknownPlan } from "./Plan.ts"
+import { Clock, Effect, Fiber, Random } from "effect"
+import { deadLetters } from "./DeadLetter.ts"
+import { decodePlan, encodePlan, type Plan, type PlanLost, UnknownPlan } from "./Plan.ts"
+import { collect, collectPlanned, halves, type Range, type RangeLimits } from "./Range.ts"
 
-export interface LoaderOptions {
+export interface LoaderOptions extends RangeLimits {
   readonly table: string
   readonly deadTopic: string
-  readonly maxRows: number
-  readonly maxBytes: number
-  readonly flushEvery: Duration.Duration
   /** How often an insert that failed for a passing reason is repeated before the loader fails; it starts again from the plan. */
   readonly retries: number
 }
 
-/** Consecutive records of the partition, and where the range ends. */
-interface Range {
-  readonly first: number
-  readonly next: number
-  readonly records: ReadonlyArray<LogRecord>
-  readonly bytes: number
-}
+/** One try of an insert; succeeds with the records that do not fit the table. */
+type Attempt = (
+  plan: InsertPlan,
+  encoded: Encoded,
+  records: () => ReadonlyArray<SourceRecord>
+) => Effect.Effect<ReadonlyArray<RejectedRecord>, WarehouseError>
 
-const oneMinute = Duration.minutes(1)
 const longestDelay = 30_000
+/** With more records of a range than this that only the server refuses, it is halved: each of them costs an insert of the rest. */
+const mostRefused = 8
+/** Records by which the columns of a new table are chosen. */
+const sampleSize = 1_000
 const nothing = new Uint8Array()
 
-const source = (record: LogRecord) => ({ offset: record.offset, value: record.value ?? nothing })
+const source = ({ offset, value }: LogRecord): SourceRecord => ({ offset, value: value ?? nothing })
+
+/** Place of the record that a row of an insert was made from. */
+const placeOfRow = ({ rejected }: Encoded, row: number): number => {
+  let place = row
+  for (const { index } of rejected) if (index <= place) place++
+  return place
+}
+
+const insertNew =
+  (table: Table): Attempt =>
+  (plan, encoded) =>
+    Effect.as(table.insert(plan, encoded), encoded.rejected)
+
+const insertMissing =
+  (table: Table): Attempt =>
+  (plan, _encoded, records) =>
+    Effect.suspend(() => table.insertMissing(plan, records())).pipe(
+      Effect.tap(({ inserted, stored }) =>
+        Effect.logDebug("Range asked for.").pipe(
+          Effect.annotateLogs({ first: plan.first, last: plan.last, inserted, stored })
+        )
+      ),
+      Effect.map(({ encoded }) => encoded.rejected)
+    )
 
 /**
  * Loads one partition into its table, each record once, for as long as the partition is owned (DESIGN.md, promise 2).
@@ -44,78 +68,17 @@ export const loadPartition = Effect.fnUntraced(function* (
   reporter: Reporter,
   options: LoaderOptions,
   earliest: number
-): Effect.fn.Return<never, LogError | WarehouseError | UnknownPlan> {
+): Effect.fn.Return<never, LogError | WarehouseError | UnknownPlan | PlanLost> {
   const topic = claim.topic
   const committed = yield* claim.committed
   let table: Table | undefined
 
-  const planOf = (first: number, next: number): Plan => ({
+  const planOf = ({ first, next }: Range): Plan => ({
     v: 1,
     first,
     last: next - 1,
     epoch: topic.id,
     table: options.table
-  })
-
-  const insertPlan = (plan: Plan, plannedAt: number): InsertPlan => ({
-    topic: topic.name,
-    topicId: plan.epoch,
-    partition: claim.partition,
-    first: plan.first,
-    last: plan.last,
-    plannedAt
-  })
-
-  /** Collects a range: full at once when there is a backlog, else whatever came within `flushEvery` of its first record. */
-  const collect = Effect.fnUntraced(function* (from: number) {
-    const records: Array<LogRecord> = []
-    let bytes = 0
-    let first = from
-    let next = from
-    let flushAt = 0
-    for (;;) {
-      const now = yield* Clock.currentTimeMillis
-      const batch = yield* claim.read(next, {
-        maxRecords: options.maxRows - records.length,
-        maxBytes: options.maxBytes - bytes,
-        wait: records.length === 0 ? oneMinute : Duration.millis(Math.max(0, flushAt - now))
-      })
-      next = batch.next
-      if (batch.records.length === 0) {
-        if (records.length > 0) break
-        first = next
-        continue
-      }
-      if (records.length === 0) flushAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(options.flushEvery)
-      for (const record of batch.records) {
-        records.push(record)
-        bytes += record.value?.length ?? 0
-      }
-      if (records.length >= options.maxRows || bytes >= options.maxBytes) break
-      if (next >= batch.end && (yield* Clock.currentTimeMillis) >= flushAt) break
-    }
-    return { first, next, records, bytes } satisfies Range
-  })
-
-  /** Reads exactly the range of a plan. */
-  const collectPlanned = Effect.fnUntraced(function* (plan: Plan) {
-    const records: Array<LogRecord> = []
-    let bytes = 0
-    let next = plan.first
-    while (next <= plan.last) {
-      const batch = yield* claim.read(next, {
-        maxRecords: Math.min(plan.last - next + 1, options.maxRows),
-        maxBytes: options.maxBytes,
-        wait: oneMinute
-      })
-      for (const record of batch.records) {
-        if (record.offset > plan.last) break
-        records.push(record)
-        bytes += record.value?.length ?? 0
-      }
-      next = batch.next
-    }
-    return { first: plan.first, next: plan.last + 1, records, bytes } satisfies Range
   })
 
   /**
@@ -124,13 +87,16 @@ export const loadPartition = Effect.fnUntraced(function* (
    */
   const planned = Effect.fnUntraced(function* <A>(
     plan: Plan,
-    insert: (plan: InsertPlan) => Effect.Effect<A, WarehouseError>
+    insert: (plan: InsertPlan, tries: number) => Effect.Effect<A, WarehouseError>
   ) {
+    const { epoch, first, last } = plan
     for (let tries = 0; ; tries++) {
       // Taken before the commit: time spent frozen behind it counts.
       const plannedAt = yield* Clock.currentTimeMillis
-      yield* claim.commit(plan.first, encodePlan(plan))
-      const result = yield* Effect.result(insert(insertPlan(plan, plannedAt)))
+      yield* claim.commit(first, encodePlan(plan))
+      const result = yield* Effect.result(
+        insert({ topic: topic.name, topicId: epoch, partition: claim.partition, first, last, plannedAt }, tries)
+      )
       if (result._tag === "Success") return result.success
       const error = result.failure
       const passing = error.failureClass === "transient" || error.failureClass === "throttled"
@@ -145,23 +111,10 @@ export const loadPartition = Effect.fnUntraced(function* (
   /** Everything of the range is stored or rejected: publish the rejections with the position that passes them. */
   const finish = Effect.fnUntraced(function* (range: Range, rejected: ReadonlyArray<RejectedRecord>) {
     if (rejected.length > 0) {
-      const dead: ReadonlyArray<NewRecord> = rejected.map(({ code, index, reason }) => {
-        const record = range.records[index]!
-        return {
-          topic: options.deadTopic,
-          key: record.key,
-          value: record.value,
-          headers: {
-            [rejectedHeaders.reason]: reason,
-            [rejectedHeaders.code]: code,
-            [rejectedHeaders.stage]: "sink",
-            [rejectedHeaders.topic]: topic.name,
-            [rejectedHeaders.partition]: String(claim.partition),
-            [rejectedHeaders.offset]: String(record.offset)
-          }
-        }
+      yield* producer.transact({
+        records: deadLetters(options.deadTopic, claim, range, rejected),
+        consumed: { claim, offset: range.next }
       })
-      yield* producer.transact({ records: dead, consumed: { claim, offset: range.next } })
       yield* Effect.logWarning("Records rejected.").pipe(
         Effect.annotateLogs({ count: rejected.length, topic: options.deadTopic, code: rejected[0]!.code })
       )
@@ -176,41 +129,94 @@ export const loadPartition = Effect.fnUntraced(function* (
     })
   })
 
-  const values = (records: ReadonlyArray<LogRecord>) => records.slice(0, 1_000).map((record) => source(record).value)
-
-  const prepare = Effect.fnUntraced(function* (from: number) {
-    const range = yield* collect(from)
-    const target = table ?? (yield* ensureTable(values(range.records)))
-    table = target
-    return { range, target, encoded: target.encode(range.records.map(source)) }
+  /**
+   * Inserts a range under its plan. A record that only the server finds wrong is left out and the rest goes again under the same
+   * token: nothing of the refused insert was stored. Succeeds with all rejections, or with "halve" when the server does not
+   * say which record it refuses, or refuses many.
+   */
+  const insertRange = Effect.fnUntraced(function* (
+    range: Range,
+    target: Table,
+    attempt: Attempt,
+    most: number,
+    ready?: Encoded
+  ) {
+    const plan = planOf(range)
+    const refused: Array<RejectedRecord> = []
+    /** Indices of the records that still go, once one has been refused. */
+    let kept: ReadonlyArray<number> | undefined
+    const indexOf = (place: number) => (kept === undefined ? place : kept[place]!)
+    const records = () =>
+      kept === undefined ? range.records.map(source) : kept.map((index) => source(range.records[index]!))
+    let encoded = ready ?? target.encode(records())
+    for (;;) {
+      const body = encoded
+      const result = yield* Effect.result(
+        planned(plan, (insert, tries) =>
+          // After a try of unknown outcome the table is asked: its token may be forgotten by now.
+          (tries === 0 ? attempt : insertMissing(target))(insert, body, records)
+        )
+      )
+      if (result._tag === "Success") {
+        const unfit = result.success.map((rejection) => ({ ...rejection, index: indexOf(rejection.index) }))
+        return [...unfit, ...refused].sort((a, b) => a.index - b.index)
+      }
+      const error = result.failure
+      if (error._tag !== "WarehouseError" || error.reason._tag !== "BadRecord") return yield* error
+      const named = error.reason.row
+      if (named === undefined || (refused.length >= most && encoded.rows > mostRefused)) {
+        const isStored = (yield* planned(plan, (insert) => target.stored(insert))) > 0
+        if (!isStored && encoded.rows > 1) return "halve"
+        // Rows of this range are in the table, so that no other range may carry them, and which is refused is not known.
+        if (isStored && named === undefined) return yield* error
+      }
+      // The only row of an insert is the one that is refused.
+      const place = placeOfRow(encoded, encoded.rows === 1 ? 0 : (named ?? 0))
+      const index = indexOf(place)
+      refused.push({ index, code: "refused_by_clickhouse", reason: error.reason.message })
+      kept = (kept ?? [...range.records.keys()]).filter((other) => other !== index)
+      encoded = target.encode(records())
+    }
   })
 
   /**
-   * Inserts a range. A record that only the server finds wrong is left out and the rest goes again under the same token:
-   * nothing of the refused insert was stored.
+   * Loads a range to its end. One that has to be halved is planned anew as its first half; the server has refused the whole, so
+   * nothing of it can arrive later. In the end a record that cannot be loaded stands alone.
    */
-  const insertRange = Effect.fnUntraced(function* (range: Range, target: Table, encoded: Encoded) {
-    const plan = planOf(range.first, range.next)
-    const refused = new Map<number, RejectedRecord>()
-    let body = encoded
-    let indices: ReadonlyArray<number> = range.records.map((_, index) => index)
-    for (;;) {
-      const result = yield* Effect.result(planned(plan, (insert) => target.insert(insert, body)))
-      const rejections = () => [
-        ...body.rejected.map((rejection) => ({ ...rejection, index: indices[rejection.index]! })),
-        ...refused.values()
-      ]
-      if (result._tag === "Success") return rejections()
-      const error = result.failure
-      if (error._tag !== "WarehouseError" || error.reason._tag !== "BadRecord" || error.reason.row === undefined)
-        return yield* error
-      const out = new Set(body.rejected.map(({ index }) => index))
-      const index = indices.filter((_, position) => !out.has(position))[error.reason.row]
-      if (index === undefined) return yield* error
-      refused.set(index, { index, code: "refused-by-clickhouse", reason: error.reason.message })
-      indices = indices.filter((other) => other !== index)
-      body = target.encode(indices.map((kept) => source(range.records[kept]!)))
+  const load = Effect.fnUntraced(function* (range: Range, target: Table, attempt: Attempt, ready?: Encoded) {
+    const first = yield* insertRange(range, target, attempt, mostRefused, ready)
+    if (first !== "halve") return yield* finish(range, first)
+    const waiting = [...halves(range)]
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const rejected = yield* insertRange(next, target, insertNew(target), 1)
+      if (rejected === "halve") waiting.unshift(...halves(next))
+      else yield* finish(next, rejected)
     }
+  })
+
+  const tableFor = Effect.fnUntraced(function* (range: Range) {
+    const target =
+      table ?? (yield* ensureTable(range.records.slice(0, sampleSize).map((record) => source(record).value)))
+    table = target
+    return target
+  })
+
+  const prepare = Effect.fnUntraced(function* (from: number) {
+    const range = yield* collect(claim, from, options)
+    const target = yield* tableFor(range)
+    return { range, target, encoded: target.encode(range.records.map(source)) }
+  })
+
+  /** Replays the plan that a predecessor has left. */
+  const replay = Effect.fnUntraced(function* (plan: Plan) {
+    const range = yield* collectPlanned(claim, plan, options)
+    const target = yield* tableFor(range)
+    yield* load(range, target, insertMissing(target))
+    yield* claim.commit(range.next, "")
+    yield* Effect.logInfo("Pending plan replayed.").pipe(
+      Effect.annotateLogs({ first: plan.first, last: plan.last, records: range.records.length })
+    )
+    return range.next
   })
 
   let position = committed?.offset ?? earliest
@@ -228,31 +234,20 @@ export const loadPartition = Effect.fnUntraced(function* (
     )
   } else if (pending !== undefined) {
     yield* reporter.state("running")
-    const range = yield* collectPlanned(pending)
-    const target = yield* ensureTable(values(range.records))
-    table = target
-    const recovered: Recovered = yield* planned(pending, (insert) =>
-      target.insertMissing(insert, range.records.map(source))
-    )
-    yield* finish(range, recovered.encoded.rejected)
-    position = range.next
-    yield* claim.commit(position, "")
-    yield* Effect.logInfo("Pending plan replayed.").pipe(
-      Effect.annotateLogs({ rows: range.records.length, stored: recovered.stored, inserted: recovered.inserted })
-    )
+    position = yield* replay(pending)
   }
 
   yield* reporter.state("waiting")
   let prepared = yield* prepare(position)
   for (;;) {
+    const { encoded, range, target } = prepared
     yield* reporter.state("running")
-    // The next range is read and encoded while this one is on its way; only one is ever planned.
-    const following = yield* Effect.forkChild(prepare(prepared.range.next))
-    const rejected = yield* insertRange(prepared.range, prepared.target, prepared.encoded)
-    yield* finish(prepared.range, rejected)
-    if (following.pollUnsafe() === undefined) {
-      // Nothing follows yet: acknowledge now, so that the group's lag is zero and a restart has nothing to replay.
-      yield* claim.commit(prepared.range.next, "")
+    // The next range is read and encoded while this one is on its way; only one is ever planned. It ends with this fiber.
+    const following = yield* Effect.forkChild(prepare(range.next))
+    yield* load(range, target, insertNew(target), encoded)
+    if (following.pollUnsafe()?._tag !== "Success") {
+      // No plan follows at once: acknowledge now, so that the group's lag is zero and a restart has nothing to replay.
+      yield* claim.commit(range.next, "")
       yield* reporter.state("waiting")
     }
     prepared = yield* Fiber.join(following)

@@ -31,6 +31,22 @@ export class UnknownPlan extends Schema.TaggedError<UnknownPlan>()("UnknownPlan"
   }
 }
 
+/** The topic ends before the plan does: the log has lost records that it had. */
+export class PlanLost extends Schema.TaggedError<PlanLost>()("PlanLost", {
+  topic: Schema.String,
+  partition: Schema.Int,
+  plan: Plan,
+  end: Schema.Finite
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return (
+      `The sink was about to load the offsets ${this.plan.first} to ${this.plan.last} of ${this.topic}/${this.partition}, but the ` +
+      `topic ends at ${this.end}: records are lost. Restore the log from a backup, or reset the group's metadata.`
+    )
+  }
+}
+
 export const encodePlan = (plan: Plan): string => JSON.stringify(plan)
 
 /**

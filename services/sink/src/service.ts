@@ -70,7 +70,7 @@ export const runSink = Effect.fn("sink.run")(function* (
       )
     )
   })
-  yield* Effect.forkScoped(keepViews(sink.views))
+  yield* keepViews(sink.views, options.once)
   return yield* supervise(reporter, work, options).pipe(
     Effect.annotateLogs({ connector: connector.connector, stream, stage: "sink" })
   )

@@ -42,7 +42,8 @@ const toRecords = (page: Page, connector: string, stream: string): ReadonlyArray
       key: null,
       value,
       headers: {
-        [rejectedHeaders.reason]: reason,
+        // It quotes the record, and cuts it somewhere: half a surrogate pair is no text.
+        [rejectedHeaders.reason]: reason.toWellFormed(),
         [rejectedHeaders.code]: code,
         [rejectedHeaders.stage]: "source",
         [rejectedHeaders.topic]: `page ${page.number}`,
@@ -85,6 +86,15 @@ const walk = Effect.fn("source.walk")(function* (
   return checkpoint
 })
 
+/** Timers stand still while a machine sleeps, and clocks are set; so the clock is looked at again and again. */
+const longestSleep = 60_000
+
+const sleepUntil = Effect.fnUntraced(function* (time: number) {
+  for (let now = yield* Clock.currentTimeMillis; now < time; now = yield* Clock.currentTimeMillis) {
+    yield* Effect.sleep(Math.min(time - now, longestSleep))
+  }
+})
+
 const readStream = Effect.fnUntraced(function* (
   source: Source,
   connector: Connector,
@@ -124,7 +134,7 @@ const readStream = Effect.fnUntraced(function* (
       // What is not due is caught up: a full refresh is not repeated because the process was.
       if (options.once) break
       yield* reporter.state("waiting", { nextAt: due })
-      yield* Effect.sleep(due - now)
+      yield* sleepUntil(due)
     }
     yield* reporter.state("running")
     checkpoint = yield* walk(source, producer, reporter, connector.connector, stream, checkpoint)
@@ -137,7 +147,11 @@ const readStream = Effect.fnUntraced(function* (
 const toAll = (reporters: ReadonlyArray<Reporter>): Reporter => ({
   progress: (progress) => Effect.forEach(reporters, (reporter) => reporter.progress(progress), { discard: true }),
   state: (state, detail) => Effect.forEach(reporters, (reporter) => reporter.state(state, detail), { discard: true }),
-  restarted: Effect.forEach(reporters, (reporter) => reporter.restarted, { discard: true })
+  restarted: Effect.forEach(reporters, (reporter) => reporter.restarted, { discard: true }),
+  batches: Effect.map(
+    Effect.forEach(reporters, (reporter) => reporter.batches),
+    (batches) => batches.reduce((sum, count) => sum + count, 0)
+  )
 })
 
 /**

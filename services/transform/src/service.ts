@@ -38,7 +38,8 @@ const transformPartition = Effect.fnUntraced(function* (
   // Fence first, then read the position: a predecessor's late transaction can no longer move it.
   const producer = yield* log.producer(`${group}/${claim.topic.name}/${claim.partition}`)
   const committed = yield* claim.committed
-  let next = committed?.offset ?? (yield* log.offsets(claim.topic.name))[claim.partition]?.earliest ?? 0
+  const offsets = yield* log.offsets(claim.topic.name)
+  let next = committed?.offset ?? offsets.find(({ partition }) => partition === claim.partition)?.earliest ?? 0
   for (;;) {
     const batch = yield* claim.read(next, limits)
     if (batch.records.length === 0) {
@@ -64,7 +65,8 @@ const transformPartition = Effect.fnUntraced(function* (
         key: record.key,
         value: record.value,
         headers: {
-          [rejectedHeaders.reason]: reason,
+          // It quotes the record, and cuts it somewhere: half a surrogate pair is no text.
+          [rejectedHeaders.reason]: reason.toWellFormed(),
           [rejectedHeaders.code]: code,
           [rejectedHeaders.stage]: "transform",
           [rejectedHeaders.topic]: claim.topic.name,

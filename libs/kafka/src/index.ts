@@ -1,0 +1,1 @@
+export * as KafkaLog from "./KafkaLog.ts"

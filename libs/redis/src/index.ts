@@ -1,0 +1,5 @@
+export * from "./Redis.ts"
+export * from "./RedisBudgets.ts"
+export * from "./RedisError.ts"
+export * from "./RedisLeases.ts"
+export * from "./RedisTokenStore.ts"

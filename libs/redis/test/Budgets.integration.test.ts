@@ -1,0 +1,244 @@
+import { Budgets } from "@tributary/connector"
+import { RedisBudgets } from "@tributary/redis"
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber, Layer, Logger, type Scope } from "effect"
+import { newKey } from "./keys.ts"
+import { logged } from "./logged.ts"
+import { anyRedis, call, client, missing, missingAny, redisServer, type RedisServer } from "./RedisServer.ts"
+import { type Line, makeWorkers } from "./Workers.ts"
+
+/** What the workers are allowed: so many in a second. */
+const requests = 20
+/** Two requests may come that much closer together than Redis let them through: way and wake-up, on a busy machine. */
+const jitter = 250
+
+const sentAt = (lines: ReadonlyArray<Line>, name?: string) =>
+  lines
+    .filter(([who, event]) => event === "sent" && (name === undefined || who === name))
+    .map(([, , at]) => Number(at))
+    .toSorted((a, b) => a - b)
+
+/** The most that were sent in any span of this length. */
+const most = (times: ReadonlyArray<number>, span: number) => {
+  let best = 0
+  let first = 0
+  for (let last = 0; last < times.length; last++) {
+    while ((times[first] ?? 0) <= (times[last] ?? 0) - span) first++
+    best = Math.max(best, last - first + 1)
+  }
+  return best
+}
+
+describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? "" : ` (${missing})`}`, () => {
+  it.live(
+    "two processes together never exceed the rate, use all of it, and take turns",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* redisServer()
+        const { lines, start, until } = yield* makeWorkers
+        const key = newKey()
+        const [a, b] = [yield* start("spend", server.url, "a", key), yield* start("spend", server.url, "b", key)]
+        yield* until("both started", (all) => all.filter(([, event]) => event === "started").length === 2)
+        yield* a.tell
+        yield* b.tell
+        yield* Effect.sleep(4000)
+        const times = sentAt(lines)
+        assert.isAtMost(most(times, 1000 - jitter), requests)
+        // The first 20 at once, then 20 a second.
+        const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000
+        assert.isAtLeast(times.length, 0.7 * requests * (1 + Math.floor(seconds)))
+        const share = sentAt(lines, "a").length / times.length
+        assert.isTrue(share > 0.35 && share < 0.65, `a had ${share}`)
+
+        // One dies, with a place in line: the other soon has all of it.
+        yield* a.kill
+        const from = lines.length
+        yield* Effect.sleep(2500)
+        const alone = sentAt(lines.slice(from))
+        assert.isAtLeast(alone.length, 0.7 * requests * 2)
+        assert.isAtMost(most(sentAt(lines), 1000 - jitter), requests)
+      }),
+    30_000
+  )
+
+  it.live(
+    "while Redis is killed or paused each process keeps to its part, and they share again afterwards",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* redisServer()
+        const { lines, start, until } = yield* makeWorkers
+        const key = newKey()
+        const team = [yield* start("spend", server.url, "a", key), yield* start("spend", server.url, "b", key)]
+        yield* until("both started", (all) => all.filter(([, event]) => event === "started").length === 2)
+        for (const worker of team) yield* worker.tell
+        yield* Effect.sleep(1500)
+        for (const [stop, go] of [
+          [server.kill, server.start],
+          [server.pause, server.resume]
+        ] as const) {
+          yield* stop
+          // Past the change: one period, and the time to notice.
+          yield* Effect.sleep(1500)
+          const down = yield* Clock.currentTimeMillis
+          yield* Effect.sleep(2000)
+          yield* go
+          const times = sentAt(lines).filter((time) => time >= down && time < down + 2000)
+          assert.isAtMost(most(times, 1000 - jitter), requests)
+          assert.isAtLeast(times.length, requests / 2)
+          // Past the change again.
+          yield* Effect.sleep(3000)
+          const up = yield* Clock.currentTimeMillis
+          yield* Effect.sleep(2000)
+          const after = sentAt(lines).filter((time) => time >= up)
+          assert.isAtMost(most(after, 1000 - jitter), requests)
+          assert.isAtLeast(after.length, 0.7 * requests)
+        }
+        // Even around the changes no process was faster than the whole rate, nor were they together than twice of it.
+        for (const name of ["a", "b"]) assert.isAtMost(most(sentAt(lines, name), 1000 - jitter), requests)
+      }),
+    40_000
+  )
+
+  /** Budgets of one process over a server of the test's own. */
+  const alone = <A, E>(body: (budgets: Budgets["Service"], server: RedisServer) => Effect.Effect<A, E, Scope.Scope>) =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      return yield* Effect.flatMap(Budgets, (budgets) => body(budgets, server)).pipe(
+        Effect.provide(
+          Layer.merge(
+            RedisBudgets.layer().pipe(Layer.provide(server.layer({ timeout: "300 millis" }))),
+            // What is warned of is expected here.
+            Logger.layer([])
+          )
+        )
+      )
+    })
+  const slow = { requests: 5, per: Duration.seconds(2) }
+
+  it.live("does not begin anew when Redis goes away: what was sent before counts", () =>
+    alone((budgets, server) =>
+      Effect.gen(function* () {
+        const from = yield* Clock.currentTimeMillis
+        for (let index = 0; index < 5; index++) yield* budgets.take("x", slow)
+        yield* server.kill
+        yield* budgets.take("x", slow)
+        assert.isAtLeast((yield* Clock.currentTimeMillis) - from, 1990)
+      })
+    )
+  )
+
+  it.live("keeps to the whole rate without Redis if it is the only process, neither more nor less", () =>
+    alone((budgets, server) =>
+      Effect.gen(function* () {
+        yield* server.kill
+        const from = yield* Clock.currentTimeMillis
+        for (let index = 0; index < 6; index++) yield* budgets.take("x", slow)
+        const elapsed = (yield* Clock.currentTimeMillis) - from
+        assert.isTrue(elapsed >= 1990 && elapsed < 3500, `${elapsed} ms`)
+      })
+    )
+  )
+
+  it.live("tells Redis what was sent without it", () =>
+    alone((budgets, server) =>
+      Effect.gen(function* () {
+        const redis = yield* client(server)
+        const rate = { requests: 5, per: Duration.seconds(20) }
+        yield* server.kill
+        for (let index = 0; index < 5; index++) yield* budgets.take("x", rate)
+        yield* server.start
+        // The sixth has to wait, by what Redis knows.
+        yield* Effect.forkScoped(Effect.andThen(Effect.sleep(1500), budgets.take("x", rate)))
+        let known = 0
+        for (let look = 0; known < 6 && look < 100; look++) {
+          yield* Effect.sleep(50)
+          known = Number(yield* call(redis, "ZCARD", "tributary:budget:{x}:5/20000"))
+        }
+        assert.strictEqual(known, 6)
+      })
+    )
+  )
+
+  it.live("says once that Redis is down, and once that it is back", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      const { layer, messages } = logged()
+      yield* Effect.gen(function* () {
+        const budgets = yield* Budgets
+        const take = budgets.take("api", { requests: 1000, per: Duration.seconds(1) })
+        yield* take
+        yield* server.kill
+        for (let index = 0; index < 30; index++) {
+          yield* take
+          yield* Effect.sleep(50)
+        }
+        assert.strictEqual(messages.length, 1, messages.join())
+        assert.match(messages[0] ?? "", /^Warn Request budgets are not shared/)
+        yield* server.start
+        for (let index = 0; index < 100 && messages.length < 2; index++) {
+          yield* take
+          yield* Effect.sleep(50)
+        }
+        assert.deepStrictEqual(messages.slice(1), ["Info Request budgets are shared again."])
+      }).pipe(
+        Effect.provide(
+          Layer.merge(RedisBudgets.layer().pipe(Layer.provide(server.layer({ timeout: "300 millis" }))), layer)
+        )
+      )
+    })
+  )
+})
+
+describe.skipIf(missingAny !== undefined)(`RedisBudgets${missingAny === undefined ? "" : ` (${missingAny})`}`, () => {
+  const rate = { requests: 5, per: Duration.millis(500) }
+
+  /** Two layers over one server, as two processes have them. */
+  const two = <A, E>(body: (a: Budgets["Service"], b: Budgets["Service"]) => Effect.Effect<A, E>) =>
+    Effect.gen(function* () {
+      const redis = yield* Layer.build(anyRedis)
+      const layer = Layer.fresh(RedisBudgets.layer()).pipe(Layer.provide(Layer.succeedContext(redis)))
+      const [a, b] = [yield* Layer.build(layer), yield* Layer.build(Layer.fresh(layer))]
+      return yield* body(yield* Effect.provideContext(Budgets, a), yield* Effect.provideContext(Budgets, b))
+    })
+  const timed = <A, E>(work: Effect.Effect<A, E>) => Effect.map(Effect.timed(work), ([time]) => Duration.toMillis(time))
+
+  it.live("counts for all, keeps keys apart, and lets through at once what is free", () =>
+    two((a, b) =>
+      Effect.gen(function* () {
+        const first = yield* timed(Effect.forEach([a, b, a, b, a], (budgets) => budgets.take("x", rate)))
+        assert.isBelow(first, 400)
+        assert.isBelow(yield* timed(b.take("y", rate)), 100)
+        assert.isAbove(first + (yield* timed(b.take("x", rate))), 480)
+      })
+    )
+  )
+
+  it.live("holds back everybody during a pause, also those who wait already and those without a rate", () =>
+    two((a, b) =>
+      Effect.gen(function* () {
+        for (let index = 0; index < 5; index++) yield* a.take("x", rate)
+        const waiting = yield* Effect.forkChild(timed(b.take("x", rate)), { startImmediately: true })
+        yield* Effect.sleep(100)
+        yield* a.pause("x", Duration.millis(1200))
+        yield* a.pause("x", Duration.millis(10))
+        assert.isAbove(yield* timed(b.take("x", undefined)), 1100)
+        assert.isAbove(yield* Fiber.join(waiting), 1200)
+        assert.isBelow(yield* timed(a.take("y", undefined)), 100)
+      })
+    )
+  )
+
+  it.live("gives the place of an interrupted wait to the next", () =>
+    two((a, b) =>
+      Effect.gen(function* () {
+        for (let index = 0; index < 5; index++) yield* a.take("x", rate)
+        const waiting = yield* Effect.forkChild(a.take("x", { requests: 5, per: rate.per }), { startImmediately: true })
+        yield* Effect.sleep(50)
+        yield* Fiber.interrupt(waiting)
+        const all = yield* timed(Effect.forEach([1, 2, 3, 4, 5], () => b.take("x", rate)))
+        // A place that stayed taken would move the fifth to the next period.
+        assert.isBelow(all, 700)
+      })
+    )
+  )
+})

@@ -1,0 +1,3 @@
+import { randomBytes } from "node:crypto"
+
+export const newKey = () => randomBytes(32).toString("base64")

@@ -1,0 +1,105 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { type Lease, Leases, LeaseTaken } from "@tributary/vault"
+
+/** What every lease service promises; run against each of them. The layer is built anew, and empty, for each promise. */
+export const leasesConformance = <E>(name: string, layer: Layer.Layer<Leases, E>) =>
+  describe(name, () => {
+    const promises = (title: string, body: (leases: Leases["Service"]) => Effect.Effect<void, unknown>) =>
+      it.live(title, () => Effect.provide(Effect.flatMap(Leases, body), Layer.fresh(layer)))
+
+    /** Holds a lease until it is told to give it back. */
+    const hold = Effect.fnUntraced(function* (leases: Leases["Service"], key: string) {
+      const scope = yield* Scope.make()
+      const lease = yield* Scope.provide(leases.acquire(key, { ttl: "5 seconds" }), scope)
+      return { lease, giveBack: Scope.close(scope, Exit.void) }
+    })
+
+    promises("has one holder at a time; epochs grow, whoever holds", (leases) =>
+      Effect.gen(function* () {
+        let before: Lease | undefined
+        for (let round = 0; round < 5; round++) {
+          const { giveBack, lease } = yield* hold(leases, "shop")
+          yield* lease.check
+          const error = yield* Effect.flip(Effect.scoped(leases.acquire("shop", { ttl: "5 seconds" })))
+          assert.instanceOf(error, LeaseTaken)
+          assert.isAbove(lease.epoch, before?.epoch ?? 0)
+          assert.notStrictEqual(lease.owner, before?.owner)
+          before = lease
+          yield* giveBack
+        }
+      })
+    )
+
+    promises("keeps keys apart, whatever they are", (leases) =>
+      Effect.scoped(
+        Effect.forEach(["a", "A", "a/b", "ä", "{a}", "}{", "* KEYS[1]", ""], (key) =>
+          leases.acquire(key, { ttl: "5 seconds" })
+        )
+      )
+    )
+
+    promises("lets those who wait have it one after the other", (leases) =>
+      Effect.gen(function* () {
+        let holders = 0
+        const epochs: Array<number> = []
+        yield* Effect.forEach(
+          Array.from({ length: 8 }),
+          () =>
+            Effect.scoped(
+              Effect.gen(function* () {
+                const lease = yield* leases.acquire("shop", { ttl: "5 seconds", wait: "30 seconds" })
+                assert.strictEqual(++holders, 1)
+                epochs.push(lease.epoch)
+                yield* Effect.sleep(5)
+                yield* lease.check
+                holders--
+              })
+            ),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(new Set(epochs).size, 8)
+        assert.deepStrictEqual(
+          epochs,
+          epochs.toSorted((a, b) => a - b)
+        )
+      })
+    )
+
+    promises("waits no longer than it was told to", (leases) =>
+      Effect.gen(function* () {
+        const { giveBack } = yield* hold(leases, "shop")
+        const waiting = Effect.scoped(leases.acquire("shop", { ttl: "5 seconds", wait: "150 millis" }))
+        const error = yield* Effect.flip(Effect.timeout(waiting, "3 seconds"))
+        assert.instanceOf(error, LeaseTaken)
+        yield* giveBack
+      })
+    )
+
+    promises("leaves nothing behind when a wait is interrupted", (leases) =>
+      Effect.gen(function* () {
+        const { giveBack } = yield* hold(leases, "shop")
+        const waiting = yield* Effect.forkChild(
+          Effect.scoped(Effect.andThen(leases.acquire("shop", { ttl: "1 minute", wait: "1 minute" }), Effect.never)),
+          { startImmediately: true }
+        )
+        yield* Effect.sleep(20)
+        yield* Fiber.interrupt(waiting)
+        yield* giveBack
+        yield* Effect.scoped(leases.acquire("shop", { ttl: "5 seconds" }))
+      })
+    )
+
+    promises("renews for as long as the scope is open", (leases) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const lease = yield* leases.acquire("shop", { ttl: "300 millis" })
+          const early = yield* Effect.timeoutOption(lease.lost, "1 second")
+          assert.strictEqual(early._tag, "None")
+          yield* lease.check
+          const error = yield* Effect.flip(Effect.scoped(leases.acquire("shop", { ttl: "300 millis" })))
+          assert.instanceOf(error, LeaseTaken)
+        })
+      )
+    )
+  })

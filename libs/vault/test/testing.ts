@@ -1,0 +1,3 @@
+export * from "./LeasesConformance.ts"
+export * from "./tokens.ts"
+export * from "./TokenStoreConformance.ts"

@@ -1,0 +1,8 @@
+import { join } from "node:path"
+
+/** Where the parts of the embedded engine keep their files. */
+export const directories = (data: string) => ({
+  log: join(data, "log"),
+  vault: join(data, "vault"),
+  clickhouse: join(data, "clickhouse")
+})

@@ -1,0 +1,131 @@
+import { Status } from "@tributary/telemetry"
+import { Effect, FiberMap } from "effect"
+import { type LoadedConnector, loadConnectors, type LoadedFiles, stampOf } from "./ConnectorFiles.ts"
+import { logProblems } from "./FileProblems.ts"
+import { lagOf, runConnector } from "./Pipeline.ts"
+import { showProgress } from "./Progress.ts"
+import type { RunOptions } from "./RunOnce.ts"
+import { Screen } from "./Screen.ts"
+import { publishStatus } from "./StatusTopic.ts"
+
+export interface ServeOptions extends RunOptions {
+  /** Take up changes of the files while running. */
+  readonly watch: boolean
+  /** Run once, when every stream has read what there was at the start and all of it is loaded. */
+  readonly onCaughtUp?: Effect.Effect<void>
+}
+
+/** How often the files are looked at, and how long they must have been the same before they are read. */
+const look = "400 millis"
+const settle = "100 millis"
+/** A file that is written all the time is read nevertheless. */
+const mostSettling = 20
+
+const nothing: LoadedFiles = { connectors: [], problems: [], warnings: [] }
+
+/** Runs all connectors until interrupted, and with `watch` as the files are at any time. */
+export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
+  const screen = yield* Screen
+  const status = yield* Status
+  const fibers = yield* FiberMap.make<string>()
+  const current = new Map<string, LoadedConnector>()
+  const scripts = () => [...current.values()].flatMap((loaded) => loaded.scripts)
+
+  let shown = ""
+  const reconcile = Effect.fnUntraced(function* (loaded: LoadedFiles) {
+    const found = JSON.stringify([loaded.problems, loaded.warnings])
+    const isNews = found !== shown
+    shown = found
+    if (isNews) yield* logProblems(loaded)
+    const broken = new Set(loaded.problems.map(({ file }) => file))
+    const wanted = new Map<string, LoadedConnector>(
+      loaded.connectors.map((connector) => [connector.connector.connector, connector])
+    )
+    for (const [id, running] of current) {
+      if (wanted.has(id)) continue
+      if (broken.has(running.file)) {
+        if (!isNews) continue
+        yield* Effect.logWarning("The file has problems; the connector goes on as it was before the change.").pipe(
+          Effect.annotateLogs({ connector: id, file: running.file })
+        )
+        continue
+      }
+      current.delete(id)
+      yield* FiberMap.remove(fibers, id)
+      yield* status.forget(id)
+      yield* Effect.logInfo("Connector stopped.").pipe(Effect.annotateLogs({ connector: id }))
+    }
+    for (const [id, next] of wanted) {
+      const running = current.get(id)
+      current.set(id, next)
+      if (running?.revision === next.revision && running.base === next.base) continue
+      // remove waits for the old one to end; then the new one takes over where it committed last.
+      yield* FiberMap.remove(fibers, id)
+      yield* status.forget(id)
+      yield* FiberMap.run(fibers, id, runConnector(next))
+      yield* Effect.logInfo(
+        running === undefined ? "Connector started." : "Connector restarted with its new file."
+      ).pipe(Effect.annotateLogs({ connector: id, file: next.file }))
+    }
+  })
+
+  // Taken before the files are read, here and below: what changes meanwhile differs from it and is read again, which does no
+  // harm to what is the same.
+  let seen = yield* stampOf(options.connectors, [])
+  yield* reconcile(yield* loadConnectors(options.connectors))
+
+  const reload = loadConnectors(options.connectors).pipe(
+    Effect.catchTag("NoConnectors", (error) =>
+      // An empty folder says that there is nothing to run; one that is not there may be a disk that is not mounted.
+      error.reason === "empty"
+        ? Effect.as(Effect.logWarning(error.message), nothing)
+        : Effect.as(Effect.logError(`${error.message} The connectors go on as they were.`), undefined)
+    ),
+    Effect.flatMap((loaded) => (loaded === undefined ? Effect.void : reconcile(loaded)))
+  )
+
+  const watching = Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.sleep(look)
+      let now = yield* stampOf(options.connectors, scripts())
+      if (now === seen) continue
+      for (let looks = 0; looks < mostSettling; looks++) {
+        yield* Effect.sleep(settle)
+        const next = yield* stampOf(options.connectors, scripts())
+        if (next === now) break
+        now = next
+      }
+      seen = now
+      yield* reload
+    }
+  })
+
+  const caughtUp = Effect.gen(function* () {
+    if (options.onCaughtUp === undefined) return
+    for (;;) {
+      yield* Effect.sleep("100 millis")
+      const snapshot = yield* status.snapshot
+      const rested = snapshot.every(
+        ({ stages }) => stages.source?.state === "waiting" || stages.source?.state === "paused"
+      )
+      if (!rested || snapshot.length === 0) continue
+      const lags = yield* Effect.forEach([...current.values()], (loaded) =>
+        Effect.forEach(Object.keys(loaded.connector.streams), (stream) => lagOf(loaded, stream))
+      ).pipe(Effect.orElseSucceed(() => undefined))
+      if (lags?.flat().every(({ sink, transform }) => sink + transform === 0) === true) break
+    }
+    yield* screen.progress("")
+    yield* options.onCaughtUp
+  })
+
+  return yield* Effect.all(
+    [
+      options.watch ? watching : Effect.never,
+      publishStatus,
+      showProgress(() => [...current.values()], options.json),
+      caughtUp,
+      Effect.never
+    ],
+    { concurrency: "unbounded", discard: true }
+  )
+}, Effect.scoped)

@@ -1,0 +1,29 @@
+import type { RejectedRecord } from "@tributary/clickhouse"
+import { rejectedHeaders } from "@tributary/domain"
+import type { Claim, NewRecord } from "@tributary/log"
+import type { Range } from "./Range.ts"
+
+/** The rejected records of a range as records of the dead-letter topic. */
+export const deadLetters = (
+  deadTopic: string,
+  claim: Claim,
+  range: Range,
+  rejected: ReadonlyArray<RejectedRecord>
+): ReadonlyArray<NewRecord> =>
+  rejected.map(({ code, index, reason }) => {
+    const { key, offset, value } = range.records[index]!
+    return {
+      topic: deadTopic,
+      key,
+      value,
+      headers: {
+        // It quotes the record, and cuts it somewhere: half a surrogate pair is no text.
+        [rejectedHeaders.reason]: reason.toWellFormed(),
+        [rejectedHeaders.code]: code,
+        [rejectedHeaders.stage]: "sink",
+        [rejectedHeaders.topic]: claim.topic.name,
+        [rejectedHeaders.partition]: String(claim.partition),
+        [rejectedHeaders.offset]: String(offset)
+      }
+    }
+  })

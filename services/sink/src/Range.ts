@@ -1,0 +1,89 @@
+import type { Claim, LogRecord } from "@tributary/log"
+import { Clock, Duration, Effect } from "effect"
+import { type Plan, PlanLost } from "./Plan.ts"
+
+/** Consecutive records of a partition, and the offset after them. */
+export interface Range {
+  readonly first: number
+  readonly next: number
+  readonly records: ReadonlyArray<LogRecord>
+  /** Size of the values. */
+  readonly bytes: number
+}
+
+export interface RangeLimits {
+  readonly maxRows: number
+  readonly maxBytes: number
+  /** Longest time that a record waits for others. */
+  readonly flushEvery: Duration.Duration
+}
+
+const oneMinute = Duration.minutes(1)
+
+const sizeOf = (records: ReadonlyArray<LogRecord>): number => {
+  let bytes = 0
+  for (const { value } of records) bytes += value?.length ?? 0
+  return bytes
+}
+
+/** Waits for records and collects a range: full at once when there is a backlog, else what came within `flushEvery` of the first. */
+export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, limits: RangeLimits) {
+  const records: Array<LogRecord> = []
+  let bytes = 0
+  let first = from
+  let next = from
+  let flushAt = 0
+  for (;;) {
+    const now = yield* Clock.currentTimeMillis
+    const batch = yield* claim.read(next, {
+      maxRecords: limits.maxRows - records.length,
+      maxBytes: limits.maxBytes - bytes,
+      wait: records.length === 0 ? oneMinute : Duration.millis(Math.max(0, flushAt - now))
+    })
+    next = batch.next
+    if (batch.records.length === 0) {
+      if (records.length > 0) break
+      first = next
+      continue
+    }
+    const arrived = yield* Clock.currentTimeMillis
+    if (records.length === 0) flushAt = arrived + Duration.toMillis(limits.flushEvery)
+    for (const record of batch.records) records.push(record)
+    bytes += sizeOf(batch.records)
+    if (records.length >= limits.maxRows || bytes >= limits.maxBytes) break
+    if (next >= batch.end && arrived >= flushAt) break
+  }
+  return { first, next, records, bytes } satisfies Range
+})
+
+/** Reads exactly the range of a plan. Fails with `PlanLost` when the topic ends before it does. */
+export const collectPlanned = Effect.fnUntraced(function* (claim: Claim, plan: Plan, limits: RangeLimits) {
+  const records: Array<LogRecord> = []
+  let next = plan.first
+  while (next <= plan.last) {
+    const batch = yield* claim.read(next, {
+      maxRecords: Math.min(plan.last - next + 1, limits.maxRows),
+      maxBytes: limits.maxBytes,
+      // They were there when the plan was made.
+      wait: Duration.zero
+    })
+    for (const record of batch.records) if (record.offset <= plan.last) records.push(record)
+    if (batch.records.length === 0 && batch.next >= batch.end && batch.end <= plan.last) {
+      return yield* new PlanLost({ topic: claim.topic.name, partition: claim.partition, plan, end: batch.end })
+    }
+    next = batch.next
+  }
+  return { first: plan.first, next: plan.last + 1, records, bytes: sizeOf(records) } satisfies Range
+})
+
+/** Two ranges, of at least one record each, in place of one of at least two. */
+export const halves = (range: Range): readonly [Range, Range] => {
+  const middle = range.records.length >> 1
+  const left = range.records.slice(0, middle)
+  const right = range.records.slice(middle)
+  const cut = right[0]!.offset
+  return [
+    { first: range.first, next: cut, records: left, bytes: sizeOf(left) },
+    { first: cut, next: range.next, records: right, bytes: sizeOf(right) }
+  ]
+}
