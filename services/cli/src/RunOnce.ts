@@ -71,7 +71,7 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
   } else {
     yield* screen.print(summaryTable(snapshot))
     yield* screen.print(
-      `${count(totals.read)} records (${bytes(totals.bytes)}) in ${duration(elapsed)}, ` +
+      `${count(totals.read)} record${totals.read === 1 ? "" : "s"} (${bytes(totals.bytes)}) in ${duration(elapsed)}, ` +
         `${count((totals.read * 1_000) / Math.max(1, elapsed))} records/s`
     )
     for (const { message, stage, stream } of totals.problems) {
