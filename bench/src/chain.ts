@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { readEndpoint, Warehouse } from "@tributary/clickhouse"
-import { directories, embedded, loadConnectors, Screen, screenLogger } from "@tributary/cli"
+import { directories, engine, loadConnectors, Screen, screenLogger } from "@tributary/cli"
 import { deadTopic, rawTopic } from "@tributary/domain"
 import { Log } from "@tributary/log"
 import { runSink, sinkGroup } from "@tributary/sink"
@@ -137,7 +137,7 @@ export const measure = Effect.fnUntraced(function* (api: Api, folder: string) {
       records
     } satisfies Figures
   })
-  return yield* Effect.provide(work, embedded(folder))
+  return yield* Effect.provide(work, engine(folder))
 }, Effect.scoped)
 
 /** What every benchmark runs on. */

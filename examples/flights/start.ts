@@ -2,7 +2,7 @@
 //   npm start                 stays live until Ctrl-C; flights keep arriving
 //   npm start -- --once       loads all of January 2013 and ends
 import process from "node:process"
-import { embedded, query, runOnce, runProcess, Screen, serve } from "@tributary/cli"
+import { engine, query, runOnce, runProcess, Screen, serve } from "@tributary/cli"
 import { Effect, Fiber } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -94,7 +94,7 @@ const program = Effect.gen(function* () {
       )
     })
   })
-  yield* Effect.provide(live, embedded(data))
+  yield* Effect.provide(live, engine(data))
 }).pipe(Effect.scoped)
 
 runProcess(program, { stopCode: () => (flags.once ? 130 : 0) })

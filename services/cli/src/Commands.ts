@@ -1,10 +1,8 @@
-import { SqliteLog } from "@tributary/log"
 import { Secrets } from "@tributary/vault"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
-import { directories } from "./Directories.ts"
-import { authorizations, embedded, tablesOf } from "./Engine.ts"
+import { authorizations, engine, tablesOf, topicsOf } from "./Engine.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
@@ -62,7 +60,7 @@ const dataFolder = Effect.fnUntraced(function* (data: string) {
 
 /** Starts the embedded engine in the data folder. */
 const onEngine = <A, E, R>(data: string, work: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(dataFolder(data), (folder) => Effect.provide(work, embedded(folder)))
+  Effect.flatMap(dataFolder(data), (folder) => Effect.provide(work, engine(folder)))
 
 const dev = Command.make(
   "dev",
@@ -157,7 +155,7 @@ const tapCommand = Command.make(
       limit: Option.getOrUndefined(limit),
       follow,
       json
-    }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory: directories(path.resolve(data)).log })))
+    }).pipe(Effect.provide(topicsOf(path.resolve(data))))
   })
 ).pipe(Command.withDescription("Print the records of a topic"))
 

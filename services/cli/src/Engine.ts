@@ -1,27 +1,61 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { Budgets } from "@tributary/connector"
-import { directoryHolder, SqliteLog } from "@tributary/log"
+import { KafkaLog } from "@tributary/kafka"
+import { directoryHolder, type Log, type LogError, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
+import { Redis, RedisBudgets, RedisTokenStore } from "@tributary/redis"
 import { Status } from "@tributary/telemetry"
 import { Secrets, SqliteTokenStore } from "@tributary/vault"
-import { Effect, FileSystem, Layer, Schedule, Schema } from "effect"
+import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
+import { servers } from "./Servers.ts"
 
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
 export const authorizations = (data: string) =>
-  Tokens.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(Secrets.layer, SqliteTokenStore.layer({ directory: directories(data).vault }))),
-    Layer.merge(Budgets.layer)
+  Layer.unwrap(
+    Effect.map(servers, ({ redis }) => {
+      const stores = Option.match(redis, {
+        onNone: () => Layer.merge(SqliteTokenStore.layer({ directory: directories(data).vault }), Budgets.layer),
+        onSome: (options) =>
+          Layer.merge(RedisTokenStore.layer, RedisBudgets.layer()).pipe(Layer.provide(Redis.layer(options)))
+      })
+      return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)))
+    })
   )
 
-/** The embedded engine: everything in this process and one child, everything on disk in `data`. */
-export const embedded = (data: string) => {
-  const { clickhouse, log } = directories(data)
-  return Layer.mergeAll(Warehouse.layerEmbedded({ directory: clickhouse }), authorizations(data), Status.layer).pipe(
-    // The log's lock is taken first: a second process ends here, before it starts a server.
-    Layer.provideMerge(SqliteLog.layer({ directory: log }))
+/**
+ * The engine: what the environment names is a server (Servers.ts), all else is embedded, in this process and one child, with its
+ * data in `data`.
+ */
+export const engine = (data: string) =>
+  Layer.unwrap(
+    Effect.map(servers, (given) => {
+      const { clickhouse, log } = directories(data)
+      const warehouse = Option.match(given.clickhouse, {
+        onNone: () => Warehouse.layerEmbedded({ directory: clickhouse }),
+        onSome: Warehouse.layerServer
+      })
+      const topics: Layer.Layer<Log, LogError> = Option.match(given.kafka, {
+        onNone: () => SqliteLog.layer({ directory: log }),
+        onSome: KafkaLog.layer
+      })
+      return Layer.mergeAll(warehouse, authorizations(data), Status.layer).pipe(
+        // The embedded log's lock is taken first: a second process ends here, before it starts a server.
+        Layer.provideMerge(topics)
+      )
+    })
   )
-}
+
+/** The topics, for reading beside a running process. */
+export const topicsOf = (data: string) =>
+  Layer.unwrap(
+    Effect.map(servers, ({ kafka }) =>
+      Option.match(kafka, {
+        onNone: () => SqliteLog.layerReadOnly({ directory: directories(data).log }),
+        onSome: (options): Layer.Layer<Log, LogError> => KafkaLog.layer(options)
+      })
+    )
+  )
 
 /** There are no tables to query. */
 export class NoData extends Schema.TaggedError<NoData>()("NoData", { directory: Schema.String }) {
@@ -40,6 +74,8 @@ export const tablesOf = (data: string) =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const { clickhouse, log } = directories(data)
+      const given = yield* servers
+      if (Option.isSome(given.clickhouse)) return Warehouse.layerServer(given.clickhouse.value)
       if (!(yield* fs.exists(clickhouse).pipe(Effect.orElseSucceed(() => false))))
         return yield* new NoData({ directory: clickhouse })
       // Without such a process no other server is used, though one may run: it ends with the query that it was started for.

@@ -1,13 +1,15 @@
 import { outputTopic, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
-import { directoryHolder, Log, SqliteLog } from "@tributary/log"
+import { directoryHolder, Log } from "@tributary/log"
 import { type StageStatus, StreamStatus } from "@tributary/telemetry"
-import { Clock, Effect, FileSystem, Schema } from "effect"
+import { Clock, Effect, FileSystem, Option, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { directories } from "./Directories.ts"
+import { topicsOf } from "./Engine.ts"
 import { noteProblems } from "./FileProblems.ts"
 import { count, duration, table } from "./Format.ts"
 import { lagOf } from "./Pipeline.ts"
 import { Screen } from "./Screen.ts"
+import { servers } from "./Servers.ts"
 
 const decodeStatus = Schema.decodeUnknownEffect(Schema.fromJsonString(StreamStatus))
 const utf8 = new TextEncoder()
@@ -78,15 +80,17 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
     Object.keys(connector.connector.streams).map((stream) => ({ connector, stream }))
   )
   // Only where something ran there is a log to read.
-  const ran = yield* fs.exists(directory)
+  const onKafka = Option.isSome((yield* servers).kafka)
+  const ran = onKafka || (yield* fs.exists(directory))
   const rows: ReadonlyArray<Row> = ran
     ? yield* Effect.gen(function* () {
         const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
         return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known))
-      }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })))
+      }).pipe(Effect.provide(topicsOf(options.data)))
     : streams.map(({ connector, stream }) => emptyRow(connector, stream))
   const pid = yield* directoryHolder(directory)
-  const isRunning = pid !== undefined
+  // Nobody holds a folder on a cluster: what was reported last is shown.
+  const isRunning = onKafka || pid !== undefined
 
   if (options.json) {
     yield* screen.print(

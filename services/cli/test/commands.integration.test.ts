@@ -313,15 +313,17 @@ describe.concurrent("query", () => {
     const { code, err, out } = await live.at.run([
       "query",
       "--json",
-      "SELECT throwIf(number = 3000000, 'too far') AS x FROM numbers(5000000) SETTINGS max_threads = 1"
+      "SELECT throwIf(number = 400000, 'too far') AS x FROM numbers(500000) SETTINGS max_threads = 1"
     ]).ended
     assert.strictEqual(code, 1)
     assert.match(
       err,
       /^error: The result is not complete: (Code: 395\. DB::Exception: too far|ClickHouse broke off after )/u
     )
-    assert.isTrue(lines(out).every((line) => line === '{"x":0}'))
-    assert.isAbove(lines(out).length, 100_000)
+    // The last line may be cut.
+    const rows = lines(out).slice(0, -1)
+    assert.isTrue(rows.every((line) => line === '{"x":0}'))
+    assert.isAbove(rows.length, 100_000)
     const nothing = await folder().run(["query", "SELECT 1"]).ended
     assert.strictEqual(nothing.code, 1)
     assert.match(nothing.err, /^error: \S+clickhouse does not exist: nothing was loaded there\. Name the folder/u)

@@ -170,11 +170,21 @@ describe("runSource", () => {
         assert.deepStrictEqual(yield* keys(), keysUpTo(records))
         assert.isUndefined(source.pollUnsafe())
         yield* Fiber.interrupt(source)
-        const once = yield* run(settings, true)
+      })
+    )
+  )
+
+  it.live("once reads all it can, and says which stream it gave up", () =>
+    withServices(
+      Effect.gen(function* () {
+        const api = yield* synthetic({ records, pageSize, latency: 5 })
+        const settings = connector(api.url, { gone: { path: "/nowhere" }, items: {} })
+        const problems = yield* run(settings, true)
         assert.deepStrictEqual(
-          once.map(({ failureClass }) => failureClass),
-          ["misconfigured"]
+          problems.map(({ failureClass, message }) => [failureClass, message.includes("/nowhere")]),
+          [["misconfigured", true]]
         )
+        assert.deepStrictEqual(yield* keys(), keysUpTo(records))
       })
     )
   )
