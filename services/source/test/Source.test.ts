@@ -13,6 +13,7 @@ import {
   keysUpTo,
   run,
   serve,
+  type Services,
   stage,
   synthetic,
   text,
@@ -115,6 +116,25 @@ describe("runSource", () => {
         assert.deepStrictEqual(yield* checkpoint(), before)
       })
     )
+  )
+
+  it.live(
+    "reads the checkpoint after it has taken the stream over: what its predecessor commits till then counts",
+    () =>
+      withServices(
+        Effect.gen(function* () {
+          const api = yield* synthetic({ records, pageSize })
+          const log = yield* Log
+          const services = yield* Effect.context<Services>()
+          const predecessor = Effect.provide(run(connector(api.url), true), services)
+          const last = Log.of({
+            ...log,
+            producer: (id) => Effect.andThen(Effect.orDie(predecessor), log.producer(id))
+          })
+          yield* Effect.provideService(run(connector(api.url), true), Log, last)
+          assert.deepStrictEqual(yield* keys(), keysUpTo(records))
+        })
+      )
   )
 
   it.live(

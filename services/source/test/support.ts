@@ -43,7 +43,7 @@ const log = Layer.unwrap(
   )
 )
 
-const services = Layer.mergeAll(
+const needed = Layer.mergeAll(
   log,
   Budgets.layer,
   secrets,
@@ -51,11 +51,11 @@ const services = Layer.mergeAll(
   Status.layer,
   Logger.layer([])
 )
-type Services = Layer.Success<typeof services>
+export type Services = Layer.Success<typeof needed>
 
 /** Runs a test with a real log and everything else that a source needs, all its own. */
 export const withServices = <A, E, R>(body: Effect.Effect<A, E, R>) =>
-  Effect.provide(body, services, { local: true }) satisfies Effect.Effect<A, unknown, Exclude<R, Services>>
+  Effect.provide(body, needed, { local: true }) satisfies Effect.Effect<A, unknown, Exclude<R, Services>>
 
 export const synthetic = (settings: Partial<SyntheticSettings> = {}) =>
   Effect.acquireRelease(
