@@ -1,14 +1,32 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { Budgets } from "@tributary/connector"
-import { KafkaLog } from "@tributary/kafka"
+import type { KafkaLog } from "@tributary/kafka"
 import { directoryHolder, type Log, type LogError, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
-import { Redis, RedisBudgets, RedisTokenStore } from "@tributary/redis"
+import type { RedisOptions } from "@tributary/redis"
 import { Status } from "@tributary/telemetry"
 import { Secrets, SqliteTokenStore } from "@tributary/vault"
 import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
 import { servers } from "./Servers.ts"
+
+// The clients of servers are loaded where a server is named: they would make each command a third slower to start.
+const kafkaLog = (options: KafkaLog.KafkaLogOptions): Layer.Layer<Log, LogError> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("@tributary/kafka")),
+      ({ KafkaLog }) => KafkaLog.layer(options)
+    )
+  )
+
+const redisStores = (options: RedisOptions) =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("@tributary/redis")),
+      ({ Redis, RedisBudgets, RedisTokenStore }) =>
+        Layer.merge(RedisTokenStore.layer, RedisBudgets.layer()).pipe(Layer.provide(Redis.layer(options)))
+    )
+  )
 
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
 export const authorizations = (data: string) =>
@@ -16,8 +34,7 @@ export const authorizations = (data: string) =>
     Effect.map(servers, ({ redis }) => {
       const stores = Option.match(redis, {
         onNone: () => Layer.merge(SqliteTokenStore.layer({ directory: directories(data).vault }), Budgets.layer),
-        onSome: (options) =>
-          Layer.merge(RedisTokenStore.layer, RedisBudgets.layer()).pipe(Layer.provide(Redis.layer(options)))
+        onSome: redisStores
       })
       return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)))
     })
@@ -35,9 +52,9 @@ export const engine = (data: string) =>
         onNone: () => Warehouse.layerEmbedded({ directory: clickhouse }),
         onSome: Warehouse.layerServer
       })
-      const topics: Layer.Layer<Log, LogError> = Option.match(given.kafka, {
+      const topics = Option.match(given.kafka, {
         onNone: () => SqliteLog.layer({ directory: log }),
-        onSome: KafkaLog.layer
+        onSome: kafkaLog
       })
       return Layer.mergeAll(warehouse, authorizations(data), Status.layer).pipe(
         // The embedded log's lock is taken first: a second process ends here, before it starts a server.
@@ -52,7 +69,7 @@ export const topicsOf = (data: string) =>
     Effect.map(servers, ({ kafka }) =>
       Option.match(kafka, {
         onNone: () => SqliteLog.layerReadOnly({ directory: directories(data).log }),
-        onSome: (options): Layer.Layer<Log, LogError> => KafkaLog.layer(options)
+        onSome: kafkaLog
       })
     )
   )
@@ -78,13 +95,17 @@ export const tablesOf = (data: string) =>
       if (Option.isSome(given.clickhouse)) return Warehouse.layerServer(given.clickhouse.value)
       if (!(yield* fs.exists(clickhouse).pipe(Effect.orElseSucceed(() => false))))
         return yield* new NoData({ directory: clickhouse })
-      // Without such a process no other server is used, though one may run: it ends with the query that it was started for.
-      if ((yield* directoryHolder(log)) === undefined) return Warehouse.layerEmbedded({ directory: clickhouse })
+      const own = Warehouse.layerEmbedded({ directory: clickhouse })
       const beside = Warehouse.layerDirectory(clickhouse)
-      yield* Warehouse.use((warehouse) => warehouse.ping).pipe(
-        Effect.provide(beside),
-        Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: startTimeout })))
+      const reached = Effect.provide(
+        Warehouse.use((warehouse) => warehouse.ping),
+        beside
       )
+      // With the topics on Kafka nobody holds the log's folder; then only the server itself can tell.
+      if (Option.isSome(given.kafka)) return (yield* Effect.isSuccess(reached)) ? beside : own
+      // Without such a process no other server is used, though one may run: it ends with the query that it was started for.
+      if ((yield* directoryHolder(log)) === undefined) return own
+      yield* Effect.retry(reached, Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: startTimeout })))
       return beside
     })
   )

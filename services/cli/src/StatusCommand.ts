@@ -118,7 +118,8 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
       })
     ])
   )
-  yield* screen.print(isRunning ? `Process ${pid} runs on ${options.data}.` : `No process runs on ${options.data}.`)
+  if (onKafka) yield* screen.print("As last reported to Kafka; whether a process runs cannot be told from here.")
+  else yield* screen.print(`${pid === undefined ? "No process" : `Process ${pid}`} runs on ${options.data}.`)
   for (const row of rows) {
     for (const { problem } of stagesOf(row)) {
       if (problem !== null)

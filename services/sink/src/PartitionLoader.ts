@@ -73,13 +73,7 @@ export const loadPartition = Effect.fnUntraced(function* (
   const committed = yield* claim.committed
   let table: Table | undefined
 
-  const planOf = ({ first, next }: Range): Plan => ({
-    v: 1,
-    first,
-    last: next - 1,
-    epoch: topic.id,
-    table: options.table
-  })
+  const planOf = ({ first, last }: Range): Plan => ({ v: 1, first, last, epoch: topic.id, table: options.table })
 
   /**
    * Tries `insert` until it succeeds. Each try commits the plan first: that asks whether this member is still the owner, and

@@ -2,9 +2,12 @@ import type { Claim, LogRecord } from "@tributary/log"
 import { Clock, Duration, Effect } from "effect"
 import { type Plan, PlanLost } from "./Plan.ts"
 
-/** Consecutive records of a partition, and the offset after them. */
+/** Consecutive records of a partition. Offsets may have gaps, also between `last` and `next`. */
 export interface Range {
   readonly first: number
+  /** Offset of the last record. */
+  readonly last: number
+  /** Where to read on. */
   readonly next: number
   readonly records: ReadonlyArray<LogRecord>
   /** Size of the values. */
@@ -19,6 +22,8 @@ export interface RangeLimits {
 }
 
 const oneMinute = Duration.minutes(1)
+/** How long records that were there may take to be found again. */
+const longestLook = Duration.seconds(1)
 
 const sizeOf = (records: ReadonlyArray<LogRecord>): number => {
   let bytes = 0
@@ -53,7 +58,7 @@ export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, 
     if (records.length >= limits.maxRows || bytes >= limits.maxBytes) break
     if (next >= batch.end && arrived >= flushAt) break
   }
-  return { first, next, records, bytes } satisfies Range
+  return { first, last: records.at(-1)!.offset, next, records, bytes } satisfies Range
 })
 
 /** Reads exactly the range of a plan. Fails with `PlanLost` when the topic ends before it does. */
@@ -65,7 +70,7 @@ export const collectPlanned = Effect.fnUntraced(function* (claim: Claim, plan: P
       maxRecords: Math.min(plan.last - next + 1, limits.maxRows),
       maxBytes: limits.maxBytes,
       // They were there when the plan was made.
-      wait: Duration.zero
+      wait: longestLook
     })
     for (const record of batch.records) if (record.offset <= plan.last) records.push(record)
     if (batch.records.length === 0 && batch.next >= batch.end && batch.end <= plan.last) {
@@ -73,7 +78,7 @@ export const collectPlanned = Effect.fnUntraced(function* (claim: Claim, plan: P
     }
     next = batch.next
   }
-  return { first: plan.first, next: plan.last + 1, records, bytes: sizeOf(records) } satisfies Range
+  return { first: plan.first, last: plan.last, next: plan.last + 1, records, bytes: sizeOf(records) } satisfies Range
 })
 
 /** Two ranges, of at least one record each, in place of one of at least two. */
@@ -83,7 +88,7 @@ export const halves = (range: Range): readonly [Range, Range] => {
   const right = range.records.slice(middle)
   const cut = right[0]!.offset
   return [
-    { first: range.first, next: cut, records: left, bytes: sizeOf(left) },
-    { first: cut, next: range.next, records: right, bytes: sizeOf(right) }
+    { first: range.first, last: left.at(-1)!.offset, next: cut, records: left, bytes: sizeOf(left) },
+    { first: cut, last: range.last, next: range.next, records: right, bytes: sizeOf(right) }
   ]
 }
