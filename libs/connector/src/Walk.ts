@@ -13,6 +13,9 @@ import { retrySchedule } from "./RetrySchedule.ts"
 import { BadSetting, CursorRepeated, type SourceReason } from "./SourceError.ts"
 import { largestWindow } from "./Window.ts"
 
+/** The failure of a page, counted in a row, that is logged although it is tried again. */
+const toldAt = 3
+
 /** A stream with everything that a walk needs. */
 export interface StreamPlan {
   readonly name: string
@@ -122,14 +125,27 @@ export const walk = (
       })
       const progress = new Progress()
 
-      const fetch = Effect.fn("connector.page")(
-        function* (position: Position | undefined): Effect.fn.Return<Fetched, SourceReason> {
-          const answer = yield* requester.get(plan.paging.address(request, position), plan.settings)
-          const scan = yield* readBody(answer, plan.read.plan, plan.stream.records, plan.settings.secrets)
-          return { answer, scan }
-        },
-        (effect) => Effect.retry(effect, schedule)
-      )
+      const fetchOnce = Effect.fnUntraced(function* (
+        position: Position | undefined
+      ): Effect.fn.Return<Fetched, SourceReason> {
+        const answer = yield* requester.get(plan.paging.address(request, position), plan.settings)
+        const scan = yield* readBody(answer, plan.read.plan, plan.stream.records, plan.settings.secrets)
+        return { answer, scan }
+      })
+      const fetch = Effect.fn("connector.page")(function* (
+        position: Position | undefined
+      ): Effect.fn.Return<Fetched, SourceReason> {
+        let failures = 0
+        return yield* fetchOnce(position).pipe(
+          // All tries together can take minutes: the person who waits is told once why.
+          Effect.tapError((reason) =>
+            ++failures === toldAt && retries >= toldAt
+              ? Effect.logWarning(`${reason.message} It is tried again.`)
+              : Effect.void
+          ),
+          Effect.retry(schedule)
+        )
+      })
 
       const checkpointAfter = (next: Position | undefined, number: number, now: number): Checkpoint => {
         const window = reader.window

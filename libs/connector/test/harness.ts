@@ -32,7 +32,9 @@ export const answering = (body: string | Buffer, status = 200, headers: Record<s
     response.end(body)
   })
 
-export const synthetic = (settings: Partial<SyntheticSettings>): Effect.Effect<SyntheticApi, never, Scope.Scope> =>
+export const synthetic = (
+  settings: Partial<SyntheticSettings> & { readonly random?: () => number }
+): Effect.Effect<SyntheticApi, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => startSyntheticApi({ auth: false, ...settings })),
     (api) => Effect.promise(() => api.stop())

@@ -211,7 +211,12 @@ export const ClickHouseSink = Schema.Struct({
   ),
   batch_rows: upTo(500_000).pipe(fallback(20_000, "Most rows in one insert.")),
   batch_bytes: upTo(134_217_728).pipe(fallback(8_388_608, "Most bytes in one insert.")),
-  flush_every: Duration.pipe(fallback("1 second", "Longest time a record waits for its insert.")),
+  flush_every: Duration.pipe(
+    fallback(
+      "1 second",
+      "Shortest time between two inserts that are not full, and so the longest time a record waits for its insert."
+    )
+  ),
   views: Schema.Record(ViewName, Text)
     .annotate({ expected: "views by name" })
     .pipe(

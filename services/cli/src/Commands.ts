@@ -3,12 +3,14 @@ import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
 import { authorizations, engine, tablesOf, topicsOf } from "./Engine.ts"
+import { stages } from "./Pipeline.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
 import { requireConnectors, runOnce } from "./RunOnce.ts"
 import { Screen } from "./Screen.ts"
 import { serve } from "./Serve.ts"
+import { servers } from "./Servers.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
@@ -74,17 +76,41 @@ const dev = Command.make(
   })
 ).pipe(Command.withDescription("Run everything in one process and take up changes of the files as they happen"))
 
+/** Stages can only be apart on a log that processes share. */
+export class NeedsServers extends Schema.TaggedError<NeedsServers>()("NeedsServers", { stage: Schema.String }) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return (
+      `run ${this.stage} runs one stage of many processes, which share a log on Kafka and a ClickHouse server. ` +
+      "Set TRIBUTARY_KAFKA_BROKERS and TRIBUTARY_CLICKHOUSE_URL, or run all stages here with: tributary run"
+    )
+  }
+}
+
 const run = Command.make(
   "run",
   {
+    stage: Argument.Literals("stage", stages).pipe(
+      Argument.withDescription(
+        "Run only this stage; the others run in other processes on the same Kafka and ClickHouse"
+      ),
+      Argument.optional
+    ),
     once: Flag.Boolean("once").pipe(
       Flag.withDescription("Read everything there is, load it, print a summary and end"),
       Flag.withDefault(false)
     )
   },
-  Effect.fn(function* ({ once }) {
+  Effect.fn(function* ({ once, stage }) {
     const { connectors, data, json } = yield* root
     yield* requireConnectors(connectors)
+    if (Option.isSome(stage)) {
+      const given = yield* servers
+      if (once || Option.isNone(given.kafka) || Option.isNone(given.clickhouse))
+        return yield* new NeedsServers({ stage: stage.value })
+      yield* staying
+      return yield* onEngine(data, serve({ connectors, json, watch: false, stages: [stage.value] }))
+    }
     if (once) {
       const screen = yield* Screen
       return yield* onEngine(data, runOnce({ connectors, json })).pipe(

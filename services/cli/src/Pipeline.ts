@@ -30,16 +30,52 @@ export const lagOf = Effect.fnUntraced(function* (loaded: LoadedConnector, strea
   return { transform, sink }
 })
 
-/** Runs all stages of a connector in this process until interrupted. Never fails: failures are in the status. */
-export const runConnector = Effect.fn("cli.runConnector")(function* (loaded: LoadedConnector) {
-  const stages = streamsOf(loaded).flatMap((stream) => [
-    runTransform(loaded.connector, stream, loaded.base, { once: false }),
-    runSink(loaded.connector, stream, { once: false })
-  ])
-  yield* Effect.all([runSource(loaded.connector, loaded.base, { once: false }), ...stages], {
-    concurrency: "unbounded",
-    discard: true
-  }).pipe(Effect.catchTag("GaveUp", (error) => Effect.die(error)))
+/** Waits until a group has passed what a topic holds at the time of the call. */
+const passes = Effect.fnUntraced(function* (topic: string, group: string) {
+  const log = yield* Log
+  const ends = yield* log.offsets(topic)
+  for (;;) {
+    const positions = yield* log.positions(group)
+    const isBehind = ends.some(({ earliest, end, partition }) => {
+      const position = positions.find((entry) => entry.topic === topic && entry.partition === partition)
+      return (position?.offset ?? earliest) < end
+    })
+    if (!isBehind) return
+    yield* Effect.sleep("100 millis")
+  }
+})
+
+/** Waits until everything that is in the log of a stream at the time of the call is loaded, whatever comes meanwhile. */
+export const loadsWhatIsThere = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
+  const id = loaded.connector.connector
+  const raw = rawTopic(id, stream)
+  const output = outputTopic(loaded.connector, stream)
+  if (output !== raw) yield* passes(raw, transformGroup(id, stream))
+  if (sinkFor(loaded.connector, stream) !== undefined) yield* passes(output, sinkGroup(id, stream))
+})
+
+export const stages = ["source", "transform", "sink"] as const
+export type StageName = (typeof stages)[number]
+
+/** Runs stages of a connector in this process until interrupted. Never fails: failures are in the status. */
+export const runConnector = Effect.fn("cli.runConnector")(function* (
+  loaded: LoadedConnector,
+  chosen: ReadonlyArray<StageName> = stages
+) {
+  const { base, connector } = loaded
+  const options = { once: false }
+  const on = <A, E, R>(stage: StageName, work: Effect.Effect<A, E, R>) =>
+    chosen.includes(stage) ? Effect.asVoid(work) : Effect.void
+  yield* Effect.all(
+    [
+      on("source", runSource(connector, base, options)),
+      ...streamsOf(loaded).flatMap((stream) => [
+        on("transform", runTransform(connector, stream, base, options)),
+        on("sink", runSink(connector, stream, options))
+      ])
+    ],
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.catchTag("GaveUp", (error) => Effect.die(error)))
   return yield* Effect.never
 })
 

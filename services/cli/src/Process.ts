@@ -49,6 +49,15 @@ const boundStop = Effect.gen(function* () {
   })
 })
 
+/** What is wrong with an environment variable, without its value. */
+const wrongVariable = ({ message }: Config.ConfigError): string => {
+  const name = /\["(\w+)"/u.exec(message)?.[1]
+  const expected = /Expected ([^\n]+)/u.exec(message)?.[1]
+  return name === undefined || expected === undefined
+    ? message
+    : `the environment variable ${name} is wrong: expected ${expected}.`
+}
+
 const isUsage = (error: unknown): error is CliError.ShowHelp => CliError.isCliError(error) && error._tag === "ShowHelp"
 
 /** What a person reads when a command ends badly: the message of what failed, the trace of what should not happen. */
@@ -60,6 +69,7 @@ const report = (cause: Cause.Cause<unknown>) =>
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     // Help and what is wrong with the arguments have been shown.
     if (isUsage(error)) return
+    if (error instanceof Config.ConfigError) return yield* screen.note(`error: ${wrongVariable(error)}`)
     if (error instanceof Error && error.message !== "") return yield* screen.note(`error: ${error.message}`)
     yield* screen.note(`This should not have happened; please report it.\n${Cause.pretty(cause)}`)
   })

@@ -20,7 +20,11 @@ export interface Totals {
 const stagesOf = (status: StreamStatus): ReadonlyArray<readonly [string, StageStatus]> =>
   Object.entries(status.stages).filter((entry): entry is [string, StageStatus] => entry[1] !== undefined)
 
-export const totalsOf = (snapshot: ReadonlyArray<StreamStatus>): Totals => {
+/** A sink that has loaded nothing for so long says nothing of how fresh the tables are now, milliseconds. */
+const recent = 10_000
+
+/** `now` is in milliseconds since 1970. */
+export const totalsOf = (snapshot: ReadonlyArray<StreamStatus>, now: number): Totals => {
   let read = 0
   let size = 0
   let loaded = 0
@@ -31,8 +35,8 @@ export const totalsOf = (snapshot: ReadonlyArray<StreamStatus>): Totals => {
     read += status.stages.source?.records ?? 0
     size += status.stages.source?.bytes ?? 0
     loaded += status.stages.sink?.records ?? 0
-    const fresh = status.stages.sink?.freshness ?? null
-    if (fresh !== null) freshness = Math.max(freshness ?? 0, fresh)
+    const { freshness: fresh = null, lastAt = null } = status.stages.sink ?? {}
+    if (fresh !== null && lastAt !== null && now - lastAt < recent) freshness = Math.max(freshness ?? 0, fresh)
     for (const [stage, { problem, rejected: refused }] of stagesOf(status)) {
       rejected += refused
       if (problem !== null)
@@ -61,7 +65,7 @@ export const showProgress = Effect.fn("cli.progress")(function* (
   for (;;) {
     yield* Effect.sleep(json ? "1 second" : interval)
     const now = yield* Clock.currentTimeMillis
-    const totals = totalsOf(yield* status.snapshot)
+    const totals = totalsOf(yield* status.snapshot, now)
     // The rate of the last five seconds: steadier than one interval, and it falls to zero when nothing comes.
     rates.push({ at: now, read: totals.read })
     while (rates.length > 2 && now - rates[0]!.at > 5_000) rates.shift()

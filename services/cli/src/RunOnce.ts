@@ -58,8 +58,9 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
   yield* screen.progress("")
 
   const snapshot = yield* status.snapshot
-  const totals = totalsOf(snapshot)
-  const elapsed = (yield* Clock.currentTimeMillis) - startedAt
+  const endedAt = yield* Clock.currentTimeMillis
+  const totals = totalsOf(snapshot, endedAt)
+  const elapsed = endedAt - startedAt
   if (options.json) {
     yield* screen.print(
       JSON.stringify({ ...totals, elapsedMs: elapsed, fileProblems: loaded.problems.length, status: snapshot })

@@ -2,7 +2,7 @@ import { Status } from "@tributary/telemetry"
 import { Effect, FiberMap } from "effect"
 import { type LoadedConnector, loadConnectors, type LoadedFiles, stampOf } from "./ConnectorFiles.ts"
 import { logProblems } from "./FileProblems.ts"
-import { lagOf, runConnector } from "./Pipeline.ts"
+import { loadsWhatIsThere, runConnector, type StageName } from "./Pipeline.ts"
 import { showProgress } from "./Progress.ts"
 import type { RunOptions } from "./RunOnce.ts"
 import { Screen } from "./Screen.ts"
@@ -11,6 +11,8 @@ import { publishStatus } from "./StatusTopic.ts"
 export interface ServeOptions extends RunOptions {
   /** Take up changes of the files while running. */
   readonly watch: boolean
+  /** Stages to run here; the others run elsewhere on the same log. Default: all. */
+  readonly stages?: ReadonlyArray<StageName>
   /** Run once, when every stream has read what there was at the start and all of it is loaded. */
   readonly onCaughtUp?: Effect.Effect<void>
 }
@@ -62,7 +64,7 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
       // remove waits for the old one to end; then the new one takes over where it committed last.
       yield* FiberMap.remove(fibers, id)
       yield* status.forget(id)
-      yield* FiberMap.run(fibers, id, runConnector(next))
+      yield* FiberMap.run(fibers, id, runConnector(next, options.stages))
       yield* Effect.logInfo(
         running === undefined ? "Connector started." : "Connector restarted with its new file."
       ).pipe(Effect.annotateLogs({ connector: id, file: next.file }))
@@ -109,10 +111,11 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
         ({ stages }) => stages.source?.state === "waiting" || stages.source?.state === "paused"
       )
       if (!rested || snapshot.length === 0) continue
-      const lags = yield* Effect.forEach([...current.values()], (loaded) =>
-        Effect.forEach(Object.keys(loaded.connector.streams), (stream) => lagOf(loaded, stream))
-      ).pipe(Effect.orElseSucceed(() => undefined))
-      if (lags?.flat().every(({ sink, transform }) => sink + transform === 0) === true) break
+      // Records keep coming: what counts is what was there at this moment.
+      const loading = Effect.forEach([...current.values()], (loaded) =>
+        Effect.forEach(Object.keys(loaded.connector.streams), (stream) => loadsWhatIsThere(loaded, stream))
+      )
+      if (yield* Effect.isSuccess(loading)) break
     }
     yield* screen.progress("")
     yield* options.onCaughtUp

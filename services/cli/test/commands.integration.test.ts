@@ -391,6 +391,15 @@ describe.concurrent("arguments", () => {
     })
   })
 
+  it("and variables that are wrong are named", async () => {
+    const { code, err } = await folder().run(["status"], { TRIBUTARY_DRAIN_DEADLINE: "soon" }).ended
+    assert.strictEqual(code, 1)
+    assert.strictEqual(
+      err,
+      "error: the environment variable TRIBUTARY_DRAIN_DEADLINE is wrong: expected a valid Duration string.\n"
+    )
+  })
+
   it("ask for help", async () => {
     const commands = ["dev", "run", "validate", "preview", "tap", "query", "status"]
     const ended = await Promise.all(commands.map((command) => folder().run([command, "--help"]).ended))

@@ -195,8 +195,10 @@ export const loadPartition = Effect.fnUntraced(function* (
     return target
   })
 
+  let closedAt = 0
   const prepare = Effect.fnUntraced(function* (from: number) {
-    const range = yield* collect(claim, from, options)
+    const range = yield* collect(claim, from, options, closedAt)
+    closedAt = yield* Clock.currentTimeMillis
     const target = yield* tableFor(range)
     return { range, target, encoded: target.encode(range.records.map(source)) }
   })

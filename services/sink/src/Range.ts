@@ -17,7 +17,7 @@ export interface Range {
 export interface RangeLimits {
   readonly maxRows: number
   readonly maxBytes: number
-  /** Longest time that a record waits for others. */
+  /** Shortest time between two ranges that are not full; so the longest time that a record waits for others. */
   readonly flushEvery: Duration.Duration
 }
 
@@ -31,8 +31,12 @@ const sizeOf = (records: ReadonlyArray<LogRecord>): number => {
   return bytes
 }
 
-/** Waits for records and collects a range: full at once when there is a backlog, else what came within `flushEvery` of the first. */
-export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, limits: RangeLimits) {
+/**
+ * Waits for records and collects a range: full at once when there is a backlog, else what came until `flushEvery` after the range
+ * before it was closed at `closedAt` (milliseconds since 1970). So a record that comes after a pause goes at once, and there is at
+ * most one range per `flushEvery` when records trickle.
+ */
+export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, limits: RangeLimits, closedAt: number) {
   const records: Array<LogRecord> = []
   let bytes = 0
   let first = from
@@ -52,7 +56,7 @@ export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, 
       continue
     }
     const arrived = yield* Clock.currentTimeMillis
-    if (records.length === 0) flushAt = arrived + Duration.toMillis(limits.flushEvery)
+    if (records.length === 0) flushAt = closedAt + Duration.toMillis(limits.flushEvery)
     for (const record of batch.records) records.push(record)
     bytes += sizeOf(batch.records)
     if (records.length >= limits.maxRows || bytes >= limits.maxBytes) break

@@ -175,7 +175,7 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
           const place = yield* setting(name)
           yield* publish(place, rows(0, 15))
           yield* commitAs(place, 0, (claim) =>
-            encodePlan({ v: 1, first: 0, last: 11, epoch: claim.topic.id, table: place.options.table, ...change })
+            encodePlan({ v: 1, first: 0, last: 99, epoch: claim.topic.id, table: place.options.table, ...change })
           )
           yield* finish(place)
           assert.deepStrictEqual(yield* stored(place), expected(15))
