@@ -35,7 +35,7 @@ const table = "bench.records"
 const caughtUp = Effect.gen(function* () {
   const log = yield* Log
   for (;;) {
-    const [position] = yield* log.positions(sinkGroup("bench", "records"))
+    const [position] = yield* log.positions(sinkGroup("bench", "records", table))
     const [offsets] = yield* log.offsets(topic)
     if (offsets !== undefined && offsets.end > 0 && position?.offset === offsets.end) return
     yield* Effect.sleep("10 millis")

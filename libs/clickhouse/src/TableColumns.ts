@@ -56,6 +56,16 @@ export interface SpecProblem {
 
 export const isProblem = (value: object): value is SpecProblem => "problem" in value
 
+/** Advice for a column whose type is not the declared one. A column that may be null stays so: ClickHouse refuses to change that. */
+const adviseType = (spec: TableSpec, name: string, wanted: string, found: string): string => {
+  const keepsNull = found.startsWith("Nullable(") && !wanted.startsWith("Nullable(")
+  const declare = keepsNull
+    ? `Declare the column's own type, or ${spec.schema[name]}? and`
+    : "Declare the column's own type, or"
+  const type = keepsNull ? `Nullable(${wanted})` : wanted
+  return `${declare} change it: ALTER TABLE ${spec.database}.${spec.table} MODIFY COLUMN ${name} ${type}.`
+}
+
 /** Advice for a field name that is not known. */
 const advise = (name: string, known: ReadonlyArray<string>): string => {
   if (known.length === 0) return "No field is known yet."
@@ -147,7 +157,7 @@ export const loadedColumns = (
       if (!sameColumnType(wanted, type))
         return {
           problem: `Column "${name}" of ${spec.database}.${spec.table} is ${type}, but schema declares ${spec.schema[name]} (${wanted}).`,
-          advice: `Declare the column's own type, or change it: ALTER TABLE ${spec.database}.${spec.table} MODIFY COLUMN ${name} ${wanted}.`
+          advice: adviseType(spec, name, wanted, type)
         }
     }
     // Columns of types that the encoder cannot check are left to their defaults.

@@ -51,13 +51,8 @@ const syntaxReason = (answer: Answer, error: JsonSyntaxError, secrets: ReadonlyA
 }
 
 /** The records and values of an answer's body, all of which is checked. A list that is null or missing is an error; an empty one is not. */
-export const readBody = (
-  answer: Answer,
-  plan: Plan,
-  selector: string,
-  secrets: ReadonlyArray<string>
-): Effect.Effect<Scan, SourceReason> => {
-  const { body, status, url } = answer
+export const readBody = (answer: Answer, plan: Plan, selector: string): Effect.Effect<Scan, SourceReason> => {
+  const { body, secrets, status, url } = answer
   const first = firstByte(body)
   if (first === undefined) {
     // 204 and 205 say that there is nothing; any other empty answer has lost its body.

@@ -28,6 +28,8 @@ export interface Answer {
   readonly target: URL
   /** `target` as it may be shown. */
   readonly url: string
+  /** Secrets that the request carried, the access token among them: an answer may repeat them. */
+  readonly secrets: ReadonlyArray<string>
 }
 
 export interface RequesterOptions {
@@ -144,12 +146,14 @@ export const makeRequester = ({ agent, authorizer, budgets, http }: RequesterOpt
       if (authorized !== undefined) headers["authorization"] = Redacted.value(authorized.header)
       const answer = yield* exchange(agent, target, headers, http, url)
       const now = yield* Clock.currentTimeMillis
+      const secrets =
+        authorized === undefined ? settings.secrets : [...settings.secrets, Redacted.value(authorized.secret)]
       if (answer.status >= 200 && answer.status < 300) {
         const wait = waitAsked(answer.headers, now, true)
         if (wait !== undefined && wait > 0) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
         const encoding = header(answer.headers, "content-encoding")
         const body = yield* decode(answer.body, encoding, http.max_page_bytes, url)
-        return { status: answer.status, headers: answer.headers, body, target, url }
+        return { status: answer.status, headers: answer.headers, body, target, url, secrets }
       }
       if (isRedirect(answer.status)) {
         const next = follow(answer, target, url, hops++)
@@ -157,8 +161,6 @@ export const makeRequester = ({ agent, authorizer, budgets, http }: RequesterOpt
         target = next
         continue
       }
-      const secrets =
-        authorized === undefined ? settings.secrets : [...settings.secrets, Redacted.value(authorized.secret)]
       const text = yield* decode(answer.body, header(answer.headers, "content-encoding"), 1_048_576, url).pipe(
         Effect.orElseSucceed(() => Buffer.alloc(0))
       )

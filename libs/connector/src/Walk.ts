@@ -129,7 +129,7 @@ export const walk = (
         position: Position | undefined
       ): Effect.fn.Return<Fetched, SourceReason> {
         const answer = yield* requester.get(plan.paging.address(request, position), plan.settings)
-        const scan = yield* readBody(answer, plan.read.plan, plan.stream.records, plan.settings.secrets)
+        const scan = yield* readBody(answer, plan.read.plan, plan.stream.records)
         return { answer, scan }
       })
       const fetch = Effect.fn("connector.page")(function* (

@@ -11,6 +11,20 @@ import type { Authorization } from "./TokenManager.ts"
 import { normalise, type Refusal, retryAfter, type TokenBody, type WireResponse } from "./TokenResponse.ts"
 import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
 
+/** Encodes a value as application/x-www-form-urlencoded does, which leaves letters, digits and `*-._` as they are. */
+const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
+
+/**
+ * HTTP Basic with form-encoded credentials (RFC 6749, section 2.3.1). The library's own also encodes `-`, `.` and `_`, which a
+ * server that compares the header as it comes does not recognise; most secrets have one of them.
+ */
+const basicAuthentication =
+  (secret: string): oauth.ClientAuth =>
+  (_as, client, _body, headers) => {
+    const credentials = `${formEncoded(client.client_id)}:${formEncoded(secret)}`
+    headers.set("authorization", `Basic ${Buffer.from(credentials).toString("base64")}`)
+  }
+
 /** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
 export interface ExchangeFailure {
   readonly error: TokenError
@@ -246,8 +260,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     const secret = Redacted.value(yield* certain(secretOf(secrets, authorization, oauth2.client_secret)))
     const endpoint = new URL(as.token_endpoint ?? as.issuer)
     const parameters = Redacted.value(request.parameters)
-    const authenticate =
-      settings.clientAuth === "basic" ? oauth.ClientSecretBasic(secret) : oauth.ClientSecretPost(secret)
+    const authenticate = settings.clientAuth === "basic" ? basicAuthentication(secret) : oauth.ClientSecretPost(secret)
     const wire = yield* certain(
       capture(
         (options) =>

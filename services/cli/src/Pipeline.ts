@@ -2,12 +2,20 @@ import { outputTopic, rawTopic, sinkFor } from "@tributary/domain"
 import { Log } from "@tributary/log"
 import { runSink, sinkGroup } from "@tributary/sink"
 import { runSource } from "@tributary/source"
-import type { GaveUp } from "@tributary/telemetry"
+import { type GaveUp, Status } from "@tributary/telemetry"
 import { runTransform, transformGroup } from "@tributary/transform"
 import { Effect, Fiber, Result } from "effect"
 import type { LoadedConnector } from "./ConnectorFiles.ts"
 
 const streamsOf = (loaded: LoadedConnector): ReadonlyArray<string> => Object.keys(loaded.connector.streams)
+
+/** The group that loads a stream; `undefined` when its records are not loaded. */
+const loadingGroup = (loaded: LoadedConnector, stream: string): string | undefined => {
+  const sink = sinkFor(loaded.connector, stream)
+  return sink === undefined
+    ? undefined
+    : sinkGroup(loaded.connector.connector, stream, `${sink.database}.${sink.table}`)
+}
 
 /** Records that are in the log and not yet where they belong, over the stages of one stream. */
 export const lagOf = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
@@ -26,7 +34,8 @@ export const lagOf = Effect.fnUntraced(function* (loaded: LoadedConnector, strea
     return lag
   })
   const transform = output === raw ? 0 : yield* behind(raw, transformGroup(id, stream))
-  const sink = sinkFor(loaded.connector, stream) === undefined ? 0 : yield* behind(output, sinkGroup(id, stream))
+  const group = loadingGroup(loaded, stream)
+  const sink = group === undefined ? 0 : yield* behind(output, group)
   return { transform, sink }
 })
 
@@ -51,7 +60,8 @@ export const loadsWhatIsThere = Effect.fnUntraced(function* (loaded: LoadedConne
   const raw = rawTopic(id, stream)
   const output = outputTopic(loaded.connector, stream)
   if (output !== raw) yield* passes(raw, transformGroup(id, stream))
-  if (sinkFor(loaded.connector, stream) !== undefined) yield* passes(output, sinkGroup(id, stream))
+  const group = loadingGroup(loaded, stream)
+  if (group !== undefined) yield* passes(output, group)
 })
 
 export const stages = ["source", "transform", "sink"] as const
@@ -87,6 +97,7 @@ const catchUpCheck = "20 millis"
  */
 export const runConnectorOnce = Effect.fn("cli.runConnectorOnce")(function* (loaded: LoadedConnector) {
   const streams = streamsOf(loaded)
+  const status = yield* Status
   const stages = yield* Effect.forEach(streams, (stream) =>
     Effect.all({
       stream: Effect.succeed(stream),
@@ -107,6 +118,14 @@ export const runConnectorOnce = Effect.fn("cli.runConnectorOnce")(function* (loa
       if (failed.length > 0) {
         problems.push(...failed)
         break
+      }
+      // A sink that has not looked at its table yet does not know whether it has to begin again.
+      const known = (yield* status.snapshot).find(
+        (entry) => entry.connector === loaded.connector.connector && entry.stream === stream
+      )
+      if (known?.stages.sink?.state === "starting") {
+        yield* Effect.sleep(catchUpCheck)
+        continue
       }
       const lag = yield* lagOf(loaded, stream).pipe(
         Effect.catchIf(

@@ -1,13 +1,20 @@
 import { type TableSpec, Warehouse } from "@tributary/clickhouse"
 import { type Connector, deadTopic, outputTopic, sinkFor, streamOf } from "@tributary/domain"
-import { Log } from "@tributary/log"
+import { type Claim, Log } from "@tributary/log"
 import { Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
-import { Duration, Effect } from "effect"
+import { Deferred, Duration, Effect } from "effect"
 import { loadPartition } from "./PartitionLoader.ts"
 import { keepViews } from "./Views.ts"
 
-/** Consumer group that loads a stream. */
-export const sinkGroup = (connector: string, stream: string): string => `tributary.sink.${connector}.${stream}`
+/**
+ * Consumer group that loads a stream into a table (`database.table`). A position belongs to its table: a stream that is given
+ * another table loads it from the first record that its topic still has.
+ */
+export const sinkGroup = (connector: string, stream: string, table: string): string =>
+  `tributary.sink.${connector}.${stream}.${table}`
+
+/** How long partitions that other processes hold are waited for. */
+const longestLook = "5 seconds"
 
 /** Loads a stream into its table for as long as it runs. Returns at once when the stream has no sink. */
 export const runSink = Effect.fn("sink.run")(function* (
@@ -23,7 +30,8 @@ export const runSink = Effect.fn("sink.run")(function* (
   const topic = outputTopic(connector, stream)
   const settings = streamOf(connector, stream)
   const dead = deadTopic(connector.connector, stream)
-  const group = sinkGroup(connector.connector, stream)
+  const table = `${sink.database}.${sink.table}`
+  const group = sinkGroup(connector.connector, stream, table)
   const spec: TableSpec = {
     database: sink.database,
     table: sink.table,
@@ -35,7 +43,7 @@ export const runSink = Effect.fn("sink.run")(function* (
     views: {}
   }
   const loader = {
-    table: `${sink.database}.${sink.table}`,
+    table,
     deadTopic: dead,
     maxRows: sink.batchRows,
     maxBytes: sink.batchBytes,
@@ -44,13 +52,34 @@ export const runSink = Effect.fn("sink.run")(function* (
   }
 
   const work = Effect.gen(function* () {
-    yield* log.ensureTopic({
+    const { partitions } = yield* log.ensureTopic({
       name: topic,
       partitions: settings.topic.partitions,
       retention: settings.topic.retention,
       ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
     })
     yield* log.ensureTopic({ name: dead, partitions: 1, retention: Duration.days(30) })
+    const [found] = yield* warehouse.query(
+      "SELECT count() AS tables FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+      { database: sink.database, table: sink.table }
+    )
+    const isGone = Number(found?.["tables"]) === 0
+    const looked = new Set<number>()
+    const allLooked = yield* Deferred.make<void>()
+    /** A table that is not there any more holds nothing, whatever was committed: its partitions begin again. */
+    const beginAgain = Effect.fnUntraced(function* (claim: Claim, earliest: number) {
+      const committed = yield* claim.committed
+      if (committed !== undefined && committed.offset > earliest) {
+        yield* claim.commit(earliest, "")
+        yield* Effect.logWarning(
+          `The table ${table} is gone. What its topic still has is loaded again, from the first record.`
+        ).pipe(Effect.annotateLogs({ topic, partition: claim.partition, loaded: committed.offset, from: earliest }))
+      }
+      looked.add(claim.partition)
+      if (looked.size >= partitions) yield* Deferred.succeed(allLooked, undefined)
+      // The table is made by the first batch, and then nobody can see that it was gone.
+      yield* Effect.timeoutOption(Deferred.await(allLooked), longestLook)
+    })
     return yield* log.consume({ group, topics: [topic] }, (claim) =>
       Effect.scoped(
         Effect.gen(function* () {
@@ -58,6 +87,7 @@ export const runSink = Effect.fn("sink.run")(function* (
           const producer = yield* log.producer(`${group}/${topic}/${claim.partition}`)
           const offsets = yield* log.offsets(topic)
           const earliest = offsets.find(({ partition }) => partition === claim.partition)?.earliest ?? 0
+          if (isGone) yield* beginAgain(claim, earliest)
           return yield* loadPartition(
             claim,
             producer,

@@ -36,7 +36,7 @@ const loaded = (stream: string) =>
     Effect.gen(function* () {
       const log = yield* Log
       const offsets = yield* log.offsets(rawTopic("shop", stream))
-      const positions = yield* log.positions(sinkGroup("shop", stream))
+      const positions = yield* log.positions(sinkGroup("shop", stream, `shop.${stream}`))
       return offsets.reduce(
         (lag, { end, partition }) => lag + end - (positions.find((one) => one.partition === partition)?.offset ?? 0),
         0
@@ -73,7 +73,7 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("runSink", (
       assert.isNotNull(state?.nextAt)
       yield* Fiber.interrupt(sink)
       const log = yield* Log
-      assert.deepStrictEqual(yield* log.positions(sinkGroup("shop", "logged")), [])
+      assert.deepStrictEqual(yield* log.positions(sinkGroup("shop", "logged", "shop.logged")), [])
       assert.strictEqual((yield* log.offsets(deadTopic("shop", "logged")))[0]?.end, 0)
 
       const once = yield* Effect.flip(runSink(connector("logged"), "logged", { once: true }))
