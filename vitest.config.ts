@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ["{libs,services,examples}/*/test/**/*.test.ts", "scripts/**/*.test.ts"],
     testTimeout: 60_000,
-    hookTimeout: 60_000
+    hookTimeout: 60_000,
+    // Most tests wait for a server or a clock more than they compute.
+    maxWorkers: 3
   }
 })

@@ -336,7 +336,7 @@ describe.concurrent("status", () => {
     assert.strictEqual(one.code, 0, one.err)
     assert.match(one.out, /^one\/items +(running|waiting) +[\d,]+ .* live\.one$/mu)
     const two = await stopped.at.run(["status"]).ended
-    assert.match(two.out, /^shop\/items +stopped +10 +0 +0 +– .* shop\.items$/mu)
+    assert.match(two.out, /^shop\/items +stopped +10 +0 +0 +– .* shop\.items$/mu, two.out)
     assert.include(two.out, `No process runs on ${stopped.at.data}.`)
     const at = folder({ "shop.yaml": connector("shop", stopped.api) })
     const three = await at.run(["status", "--json"]).ended

@@ -295,13 +295,16 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
 
     it.effect("which only the server refuses and names: exactly those, wherever the loader is killed", () =>
       Effect.gen(function* () {
-        const isBad = (n: number) => n === 4 || n === 13 || n === 17
+        // Beside them are some that the encoder rejects: rows of the insert are not records of the range.
+        const isUnfit = (n: number) => n === 3 || n === 12
+        const isRefused = (n: number) => n === 4 || n === 13 || n === 17
+        const isBad = (n: number) => isUnfit(n) || isRefused(n)
         for (const [k, step] of (["during insert", "after insert", "before dead", "before plan"] as const).entries()) {
           const place = yield* setting(`constraint_${k}`)
           const warehouse = yield* Warehouse
           yield* warehouse.ensureTable(place.spec, [])
           yield* warehouse.command(`ALTER TABLE shop.constraint_${k} ADD CONSTRAINT lucky CHECK id NOT IN (4, 13, 17)`)
-          yield* publish(place, rows(0, 25))
+          yield* publish(place, rows(0, 25, isUnfit))
           for (const n of [2, 3]) {
             yield* runUntil(place, step, n)
             if (n === 3) yield* overflow(place)
@@ -311,9 +314,9 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
           const letters = yield* dead(place)
           assert.deepStrictEqual(
             letters.map(({ code, offset }) => [offset, code]),
-            [4, 13, 17].map((offset) => [offset, "refused_by_clickhouse"])
+            [3, 4, 12, 13, 17].map((n) => [n, isUnfit(n) ? "type_mismatch" : "refused_by_clickhouse"])
           )
-          assert.include(letters[0]?.reason, "lucky")
+          assert.include(letters[1]?.reason, "lucky")
         }
       })
     )
