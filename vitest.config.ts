@@ -6,6 +6,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Most tests wait for a server or a clock more than they compute.
-    maxWorkers: 3
+    maxWorkers: 2
   }
 })

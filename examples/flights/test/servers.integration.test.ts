@@ -24,39 +24,42 @@ const kills = [1_500, 2_500, 3_500]
 describe.skipIf(reason !== undefined)(
   `the flights example on Kafka and Redis${reason === undefined ? "" : ` (skipped: ${reason})`}`,
   () => {
-    it.live("gives the same rows as on the embedded engine, through kill -9, and then nothing again", () =>
-      Effect.gen(function* () {
-        const redis = yield* redisServer(...durable)
-        yield* Effect.promise(async () => {
-          assert(!("missing" in kafka))
-          const variables = {
-            TRIBUTARY_KAFKA_BROKERS: kafka.brokers.join(","),
-            TRIBUTARY_REDIS_URL: redis.url,
-            TRIBUTARY_VAULT_KEY: randomBytes(32).toString("base64")
-          }
-          const api = await startApi(["--page-size", "100", "--error-rate", "0.02", "--token-life", "5"])
-          const data = join(folder, "data")
-          const run = () => tributary(api, ["run", "--once", "--json", "-c", connectors, "--data", data], variables)
-          try {
-            for (const moment of kills) {
-              const { child, ended } = run()
-              await Promise.race([sleep(moment), ended])
-              child.kill("SIGKILL")
-              const { err, signal } = await ended
-              assert.strictEqual(signal, "SIGKILL", err)
+    it.live(
+      "gives the same rows as on the embedded engine, through kill -9, and then nothing again",
+      () =>
+        Effect.gen(function* () {
+          const redis = yield* redisServer(...durable)
+          yield* Effect.promise(async () => {
+            assert(!("missing" in kafka))
+            const variables = {
+              TRIBUTARY_KAFKA_BROKERS: kafka.brokers.join(","),
+              TRIBUTARY_REDIS_URL: redis.url,
+              TRIBUTARY_VAULT_KEY: randomBytes(32).toString("base64")
             }
-            const whole = await run().ended
-            assert.strictEqual(whole.code, 0, whole.err)
-            assert.deepStrictEqual(await differences(data), [])
-            const again = await run().ended
-            assert.strictEqual(again.code, 0, again.err)
-            assert.strictEqual(JSON.parse(again.out).loaded, 0)
-            assert.deepStrictEqual(await differences(data), [])
-          } finally {
-            await api.stop()
-          }
-        })
-      })
+            const api = await startApi(["--page-size", "100", "--error-rate", "0.02", "--token-life", "5"])
+            const data = join(folder, "data")
+            const run = () => tributary(api, ["run", "--once", "--json", "-c", connectors, "--data", data], variables)
+            try {
+              for (const moment of kills) {
+                const { child, ended } = run()
+                await Promise.race([sleep(moment), ended])
+                child.kill("SIGKILL")
+                const { err, signal } = await ended
+                assert.strictEqual(signal, "SIGKILL", err)
+              }
+              const whole = await run().ended
+              assert.strictEqual(whole.code, 0, whole.err)
+              assert.deepStrictEqual(await differences(data), [])
+              const again = await run().ended
+              assert.strictEqual(again.code, 0, again.err)
+              assert.strictEqual(JSON.parse(again.out).loaded, 0)
+              assert.deepStrictEqual(await differences(data), [])
+            } finally {
+              await api.stop()
+            }
+          })
+        }),
+      180_000
     )
   }
 )

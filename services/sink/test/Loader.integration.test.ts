@@ -596,21 +596,28 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
     )
   })
 
-  it.effect("makes a single record queryable soon after flush_every, and says how soon", () =>
+  it.effect("makes a record queryable at once after a pause, else after flush_every, and says how soon", () =>
     Effect.gen(function* () {
-      const place = yield* setting("fresh", { options: { flushEvery: Duration.seconds(1), maxRows: 1000 } })
+      const place = yield* setting("fresh", { options: { flushEvery: Duration.seconds(3), maxRows: 1000 } })
       const loader = yield* Effect.forkChild(run(place))
+      /** Milliseconds until the n-th record can be queried. */
+      const waitFor = Effect.fnUntraced(function* (n: number) {
+        const begun = wallClock()
+        yield* publish(place, rows(n - 1, 1))
+        yield* until(stored(place), (found) => found.length === n)
+        return wallClock() - begun
+      })
       yield* publish(place, rows(0, 1))
       yield* settled(place)
-      const begun = wallClock()
-      yield* publish(place, rows(1, 1))
-      yield* until(stored(place), (found) => found.length === 2)
-      const waited = wallClock() - begun
-      assert.isAbove(waited, 990)
-      assert.isBelow(waited, 2_500)
-      const now = yield* until(status(place), (stage) => stage?.batches === 2)
-      assert.isAbove(now?.freshness ?? 0, 990)
-      assert.isBelow(now?.freshness ?? 0, 2_500)
+      // Right behind another: it waits until flush_every has passed since that one was sent.
+      assert.isAbove(yield* waitFor(2), 1_000)
+      const held = yield* until(status(place), (stage) => stage?.batches === 2)
+      assert.isAbove(held?.freshness ?? 0, 1_000)
+      // The pause is what is tested.
+      yield* Effect.sleep("3200 millis")
+      assert.isBelow(yield* waitFor(3), 2_500)
+      const fresh = yield* until(status(place), (stage) => stage?.batches === 3)
+      assert.isBelow(fresh?.freshness ?? 0, 2_500)
       yield* Fiber.interrupt(loader)
     })
   )
