@@ -145,8 +145,12 @@ export const isExactDouble = (text: string): boolean => {
   const sent = decimalOf(text)
   if (value === 0) return sent.digits === ""
   if (sent.digits.length > 100) return false
-  const kept = decimalOf(value.toPrecision(sent.digits.length))
-  return kept.digits === sent.digits && kept.scale === sent.scale
+  const isSent = (printed: string): boolean => {
+    const { digits, scale } = decimalOf(printed)
+    return digits === sent.digits && scale === sent.scale
+  }
+  // Where the double is just between two numbers of so many digits, the shortest form may be the lower one.
+  return isSent(value.toPrecision(sent.digits.length)) || isSent(String(value))
 }
 
 /** A number, bare or in quotes, that a double holds without loss (`isExactDouble`). */

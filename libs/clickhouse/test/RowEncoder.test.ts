@@ -169,6 +169,24 @@ describe("records that cannot be a row say why", () => {
   })
 })
 
+describe("doubles", () => {
+  it("in their shortest form are taken as they are, also just between two numbers of so many digits", () => {
+    const { next, below } = seeded(17)
+    const encoder = new RowEncoder([column("x", "Float64", { declared: true, required: true })])
+    const ties = Array.from({ length: 2_000 }, () => (2 ** 50 + below(2 ** 30) * 2 ** 20 + below(2 ** 20)) * 1.5 + 0.25)
+    const others = Array.from({ length: 5_000 }, () => (next() - 0.5) * 10 ** (below(600) - 300))
+    for (const value of [...ties, ...others]) {
+      const { body, rejected } = encoder.encode([record(0, `{"x":${value}}`)])
+      assert.deepStrictEqual(rejected, [])
+      assert.strictEqual(Buffer.from(body).toString(), `{"_offset":0,"x":${value}}\n`)
+    }
+    // One more digit, or one less, is another number.
+    for (const text of ["-1869254885241389.24", "0.30000000000000001", "9007199254740993"]) {
+      assert.strictEqual(encoder.encode([record(0, `{"x":${text}}`)]).rejected.length, 1, text)
+    }
+  })
+})
+
 describe("damaged records", () => {
   it("are rejected exactly when JSON.parse refuses them, and never disturb their neighbours", () => {
     const { below, pick } = seeded(42)

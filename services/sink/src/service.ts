@@ -59,11 +59,14 @@ export const runSink = Effect.fn("sink.run")(function* (
       ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
     })
     yield* log.ensureTopic({ name: dead, partitions: 1, retention: Duration.days(30) })
-    const [found] = yield* warehouse.query(
-      "SELECT count() AS tables FROM system.tables WHERE database = {database:String} AND name = {table:String}",
-      { database: sink.database, table: sink.table }
+    // Asked for each claim anew: a partition may come from another member, which has made the table meanwhile.
+    const isGone = Effect.map(
+      warehouse.query(
+        "SELECT count() AS tables FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+        { database: sink.database, table: sink.table }
+      ),
+      ([found]) => Number(found?.["tables"]) === 0
     )
-    const isGone = Number(found?.["tables"]) === 0
     const looked = new Set<number>()
     const allLooked = yield* Deferred.make<void>()
     /** A table that is not there any more holds nothing, whatever was committed: its partitions begin again. */
@@ -87,7 +90,7 @@ export const runSink = Effect.fn("sink.run")(function* (
           const producer = yield* log.producer(`${group}/${topic}/${claim.partition}`)
           const offsets = yield* log.offsets(topic)
           const earliest = offsets.find(({ partition }) => partition === claim.partition)?.earliest ?? 0
-          if (isGone) yield* beginAgain(claim, earliest)
+          if (yield* isGone) yield* beginAgain(claim, earliest)
           return yield* loadPartition(
             claim,
             producer,

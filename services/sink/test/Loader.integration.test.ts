@@ -561,10 +561,7 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
           return claim(real)
         }
         const first = yield* Effect.forkChild(run(place, { claim: seen }))
-        yield* until(
-          Effect.orElseSucceed(stored(place), () => []),
-          (found) => found.length >= 30
-        )
+        yield* until(stored(place), (found) => found.length >= 30)
         const second = yield* Effect.forkChild(run(place, { claim: seen }))
         yield* until(
           Effect.sync(() => claims.length),
