@@ -134,14 +134,15 @@ const startOnce = Effect.fn("ServerProcess.startOnce")(function* (
 ): Effect.fn.Return<ServerProcess, WarehouseError, Scope.Scope> {
   const directory = resolve(options.directory)
   const data = join(directory, "data")
-  const password = randomBytes(24).toString("base64url")
+  const password =
+    options.password ?? Redacted.make(randomBytes(24).toString("base64url"), { label: "ClickHouse password" })
   // Beside each other two starts of one directory must not see each other's files, so they are in a place of their own.
   const temporary = yield* Effect.tryPromise({
     try: async () => {
       await mkdir(data, { recursive: true, mode: 0o700 })
       const made = await mkdtemp(join(tmpdir(), "tributary-clickhouse-"))
       const users = join(made, "users.xml")
-      await writeFile(users, usersConfig(password), { mode: 0o600 })
+      await writeFile(users, usersConfig(Redacted.value(password)), { mode: 0o600 })
       await writeFile(join(made, "config.xml"), serverConfig(users, options.memoryBytes ?? 2 ** 30), { mode: 0o600 })
       return made
     },
@@ -152,7 +153,7 @@ const startOnce = Effect.fn("ServerProcess.startOnce")(function* (
   const endpoint: Endpoint = {
     url: `http://127.0.0.1:${port}`,
     user: serverUser,
-    password: Redacted.make(password, { label: "ClickHouse password" })
+    password
   }
   return yield* Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Connector } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
 import { startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Conflict, Environment, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
+import { Conflict, Environment, Leases, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
 import { DateTime, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
 import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 
@@ -85,7 +85,7 @@ const memoryStore = Layer.sync(TokenStore, () => {
 const secrets = Secrets.layer.pipe(
   Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_KEY: "key-of-the-shop-42" }))
 )
-const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore]))
+const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory]))
 
 export const services = Layer.mergeAll(Budgets.layer, secrets, tokens)
 

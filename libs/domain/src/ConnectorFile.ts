@@ -233,8 +233,21 @@ export const Topic = Schema.Struct({
   ),
   partitions: upTo(256).pipe(fallback(1, "Partitions of the stream's topics.")),
   retention: PositiveDuration.pipe(fallback("7 days", "How long records stay in the stream's topics.")),
-  retention_bytes: Positive.pipe(optional("How many bytes of records stay in each partition.", 10_737_418_240))
+  retention_bytes: Positive.pipe(optional("How many bytes of records stay in each partition.", 10_737_418_240)),
+  format: Schema.Literals(["json", "avro", "json_schema"]).pipe(
+    fallback(
+      "json",
+      "How values stand in the topic that sinks and other consumers read: JSON as it is, or Avro or JSON with a registered schema (Confluent's wire format)."
+    )
+  ),
+  compatibility: Schema.Literals(["backward", "forward", "full", "none"]).pipe(
+    optional(
+      "Which changes of the schema the registry accepts. Default: what the registry says of the subject, backward for a new one.",
+      "backward"
+    )
+  )
 }).annotate({ identifier: "Topic" })
+export type Topic = typeof Topic.Type
 
 const noTopic = { partitions: 1, retention: "7 days" } as const
 

@@ -19,6 +19,7 @@ export const StreamName = identifierOf("stream").pipe(Schema.brand("StreamName")
 export type StreamName = typeof StreamName.Type
 
 /** Compacted topics in which the platform keeps its own durable state. */
+export const connectorsTopic = "_tributary.connectors"
 export const checkpointsTopic = "_tributary.checkpoints"
 export const statusTopic = "_tributary.status"
 

@@ -9,6 +9,8 @@ export interface PartitionMetadata {
   readonly code: number
   readonly index: number
   readonly leader: number
+  /** Grows with each election of a leader; -1 when it is not known. */
+  readonly epoch: number
 }
 export interface TopicMetadata {
   readonly code: number
@@ -55,8 +57,8 @@ export const metadata = (topics: ReadonlyArray<string> | null): Request<Metadata
       const id = reader.uuid()
       const internal = reader.bool()
       const partitions = reader.compactArray(() => {
-        const partition = { code: reader.int16(), index: reader.int32(), leader: reader.int32() }
-        reader.int32()
+        const code = reader.int16()
+        const partition = { code, index: reader.int32(), leader: reader.int32(), epoch: reader.int32() }
         for (let i = 0; i < 3; i++) reader.compactArray(() => reader.int32())
         reader.tags()
         return partition

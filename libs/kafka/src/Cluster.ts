@@ -9,7 +9,7 @@ import {
   type TopicMetadata
 } from "./AdminRequests.ts"
 import { Code } from "./Code.ts"
-import { isTransient, type KafkaFault, Refused, toLogError, Unreachable } from "./KafkaFault.ts"
+import { isTransient, type KafkaFault, type Needs, Refused, toLogError, Unreachable } from "./KafkaFault.ts"
 import { Link, type LinkOptions, TooOld } from "./Link.ts"
 import type { Request } from "./Request.ts"
 
@@ -17,6 +17,8 @@ export interface ClusterOptions extends LinkOptions {
   readonly brokers: ReadonlyArray<{ readonly host: string; readonly port: number }>
   /** How long a call is tried again while brokers are away or busy, milliseconds. */
   readonly patience: number
+  /** As whom the brokers know this client, when that can be told. */
+  readonly principal: string | undefined
 }
 
 type Address = Pick<NodeAddress, "host" | "port">
@@ -36,9 +38,25 @@ const isFinal = (error: Error): boolean =>
   finalErrors.has(error.name) ||
   ("code" in error && typeof error.code === "string" && finalCodes.test(error.code))
 
+const isAbsent = (topic: TopicMetadata | undefined): boolean =>
+  topic === undefined || topic.code === Code.unknownTopicOrPartition
+
 interface Known {
   readonly topic: TopicMetadata
   readonly asOf: number
+}
+
+/**
+ * What is known of a topic after an answer. A broker that was away may answer with what was true before: the leader of the
+ * later epoch counts, and partitions are never taken away from a topic.
+ */
+export const newest = (known: TopicMetadata | undefined, answer: TopicMetadata): TopicMetadata => {
+  if (known === undefined || known.id !== answer.id) return answer
+  const partitions = answer.partitions.map((partition, i) => {
+    const before = known.partitions[i]
+    return before !== undefined && before.epoch > partition.epoch ? before : partition
+  })
+  return { ...answer, partitions: [...partitions, ...known.partitions.slice(partitions.length)] }
 }
 
 /** Waits between tries, milliseconds: short ones first, because most refusals pass at once. */
@@ -55,27 +73,44 @@ const pauseAfter = (failure: KafkaFault | LogError, attempt: number): number => 
  */
 export class Cluster {
   readonly name: string
+  readonly principal: string | undefined
   readonly options: ClusterOptions
+  readonly #given: ReadonlySet<string>
   readonly #idle = new Map<string, Array<Link>>()
   readonly #open = new Set<Link>()
   readonly #versions = new Map<string, Link["versions"]>()
   readonly #nodes = new Map<number, Address>()
   readonly #topics = new Map<string, Known>()
   readonly #coordinators = new Map<string, Address>()
+  /** Brokers that did not answer the last time. */
+  readonly #suspects = new Set<string>()
   #controller = -1
   #turn = 0
   #closed = false
 
   constructor(options: ClusterOptions) {
     this.options = options
-    this.name = options.brokers.map(nameOf).join(",")
+    this.#given = new Set(options.brokers.map(nameOf))
+    this.name = [...this.#given].join(",")
+    this.principal = options.principal
   }
 
   close(): void {
     this.#closed = true
+    this.reset()
+  }
+
+  /** Drops all connections and all that is known of the brokers. Requests that are under way fail, and are tried again. */
+  reset(): void {
     for (const link of this.#open) link.close()
     this.#open.clear()
     this.#idle.clear()
+    this.#versions.clear()
+    this.#nodes.clear()
+    this.#topics.clear()
+    this.#coordinators.clear()
+    this.#suspects.clear()
+    this.#controller = -1
   }
 
   #take(address: Address): Link {
@@ -100,19 +135,21 @@ export class Cluster {
   async #exchange<A>(address: Address, request: Request<A>): Promise<A> {
     if (this.#closed) throw new Error("the log was closed")
     const link = this.#take(address)
+    const key = nameOf(address)
     try {
       const answer = await link.send(request)
-      const key = nameOf(address)
+      this.#suspects.delete(key)
       this.#versions.set(key, link.versions)
       const idle = this.#idle.get(key) ?? []
       this.#idle.set(key, idle)
-      if (this.#closed || idle.length >= maxIdle) this.#drop(link)
+      if (!this.#open.has(link) || idle.length >= maxIdle) this.#drop(link)
       else idle.push(link)
       return answer
     } catch (error) {
+      this.#suspects.add(key)
       this.#drop(link)
       // A restarted broker may be of another version.
-      this.#versions.delete(nameOf(address))
+      this.#versions.delete(key)
       throw error
     }
   }
@@ -123,15 +160,22 @@ export class Cluster {
       try: () => this.#exchange(address, request),
       catch: (cause) => {
         const error = cause instanceof Error ? cause : new Error(String(cause))
-        return new Unreachable({ address: nameOf(address), cause: error, final: this.#closed || isFinal(error) })
+        const name = nameOf(address)
+        const final = this.#closed || isFinal(error)
+        return new Unreachable({ address: name, cause: error, final, told: !this.#given.has(name) })
       }
     })
   }
 
-  /** A broker that is known, or one of those that were configured; they take turns. */
+  /**
+   * A broker that is known, or one of those that were configured; they take turns. Those that did not answer the last time
+   * are left out as long as there are others: one that is frozen would cost a request's time limit each time.
+   */
   #any(): Address {
     const known = this.#turn % 2 === 0 ? [...this.#nodes.values()] : []
-    const choices = known.length > 0 ? known : this.options.brokers
+    const all = known.length > 0 ? known : this.options.brokers
+    const sound = all.filter((address) => !this.#suspects.has(nameOf(address)))
+    const choices = sound.length > 0 ? sound : all
     const address = choices[(this.#turn++ >> 1) % choices.length]
     if (address === undefined) throw new Error("No brokers are configured.")
     return address
@@ -142,19 +186,41 @@ export class Cluster {
     return Effect.suspend(() => this.send(this.#any(), request))
   }
 
-  /** Reads the metadata of topics (`null`: all) from a broker and remembers it. Topics that are not there are left out. */
+  /**
+   * Reads the metadata of topics (`null`: all) from a broker and remembers it. Topics that are not there are left out of what
+   * is remembered; one that was there before, or each with `sure`, is gone only when no broker that answers has it.
+   */
   readonly refresh = Effect.fnUntraced(
     { self: this },
-    function* (this: Cluster, topics: ReadonlyArray<string> | null): Effect.fn.Return<Metadata, KafkaFault> {
-      const answer = yield* this.#ask(metadata(topics))
+    function* (
+      this: Cluster,
+      names: ReadonlyArray<string> | null,
+      sure = false
+    ): Effect.fn.Return<Metadata, KafkaFault> {
+      const answer = yield* this.#ask(metadata(names))
       const now = yield* Clock.currentTimeMillis
       this.#nodes.clear()
       for (const node of answer.nodes) this.#nodes.set(node.id, node)
       this.#controller = answer.controller
-      for (const name of topics ?? []) this.#topics.delete(name)
-      for (const topic of answer.topics)
-        if (topic.code === Code.none) this.#topics.set(topic.name, { topic, asOf: now })
-      return answer
+      const topics = new Map<string, TopicMetadata>()
+      for (const topic of answer.topics) topics.set(topic.name, topic)
+      const missing = (names ?? []).filter((name) => isAbsent(topics.get(name)) && (sure || this.#topics.has(name)))
+      if (missing.length > 0) {
+        for (const node of answer.nodes) {
+          // One that is away cannot say.
+          const other = yield* Effect.result(this.send(node, metadata(missing)))
+          if (other._tag === "Failure") continue
+          for (const topic of other.success.topics) if (!isAbsent(topic)) topics.set(topic.name, topic)
+        }
+      }
+      for (const name of names ?? []) if (topics.get(name)?.code !== Code.none) this.#topics.delete(name)
+      for (const [name, topic] of topics) {
+        if (topic.code !== Code.none) continue
+        const latest = newest(this.#topics.get(name)?.topic, topic)
+        topics.set(name, latest)
+        this.#topics.set(name, { topic: latest, asOf: now })
+      }
+      return { ...answer, topics: [...topics.values()] }
     }
   )
 
@@ -165,16 +231,23 @@ export class Cluster {
   > {
     const known = this.#topics.get(name)
     if (known !== undefined && (yield* Clock.currentTimeMillis) - known.asOf < metadataAge) return known.topic
-    const answer = yield* this.refresh([name])
+    const answer = yield* this.refresh([name], true)
     const topic = answer.topics.find((topic) => topic.name === name)
     const code = topic === undefined ? Code.unknownTopicOrPartition : topic.code
     if (topic === undefined || code !== Code.none)
-      return yield* new Refused({ code, what: `the metadata of topic ${name}`, topic: name })
+      return yield* new Refused({
+        code,
+        what: `the metadata of topic ${name}`,
+        topic: name,
+        needs: { topic: ["Describe", name] }
+      })
     return topic
   })
 
+  /** What is known of the topic is to be read again. */
   forget(topic: string): void {
-    this.#topics.delete(topic)
+    const known = this.#topics.get(topic)
+    if (known !== undefined) this.#topics.set(topic, { ...known, asOf: -Infinity })
   }
 
   readonly #leader = Effect.fnUntraced({ self: this }, function* (this: Cluster, name: string, partition: number) {
@@ -216,7 +289,13 @@ export class Cluster {
       const known = this.#coordinators.get(place)
       if (known !== undefined) return known
       const { code, detail, node } = yield* this.#ask(findCoordinator(kind, key))
-      if (code !== Code.none) return yield* new Refused({ code, what: `the coordinator of ${place}`, detail })
+      if (code !== Code.none)
+        return yield* new Refused({
+          code,
+          what: `the coordinator of ${kind === "group" ? "group" : "transactional id"} ${key}`,
+          detail,
+          needs: { group: ["Read", key], id: ["Write", key] }
+        })
       this.#coordinators.set(place, node)
       return node
     }
@@ -232,7 +311,7 @@ export class Cluster {
     return Effect.andThen(
       Effect.suspend(() => (this.#nodes.has(this.#controller) ? Effect.void : this.refresh([]))),
       Effect.suspend(() => this.send(this.#nodes.get(this.#controller) ?? this.#any(), request))
-    )
+    ).pipe(Effect.tapError(() => Effect.sync(() => this.forgetController())))
   }
 
   forgetController(): void {
@@ -240,9 +319,12 @@ export class Cluster {
   }
 
   /** Repeats a try for as long as its failure may pass, up to the patience; then fails with the last failure. */
-  persist<A, E extends KafkaFault | LogError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  persist<A, E extends KafkaFault | LogError>(
+    attempt: Effect.Effect<A, E>,
+    patience: number = this.options.patience
+  ): Effect.Effect<A, E> {
     return Effect.gen({ self: this }, function* () {
-      const deadline = (yield* Clock.currentTimeMillis) + this.options.patience
+      const deadline = (yield* Clock.currentTimeMillis) + patience
       for (let count = 0; ; count++) {
         const result = yield* Effect.result(attempt)
         if (result._tag === "Success") return result.success
@@ -256,11 +338,11 @@ export class Cluster {
 
   /** `persist`, with the port's error. */
   call<A>(attempt: Effect.Effect<A, KafkaFault | LogError>): Effect.Effect<A, LogError> {
-    return Effect.mapError(this.persist(attempt), toLogError(this.name))
+    return Effect.mapError(this.persist(attempt), toLogError(this))
   }
 
   /** Turns an error code into a failure. */
-  check(code: number, what: string, extra: { readonly topic?: string; readonly detail?: string | null } = {}) {
+  check(code: number, what: string, extra: { readonly topic?: string; readonly needs?: Needs } = {}) {
     return code === Code.none ? Effect.void : Effect.fail(new Refused({ code, what, ...extra }))
   }
 }

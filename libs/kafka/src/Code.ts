@@ -84,18 +84,12 @@ const retriable = new Set<number>([
   Code.unknownLeaderEpoch,
   Code.offsetNotAvailable,
   Code.throttlingQuotaExceeded,
-  Code.unstableOffsetCommit
+  Code.unstableOffsetCommit,
+  // Brokers of a cluster that is being started may still be on their way.
+  Code.invalidReplicationFactor
 ])
 /** The same call may succeed later, perhaps at another broker. */
 export const isRetriable = (code: number): boolean => retriable.has(code)
-
-const unauthorized = new Set<number>([
-  Code.topicAuthorizationFailed,
-  Code.groupAuthorizationFailed,
-  Code.clusterAuthorizationFailed,
-  Code.transactionalIdAuthorizationFailed
-])
-export const isUnauthorized = (code: number): boolean => unauthorized.has(code)
 
 const producerLost = new Set<number>([Code.invalidProducerEpoch, Code.producerFenced, Code.invalidProducerIdMapping])
 /** A later producer has the transactional id. */

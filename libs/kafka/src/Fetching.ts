@@ -22,6 +22,11 @@ export interface Place {
   readonly id?: string
 }
 
+/** How far a read has come; it keeps this up to date. */
+export interface Progress {
+  at: Offset
+}
+
 /** Reads committed records of partitions. */
 export class Fetching {
   readonly #cluster: Cluster
@@ -55,9 +60,17 @@ export class Fetching {
 
   readonly #outOfRange = Effect.fnUntraced(
     { self: this },
-    function* (this: Fetching, { partition, topic }: Place, offset: Offset): Effect.fn.Return<never, LogError> {
+    function* (
+      this: Fetching,
+      { partition, topic }: Place,
+      offset: Offset
+    ): Effect.fn.Return<never, KafkaFault | LogError> {
+      this.#cluster.forget(topic)
       const earliest = yield* this.#cluster.call(this.#topics.earliest(topic, partition))
       const end = yield* this.#cluster.call(this.#topics.end(topic, partition))
+      // Said by a broker that does not lead the partition any more, or does not yet know how far it goes.
+      if (earliest <= offset && offset <= end)
+        return yield* new Refused({ code: Code.offsetNotAvailable, what: `reading ${topic}/${partition}`, topic })
       return yield* new LogError({ reason: new OffsetOutOfRange({ topic, partition, offset, earliest, end }) })
     }
   )
@@ -84,7 +97,7 @@ export class Fetching {
       if (code === Code.offsetOutOfRange) return yield* this.#outOfRange(place, from)
       if (answer === undefined || code !== Code.none) {
         this.#cluster.forget(topic)
-        return yield* new Refused({ code, what, topic })
+        return yield* new Refused({ code, what, topic, needs: { topic: ["Read", topic] } })
       }
       const page = yield* Effect.try({
         try: () => committedRecords(answer.records, answer.aborts, from, limits),
@@ -100,7 +113,7 @@ export class Fetching {
 
   /**
    * Reads from `from` on, and waits as the limits say while there is nothing. `check` is asked before each request, and
-   * fails when reading is not allowed any more.
+   * fails when reading is not allowed any more. `progress` follows the read over what is no record.
    */
   readonly read = Effect.fnUntraced(
     { self: this },
@@ -109,7 +122,8 @@ export class Fetching {
       place: Place,
       from: Offset,
       limits: ReadLimits,
-      check: Effect.Effect<void, LogError> = Effect.void
+      check: Effect.Effect<void, LogError> = Effect.void,
+      progress?: Progress
     ): Effect.fn.Return<Batch, LogError> {
       if (!Number.isSafeInteger(from) || from < 0)
         return yield* invalid(`The offset to read from must be a whole number from 0 on, found ${from}.`)
@@ -131,13 +145,14 @@ export class Fetching {
           if (batch.records.length > 0 || now >= deadline) return batch
           // Markers, or records of aborted transactions: they are behind us.
           at = batch.next
+          if (progress !== undefined) progress.at = at
           seen = now
           continue
         }
         const fault = result.failure
         if (fault._tag === "LogError") return yield* fault
         if (!isTransient(fault) || now - seen >= this.#cluster.options.patience)
-          return yield* toLogError(this.#cluster.name)(fault)
+          return yield* toLogError(this.#cluster)(fault)
         yield* Effect.sleep(Duration.millis(pause))
       }
     }

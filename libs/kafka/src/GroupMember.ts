@@ -6,8 +6,9 @@ import { Code } from "./Code.ts"
 import type { Fetching } from "./Fetching.ts"
 import { commitOffset, heartbeat, joinGroup, type Joined, leaveGroup, syncGroup } from "./GroupRequests.ts"
 import { askGroup, storedPositions } from "./GroupPositions.ts"
-import { invalid, type KafkaFault, Refused, toLogError } from "./KafkaFault.ts"
+import { invalid, type KafkaFault, type Needs, Refused, toLogError } from "./KafkaFault.ts"
 import type { Request } from "./Request.ts"
+import type { StallWatch } from "./StallWatch.ts"
 import {
   decodeAssignment,
   decodeSubscription,
@@ -32,6 +33,7 @@ export interface MemberOptions {
   readonly cluster: Cluster
   readonly topics: Topics
   readonly fetching: Fetching
+  readonly stalls: StallWatch
   readonly group: string
   readonly subscribed: ReadonlyArray<string>
   /** Milliseconds without a heartbeat after which the coordinator gives a member's partitions to others. */
@@ -56,8 +58,8 @@ interface Held {
 
 /** How long the coordinator waits for the members to join again, milliseconds. They do at their next heartbeat. */
 const rebalanceTimeout = 30_000
-/** How often topics are looked at for new partitions, milliseconds. */
-const metadataInterval = 1000
+/** How often topics are looked at for new partitions. */
+const metadataInterval = Duration.seconds(1)
 /** Work that takes longer to end than this is reported, milliseconds. */
 const slowEnd = 30_000
 const settle = Duration.millis(20)
@@ -150,8 +152,9 @@ export class GroupMember {
 
   /** Fails for what a member cannot mend by joining again. */
   #fatal(code: number): Effect.Effect<never, LogError> {
-    const { cluster, group } = this.#options
-    return Effect.fail(toLogError(cluster.name)(new Refused({ code, what: `the group ${group}` })))
+    const { cluster, group, sessionTimeout } = this.#options
+    const what = `a member of group ${group}, with a session timeout of ${sessionTimeout} ms`
+    return Effect.fail(toLogError(cluster)(new Refused({ code, what, needs: { group: ["Read", group] } })))
   }
 
   get #membership(): Membership {
@@ -258,7 +261,9 @@ export class GroupMember {
 
   readonly #beat = Effect.fnUntraced({ self: this }, function* (this: GroupMember): Effect.fn.Return<void, LogError> {
     const membership = this.#membership
-    const code = yield* this.#ask(() => heartbeat(membership), sameCode)
+    // A coordinator that is frozen must be found out before the session is over, and another one be asked.
+    const timeout = Math.max(1000, this.#options.sessionTimeout / 4)
+    const code = yield* this.#ask(() => heartbeat(membership, timeout), sameCode)
     if (code === Code.none || membership.member !== this.#member) return
     if (expelled.has(code)) this.#expelled(yield* Clock.currentTimeMillis)
     else if (passed.has(code)) this.#rejoin = true
@@ -270,28 +275,34 @@ export class GroupMember {
     void,
     LogError
   > {
-    const names = new Set(this.#options.subscribed)
-    const topics = yield* this.#look([...names].sort())
+    // What begins while the brokers are asked is newer than their answer.
+    const held = [...this.#held.values()]
+    const distributed = this.#distributed
+    const topics = yield* this.#look([...new Set(this.#options.subscribed)].sort())
     const now = yield* Clock.currentTimeMillis
     const ids = new Map(topics.map((topic) => [topic.name, topic.id]))
-    for (const held of this.#held.values()) {
-      if (ids.get(held.topic.name) === held.topic.id) continue
-      held.over = true
-      this.#revoke(held, now)
+    for (const one of held) {
+      if (ids.get(one.topic.name) === one.topic.id) continue
+      one.over = true
+      this.#revoke(one, now)
     }
-    if (this.#distributed !== undefined && this.#distributed !== stateOf(topics)) this.#requestRejoin()
+    if (distributed !== undefined && this.#distributed === distributed && distributed !== stateOf(topics))
+      this.#requestRejoin()
   })
 
   /** The life of the member; ends only by failing, or by interruption. */
-  readonly run = Effect.fnUntraced({ self: this }, function* (this: GroupMember): Effect.fn.Return<never, LogError> {
+  run(): Effect.Effect<never, LogError> {
+    // Apart from each other: while topics are asked for, which may take long when a broker is away, heartbeats go on.
+    return Effect.raceFirst(this.#stay(), this.#watch())
+  }
+
+  readonly #stay = Effect.fnUntraced({ self: this }, function* (this: GroupMember): Effect.fn.Return<never, LogError> {
     const { heartbeatInterval, sessionTimeout } = this.#options
     let heard = yield* Clock.currentTimeMillis
-    let looked = heard
     for (;;) {
       if (this.#rejoin) {
         yield* this.#join()
         heard = yield* Clock.currentTimeMillis
-        looked = heard
       }
       yield* Effect.timeoutOption(Queue.take(this.#wake), Duration.millis(heartbeatInterval))
       if (this.#rejoin) continue
@@ -305,14 +316,16 @@ export class GroupMember {
         )
         this.#lose(now)
       }
-      if (now - looked >= metadataInterval) {
-        looked = now
-        // It is tried again in a second.
-        const watched = yield* Effect.result(this.#watchTopics())
-        if (watched._tag === "Failure" && watched.failure.reason._tag !== "LogUnavailable")
-          return yield* watched.failure
-        yield* this.#reportSlow(now)
-      }
+    }
+  })
+
+  readonly #watch = Effect.fnUntraced({ self: this }, function* (this: GroupMember): Effect.fn.Return<never, LogError> {
+    for (;;) {
+      yield* Effect.sleep(metadataInterval)
+      // It is tried again in a second.
+      const watched = yield* Effect.result(this.#watchTopics())
+      if (watched._tag === "Failure" && watched.failure.reason._tag !== "LogUnavailable") return yield* watched.failure
+      yield* this.#reportSlow(yield* Clock.currentTimeMillis)
     }
   })
 
@@ -388,7 +401,10 @@ export class GroupMember {
         else if (code === Code.unknownTopicOrPartition && !late) {
           yield* this.#watchTopics()
           yield* Effect.sleep(settle)
-        } else return yield* toLogError(cluster.name)(new Refused({ code, what }))
+        } else {
+          const needs: Needs = { group: ["Read", group], topic: ["Read", topic.name] }
+          return yield* toLogError(cluster)(new Refused({ code, what, needs }))
+        }
       }
     }
   )
@@ -406,15 +422,22 @@ export class GroupMember {
   #claim(held: Held): KafkaClaim {
     const { partition, topic } = held
     const place = { topic: topic.name, partition, id: topic.id }
+    const owned = this.#owned(held)
+    const { fetching, stalls } = this.#options
     return {
       topic,
       partition,
       generation: this.#generation,
       committed: Effect.suspend(() => this.#committed(held)),
       read: Effect.fn("Claim.read")((from, limits) =>
-        this.#options.fetching.read(place, from, limits, this.#owned(held))
+        stalls.read(place, from, (progress) => fetching.read(place, from, limits, owned, progress))
       ),
-      commit: Effect.fn("Claim.commit")((offset, metadata) => this.#commit(held, offset, metadata)),
+      // A commit that was begun is carried through before the partition goes on: while members join again it is refused for a
+      // moment, and work that is interrupted then would be done a second time by the next owner. It ends at the latest when
+      // the patience, or the right to the partition, does.
+      commit: Effect.fn("Claim.commit")((offset, metadata) =>
+        Effect.uninterruptible(this.#commit(held, offset, metadata))
+      ),
       [consumption]: (offset): Consumed => ({
         topic: topic.name,
         partition,

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import { Code } from "./Code.ts"
 import { fetchOffsets, type StoredPosition } from "./GroupRequests.ts"
-import { type KafkaFault, Refused } from "./KafkaFault.ts"
+import { type KafkaFault, type Needs, Refused } from "./KafkaFault.ts"
 import type { Request } from "./Request.ts"
 
 const moving = new Set<number>([Code.coordinatorLoading, Code.coordinatorNotAvailable, Code.notCoordinator])
@@ -29,7 +29,9 @@ export const storedPositions = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ReadonlyArray<StoredPosition>, KafkaFault> {
   const { code, positions } = yield* askGroup(cluster, group, fetchOffsets(group, place), (answer) => answer.code)
   const what = `the positions of group ${group}`
-  yield* cluster.check(code, what)
-  for (const position of positions) yield* cluster.check(position.code, what, { topic: position.topic })
+  const needs: Needs = { group: ["Read", group] }
+  yield* cluster.check(code, what, { needs })
+  for (const { code, topic } of positions)
+    yield* cluster.check(code, what, { topic, needs: { ...needs, topic: ["Read", topic] } })
   return positions.filter((position) => position.offset >= 0)
 })

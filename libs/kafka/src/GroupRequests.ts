@@ -79,11 +79,12 @@ const code = (reader: { int32: () => number; int16: () => number }): number => {
   return reader.int16()
 }
 
-export const heartbeat = ({ generation, group, member }: Membership): Request<number> => ({
+export const heartbeat = ({ generation, group, member }: Membership, timeout: number): Request<number> => ({
   name: "Heartbeat",
   key: 12,
   version: 3,
   flexible: false,
+  timeout,
   write: (writer) => writer.string(group).int32(generation).string(member).string(null),
   read: code
 })

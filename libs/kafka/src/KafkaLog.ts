@@ -17,6 +17,7 @@ import { GroupMember, type Work } from "./GroupMember.ts"
 import { storedPositions } from "./GroupPositions.ts"
 import { invalid, toLogError, unusable } from "./KafkaFault.ts"
 import { Router } from "./Routing.ts"
+import { StallWatch } from "./StallWatch.ts"
 import { infoOf, Topics } from "./Topics.ts"
 import { consumption, isKafkaClaim, TransactionalProducer } from "./TransactionalProducer.ts"
 
@@ -62,6 +63,16 @@ export interface KafkaLogOptions {
    * this, and the brokers' sweep (10 seconds) after it.
    */
   readonly transactionTimeout?: Duration.Duration
+  /**
+   * How long a claim's read may stand still although there are records; 60 seconds by default. Then it fails with
+   * `LogUnavailable`; the second time in a row all connections are made anew. Only time inside of `read` counts.
+   */
+  readonly stallTimeout?: Duration.Duration
+  /**
+   * Called with what is wrong when reading stands still for the third time in a row, and each time after: only a new process
+   * can help then. Nothing by default.
+   */
+  readonly onStalled?: (message: string) => Effect.Effect<void>
   /** How long a call is tried again while brokers are away; 30 seconds by default. Then it fails with `LogUnavailable`. */
   readonly patience?: Duration.Duration
 }
@@ -95,6 +106,11 @@ const sslOf = (tls: boolean | Tls | undefined): object | null => {
   }
 }
 
+const principalOf = ({ sasl, tls }: KafkaLogOptions): string | undefined => {
+  if (sasl !== undefined) return sasl.mechanism === "oauthbearer" ? undefined : `User:${sasl.username}`
+  return typeof tls === "object" && tls.certificate !== undefined ? undefined : "User:ANONYMOUS"
+}
+
 const openCluster = Effect.fnUntraced(function* (options: KafkaLogOptions) {
   const brokers: Array<{ readonly host: string; readonly port: number }> = []
   for (const text of options.brokers) {
@@ -115,7 +131,8 @@ const openCluster = Effect.fnUntraced(function* (options: KafkaLogOptions) {
           ssl: sslOf(options.tls),
           connectionTimeout: 5000,
           requestTimeout: 15_000,
-          patience: options.patience === undefined ? 30_000 : Duration.toMillis(options.patience)
+          patience: options.patience === undefined ? 30_000 : Duration.toMillis(options.patience),
+          principal: principalOf(options)
         })
     ),
     (cluster) => Effect.sync(() => cluster.close())
@@ -125,7 +142,7 @@ const openCluster = Effect.fnUntraced(function* (options: KafkaLogOptions) {
       duration: openPatience,
       orElse: () =>
         // The last try says why.
-        Effect.mapError(cluster.refresh([]), toLogError(cluster.name))
+        Effect.mapError(cluster.refresh([]), toLogError(cluster))
     })
   )
   return cluster
@@ -141,9 +158,19 @@ class Publishers {
   }
 
   publish(records: ReadonlyArray<NewRecord>) {
+    // Its id was nobody else's, so a producer that is fenced was forgotten by the brokers, after a long rest or a transaction
+    // that took too long: nothing is written, and a new one writes it.
+    return Effect.catchIf(
+      this.#publish(records, true),
+      (error) => error.reason._tag === "Fenced",
+      () => this.#publish(records, false)
+    )
+  }
+
+  #publish(records: ReadonlyArray<NewRecord>, again: boolean) {
     return Effect.acquireUseRelease(
       Effect.suspend(() => {
-        const idle = this.#idle.pop()
+        const idle = again ? this.#idle.pop() : undefined
         return idle === undefined ? this.#make : Effect.succeed(idle)
       }),
       (producer) => producer.transact(records),
@@ -161,18 +188,31 @@ const make = Effect.fnUntraced(function* (options: KafkaLogOptions) {
   const topics = new Topics(cluster, options.replication ?? -1)
   const fetching = new Fetching(cluster, topics)
   const router = new Router(topics)
+  const stalls = yield* Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new StallWatch({
+          cluster: cluster.options,
+          timeout: Duration.toMillis(options.stallTimeout ?? Duration.seconds(60)),
+          reset: () => cluster.reset(),
+          onStalled: options.onStalled ?? (() => Effect.void)
+        })
+    ),
+    (stalls) => Effect.sync(() => stalls.close())
+  )
   const sessionTimeout = Duration.toMillis(options.sessionTimeout ?? Duration.seconds(10))
   const heartbeatInterval =
     options.heartbeatInterval === undefined ? sessionTimeout / 10 : Duration.toMillis(options.heartbeatInterval)
   const producing = {
     cluster,
+    topics,
     router,
     compression: options.compression ?? "zstd",
     transactionTimeout: Duration.toMillis(options.transactionTimeout ?? Duration.seconds(20))
   }
   const take = Effect.fnUntraced(function* (transactionalId: string) {
     const producer = new TransactionalProducer(transactionalId, producing)
-    yield* Effect.mapError(producer.take(), toLogError(cluster.name))
+    yield* Effect.mapError(producer.take(), toLogError(cluster))
     return producer
   })
   const publishers = new Publishers(Effect.suspend(() => take(`tributary-publish-${randomUUID()}`)))
@@ -235,6 +275,7 @@ const make = Effect.fnUntraced(function* (options: KafkaLogOptions) {
       cluster,
       topics,
       fetching,
+      stalls,
       group,
       subscribed,
       sessionTimeout,

@@ -81,7 +81,7 @@ export class Link {
         },
         parse: (answer) => Promise.resolve(answer)
       },
-      requestTimeout: this.#requestTimeout + (request.wait ?? 0),
+      requestTimeout: (request.timeout ?? this.#requestTimeout) + (request.wait ?? 0),
       logResponseError: false
     })
   }

@@ -9,8 +9,11 @@ export interface PartitionOffset {
   readonly offset: Offset
 }
 
-/** Where to look: the first offset that is kept, or the high watermark (whatever transactions are open below it). */
-export type Side = "earliest" | "end"
+/**
+ * Where to look: the first offset that is kept; the high watermark (whatever transactions are open below it); or how far
+ * committed records can be read (the last stable offset).
+ */
+export type Side = "earliest" | "end" | "readable"
 
 export const listOffsets = (
   partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>,
@@ -23,8 +26,8 @@ export const listOffsets = (
   write: (writer) =>
     writer
       .int32(-1)
-      // read_uncommitted: read_committed would answer with the last stable offset, before which a commit may be missing.
-      .int8(0)
+      // read_committed answers with the last stable offset instead of the end; behind that a commit may be missing.
+      .int8(side === "readable" ? 1 : 0)
       .array(byTopic(partitions), ({ partitions, topic }) =>
         writer.string(topic).array(partitions, ({ partition }) =>
           writer

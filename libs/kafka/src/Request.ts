@@ -9,6 +9,8 @@ export interface Request<A> {
   readonly flexible: boolean
   /** Longest wait in milliseconds that the request asks of the broker, on top of the usual time. */
   readonly wait?: number
+  /** Milliseconds after which an answer is of no use, when that is less than usual. */
+  readonly timeout?: number
   readonly write: (writer: Writer) => void
   readonly read: (reader: Reader) => A
 }

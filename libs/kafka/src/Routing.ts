@@ -4,8 +4,11 @@ import { invalid } from "./KafkaFault.ts"
 import { partitionOf } from "@tributary/log"
 import type { Topic, Topics } from "./Topics.ts"
 
-/** A batch stays below a broker's usual limit of 1 MiB (`message.max.bytes`). */
+/** A batch stays below a broker's usual limit of 1 MiB (`message.max.bytes`), and below its topic's if that is less. */
 const maxBatch = 900 * 1024
+
+/** What a batch has beside its records, bytes; a record's own is counted with it. */
+const batchOverhead = 256
 
 /** Records of one write for one partition, in order. */
 export interface Part {
@@ -94,7 +97,7 @@ export class Router {
           parts.push(part)
         }
         const size = 32 + (key?.length ?? 0) + (value?.length ?? 0) + headerSize
-        if (part.size > 0 && part.size + size > maxBatch) {
+        if (part.size > 0 && part.size + size > Math.min(maxBatch, topic.maxBytes - batchOverhead)) {
           part.cuts.push(part.records.length)
           part.size = 0
         }

@@ -12,7 +12,7 @@ import {
 } from "./AdminRequests.ts"
 import type { Cluster } from "./Cluster.ts"
 import { Code } from "./Code.ts"
-import { invalid, type KafkaFault, Refused, unknownTopic } from "./KafkaFault.ts"
+import { invalid, type KafkaFault, type Needs, Refused, unknownTopic } from "./KafkaFault.ts"
 import { listOffsets, type Side } from "./RecordRequests.ts"
 import type { Request } from "./Request.ts"
 
@@ -54,8 +54,13 @@ const settingsOf = (spec: TopicSpec): ReadonlyArray<Setting> => {
 }
 
 /** A topic as writers and readers need it. */
-export interface Topic extends TopicMetadata {
+export interface Topic extends TopicMetadata, Known {}
+
+/** Settings of a topic that writers go by. */
+interface Known {
   readonly compacted: boolean
+  /** Largest batch that it takes, bytes. */
+  readonly maxBytes: number
 }
 
 export const infoOf = ({ compacted, id, name, partitions }: Topic): TopicInfo => ({
@@ -69,8 +74,9 @@ export const infoOf = ({ compacted, id, name, partitions }: Topic): TopicInfo =>
 export class Topics {
   readonly #cluster: Cluster
   readonly #replication: number
-  /** By topic id, as it is fixed when a topic is made. */
-  readonly #compacted = new Map<string, boolean>()
+  /** By topic id. Whether a topic is compacted is fixed when it is made. */
+  readonly #known = new Map<string, Known>()
+  readonly #warned = new Set<string>()
 
   constructor(cluster: Cluster, replication: number) {
     this.#cluster = cluster
@@ -80,24 +86,27 @@ export class Topics {
   readonly #describe = Effect.fnUntraced(
     { self: this },
     function* (this: Topics, topics: ReadonlyArray<TopicMetadata>): Effect.fn.Return<ReadonlyArray<Topic>, KafkaFault> {
-      const asked = topics.filter((topic) => !this.#compacted.has(topic.id))
+      const asked = topics.filter((topic) => !this.#known.has(topic.id))
       if (asked.length > 0) {
         const found = yield* this.#cluster.toController(
           describeTopics(
             asked.map((topic) => topic.name),
-            ["cleanup.policy"]
+            ["cleanup.policy", "max.message.bytes"]
           )
         )
         for (const topic of asked) {
           const answer = found.find((answer) => answer.topic === topic.name)
           if (answer === undefined || answer.code !== Code.none) continue
-          this.#compacted.set(topic.id, (answer.settings.get("cleanup.policy") ?? "").split(",").includes("compact"))
+          this.#known.set(topic.id, {
+            compacted: (answer.settings.get("cleanup.policy") ?? "").split(",").includes("compact"),
+            maxBytes: Number(answer.settings.get("max.message.bytes") ?? Infinity)
+          })
         }
       }
       return topics.flatMap((topic) => {
-        const compacted = this.#compacted.get(topic.id)
-        // Deleted in between, or not ours to see.
-        return compacted === undefined ? [] : [{ ...topic, compacted }]
+        const known = this.#known.get(topic.id)
+        // Deleted in between, not yet known to the broker that was asked, or not ours to see.
+        return known === undefined ? [] : [{ ...topic, ...known }]
       })
     }
   )
@@ -109,9 +118,16 @@ export class Topics {
   > {
     const metadata = yield* this.#cluster.topic(name)
     const [topic] = yield* this.#describe([metadata])
-    if (topic === undefined)
-      return yield* new Refused({ code: Code.topicAuthorizationFailed, what: `the settings of topic ${name}` })
-    return topic
+    if (topic !== undefined) return topic
+    const [answer] = yield* this.#cluster.toController(describeTopics([name], ["cleanup.policy"]))
+    // A broker that does not know the topic yet is not asked for ever: another one says whether there is such a topic.
+    this.#cluster.forget(name)
+    const behind = answer === undefined || answer.code === Code.none || answer.code === Code.unknownTopicOrPartition
+    return yield* new Refused({
+      code: behind ? Code.leaderNotAvailable : answer.code,
+      what: `the settings of topic ${name}`,
+      needs: { topic: ["DescribeConfigs", name] }
+    })
   })
 
   /** The topic. That it is not there is a failure at once, not a reason to wait. */
@@ -134,6 +150,17 @@ export class Topics {
       )
   }
 
+  /** Says of a batch that was refused how large it is, and how large it may be. */
+  readonly sizeProblem = Effect.fnUntraced({ self: this }, function* (this: Topics, name: string, size: number) {
+    const [answer] = yield* this.#cluster
+      .toController(describeTopics([name], ["max.message.bytes"]))
+      .pipe(Effect.orElseSucceed(() => []))
+    const limit = answer?.settings.get("max.message.bytes")
+    // It may have been lowered since.
+    this.#known.clear()
+    return `${size} bytes; topic ${name} takes ${limit == null ? "fewer" : `at most ${limit}`} in a batch, which a record is too large for by itself. Raise max.message.bytes of the topic and replica.fetch.max.bytes of the brokers, or leave out a large field`
+  })
+
   /** All topics but those of Kafka itself. */
   readonly all: Effect.Effect<ReadonlyArray<Topic>, LogError> = Effect.suspend(() =>
     this.#cluster.call(
@@ -148,12 +175,17 @@ export class Topics {
   )
 
   /** Asks the controller for a change and gives its answer's code. */
-  #change(what: string, request: Request<Outcome>, expected: ReadonlyArray<number>): Effect.Effect<number, LogError> {
+  #change(
+    what: string,
+    request: Request<Outcome>,
+    needs: Needs,
+    expected: ReadonlyArray<number> = []
+  ): Effect.Effect<number, LogError> {
     return this.#cluster.call(
       Effect.flatMap(this.#cluster.toController(request), ({ code, detail }) => {
         if (code === Code.none || expected.includes(code)) return Effect.succeed(code)
         if (code === Code.notController) this.#cluster.forgetController()
-        return Effect.fail(new Refused({ code, what, detail }))
+        return Effect.fail(new Refused({ code, what, detail, needs }))
       })
     )
   }
@@ -178,7 +210,8 @@ export class Topics {
     const settings = settingsOf(spec)
     yield* this.#change(
       `making topic ${name}`,
-      createTopic(name, partitions, this.#replication, settings, changeTimeout),
+      createTopic(name, partitions, this.#replication, [...settings, ...this.#safety], changeTimeout),
+      { topic: ["Create", name] },
       [Code.topicAlreadyExists]
     )
     const ready = (count: number) => (topic: TopicMetadata | undefined) =>
@@ -191,16 +224,39 @@ export class Topics {
         `Topic ${name} is ${topic.compacted ? "" : "not "}compacted, and that cannot change. Delete it and make it again, or use another name.`
       )
     yield* this.#updateSettings(name, settings)
-    if (!compacted && topic.partitions.length < partitions) {
-      yield* this.#change(`adding partitions to topic ${name}`, createPartitions(name, partitions, changeTimeout), [
-        // Another worker was quicker.
-        Code.invalidPartitions
-      ])
-      yield* this.#settled(name, ready(partitions))
-      return yield* this.topic(name)
+    const present = topic.partitions.length
+    if (present >= partitions) return topic
+    const few = `Topic ${name} has ${present} partition${present === 1 ? "" : "s"}, and ${partitions} are configured`
+    if (compacted) {
+      yield* this.#warnOnce(
+        `${few}. It stays so: each key of a compacted topic lives in one partition. To have more, delete the topic and make it again`
+      )
+      return topic
     }
-    return topic
+    yield* this.#change(
+      `adding partitions to topic ${name}`,
+      createPartitions(name, partitions, changeTimeout),
+      { topic: ["Alter", name] },
+      // Another worker was quicker.
+      [Code.invalidPartitions]
+    )
+    yield* this.#settled(name, ready(partitions))
+    yield* this.#warnOnce(
+      `${few}: it was given more. From now on most keys go to another partition than before, so records of one key may be worked on out of order until what is in the topic has been read`
+    )
+    return yield* this.topic(name)
   })
+
+  /** With three replicas or more a record counts as written when a second broker has it too, whatever the brokers' default. */
+  get #safety(): ReadonlyArray<Setting> {
+    return this.#replication >= 3 ? [{ name: "min.insync.replicas", value: "2" }] : []
+  }
+
+  #warnOnce(warning: string): Effect.Effect<void> {
+    if (this.#warned.has(warning)) return Effect.void
+    this.#warned.add(warning)
+    return Effect.logWarning(warning)
+  }
 
   readonly #updateSettings = Effect.fnUntraced(
     { self: this },
@@ -208,7 +264,8 @@ export class Topics {
       const names = settings.map((setting) => setting.name)
       const [present] = yield* this.#cluster.call(this.#cluster.toController(describeTopics([name], names)))
       const changed = settings.filter((setting) => present?.settings.get(setting.name) !== setting.value)
-      if (changed.length > 0) yield* this.#change(`changing topic ${name}`, alterTopic(name, changed), [])
+      if (changed.length > 0)
+        yield* this.#change(`changing topic ${name}`, alterTopic(name, changed), { topic: ["AlterConfigs", name] })
     }
   )
 
@@ -216,13 +273,14 @@ export class Topics {
     void,
     LogError
   > {
+    this.#cluster.forget(name)
     const { id } = yield* this.topic(name)
-    const code = yield* this.#change(`deleting topic ${name}`, deleteTopic(name, changeTimeout), [
+    // It was there just now: that it is unknown means that a try whose answer was lost has done it.
+    yield* this.#change(`deleting topic ${name}`, deleteTopic(name, changeTimeout), { topic: ["Delete", name] }, [
       Code.unknownTopicOrPartition
     ])
     yield* this.#settled(name, (topic) => topic?.id !== id)
-    this.#compacted.delete(id)
-    if (code !== Code.none) return yield* unknownTopic(name)
+    this.#known.delete(id)
   })
 
   /** The offset at one side of each of these partitions. */
@@ -250,7 +308,10 @@ export class Topics {
           listOffsets(places, side)
         )) {
           if (code !== Code.none) this.#cluster.forget(topic)
-          yield* this.#cluster.check(code, `the offsets of ${topic}/${partition}`, { topic })
+          yield* this.#cluster.check(code, `the offsets of ${topic}/${partition}`, {
+            topic,
+            needs: { topic: ["Describe", topic] }
+          })
           offsets[partition] = offset
         }
       }

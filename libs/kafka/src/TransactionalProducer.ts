@@ -3,11 +3,12 @@ import { Clock, Duration, Effect, Exit, Semaphore } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import { Code, isProducerFenced } from "./Code.ts"
 import type { Compression } from "./Compression.ts"
-import { isTransient, type KafkaFault, Refused, toLogError, unavailable } from "./KafkaFault.ts"
+import { isTransient, type KafkaFault, type Needs, Refused, toLogError, unavailable } from "./KafkaFault.ts"
 import { encodeBatch } from "./RecordBatch.ts"
 import { produce, type ProducePart } from "./RecordRequests.ts"
 import type { Request } from "./Request.ts"
 import type { Part, Router } from "./Routing.ts"
+import type { Topics } from "./Topics.ts"
 import {
   addOffsets,
   addPartitions,
@@ -31,6 +32,7 @@ export interface Consumed {
 
 export interface ProducerOptions {
   readonly cluster: Cluster
+  readonly topics: Topics
   readonly router: Router
   readonly compression: Compression
   /** The broker aborts a transaction that is open longer, milliseconds. */
@@ -87,7 +89,12 @@ export class TransactionalProducer {
   }
 
   /** Asks the transaction coordinator, again and again while the failure may pass. */
-  #coordinator<A>(what: string, request: () => Request<A>, codeOf: (answer: A) => number): Effect.Effect<A, Failure> {
+  #coordinator<A>(
+    what: string,
+    request: () => Request<A>,
+    codeOf: (answer: A) => number,
+    needs?: (answer: A) => Needs
+  ): Effect.Effect<A, Failure> {
     const { cluster } = this.#options
     const attempt = Effect.gen({ self: this }, function* () {
       const answer = yield* cluster.toCoordinator("transaction", this.id, request())
@@ -95,7 +102,7 @@ export class TransactionalProducer {
       if (code === Code.none) return answer
       if (code === Code.notCoordinator || code === Code.coordinatorNotAvailable)
         cluster.forgetCoordinator("transaction", this.id)
-      return yield* new Refused({ code, what })
+      return yield* new Refused({ code, what, needs: { id: ["Write", this.id], ...needs?.(answer) } })
     })
     return cluster
       .persist(settled(attempt))
@@ -110,7 +117,7 @@ export class TransactionalProducer {
     Failure
   > {
     const { id, epoch } = yield* this.#coordinator(
-      `the transactional id ${this.id}`,
+      `the transactional id ${this.id}, with transactions of up to ${this.#options.transactionTimeout} ms`,
       () => initProducer(this.id, this.#options.transactionTimeout, this.#identity),
       (answer) => answer.code
     )
@@ -149,6 +156,10 @@ export class TransactionalProducer {
           const codes = answers.map((answer) => answer.code).filter((code) => code !== Code.none)
           for (const { code, topic } of answers) if (code === Code.unknownTopicOrPartition) cluster.forget(topic)
           return codes.find((code) => !consequences.has(code)) ?? codes[0] ?? Code.none
+        },
+        (answers) => {
+          const denied = answers.find(({ code }) => code === Code.topicAuthorizationFailed)
+          return denied === undefined ? {} : { topic: ["Write", denied.topic] }
         }
       )
     }
@@ -162,7 +173,7 @@ export class TransactionalProducer {
       batches: ReadonlyArray<ProducePart>,
       bases: Map<ProducePart, Offset>
     ): Effect.fn.Return<void, Failure> {
-      const { cluster } = this.#options
+      const { cluster, topics } = this.#options
       const attempt = Effect.gen({ self: this }, function* () {
         const leaders = new Map<string, Array<ProducePart>>()
         for (const batch of batches) {
@@ -190,7 +201,13 @@ export class TransactionalProducer {
                 if (code === Code.none) bases.set(batch, offset)
                 else {
                   cluster.forget(topic)
-                  const refused = new Refused({ code, what: `writing to ${topic}/${partition}`, topic })
+                  const refused = new Refused({
+                    code,
+                    what: `writing to ${topic}/${partition}`,
+                    topic,
+                    detail: tooLarge.has(code) ? yield* topics.sizeProblem(topic, batch.batch.length) : undefined,
+                    needs: { topic: ["Write", topic], id: ["Write", this.id] }
+                  })
                   if (worst === undefined || isTransient(worst)) worst = refused
                 }
               }
@@ -199,8 +216,10 @@ export class TransactionalProducer {
           { concurrency: "unbounded", discard: true }
         )
       })
+      // The reason is to be told before the brokers end the transaction, which would look as if another had taken the id.
+      const patience = Math.min(cluster.options.patience, this.#options.transactionTimeout * 0.75)
       yield* cluster
-        .persist(settled(attempt))
+        .persist(settled(attempt), patience)
         .pipe(
           Effect.mapError((fault) =>
             fault._tag === "Refused" && isProducerFenced(fault.code) ? this.#fenced() : fault
@@ -253,7 +272,8 @@ export class TransactionalProducer {
       yield* this.#coordinator(
         `a transaction of ${this.id} with group ${group}`,
         () => addOffsets(this.id, this.#identity, group),
-        (code) => code
+        (code) => code,
+        () => ({ group: ["Read", group] })
       )
       const attempt = Effect.gen({ self: this }, function* () {
         // Asked in the same tick in which the request is made; its generation lets the coordinator refuse what comes too late.
@@ -269,7 +289,8 @@ export class TransactionalProducer {
           return "passed" as const
         }
         yield* cluster.check(code, `the commit of ${consumed.topic}/${consumed.partition} for group ${group}`, {
-          topic: consumed.topic
+          topic: consumed.topic,
+          needs: { topic: ["Read", consumed.topic], group: ["Read", group], id: ["Write", this.id] }
         })
         return "done" as const
       })
@@ -362,7 +383,7 @@ export class TransactionalProducer {
         const result = yield* Effect.result(this.#once(records, consumed))
         if (result._tag === "Success") return result.success
         const failure = result.failure
-        if (failure._tag !== "GenerationPassed") return yield* toLogError(this.#options.cluster.name)(failure)
+        if (failure._tag !== "GenerationPassed") return yield* toLogError(this.#options.cluster)(failure)
         if (round >= maxRounds)
           return yield* unavailable(new Error(`The group of transactional id ${this.id} does not come to rest`))
       }
@@ -371,6 +392,7 @@ export class TransactionalProducer {
   }
 }
 
+const tooLarge = new Set<number>([Code.messageTooLarge, Code.recordListTooLarge])
 /** Answers for partitions of which nothing is wrong, because another one of the request is. */
 const operationNotAttempted = 55
 const consequences = new Set<number>([operationNotAttempted])

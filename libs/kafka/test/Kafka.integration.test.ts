@@ -68,8 +68,7 @@ const commit = (open: Open) => Effect.promise(() => open.commit())
 if ("missing" in kafka) {
   describe.skip(`Kafka: ${kafka.missing}`, () => it("is not there", () => {}))
 } else {
-  // A rebalance on a loaded machine can take longer than a case waits; docs/roadmap.md names the cases that were seen to.
-  describe("on a broker", { retry: 2 }, () => {
+  describe("on a broker", () => {
     suite("KafkaLog", { storage: Effect.succeed(layer), histories: 30 })
 
     describe("reads", () => {

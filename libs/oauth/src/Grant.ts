@@ -26,6 +26,11 @@ export interface GrantRequest {
  * decides when. Other grants (device code, JWT bearer, token exchange) implement this and nothing else.
  */
 export interface Grant {
+  /**
+   * Whether its requests can be repeated at will, even by two processes at once. If not they spend something (see
+   * `GrantRequest.spends`), and are sent by one process at a time.
+   */
+  readonly isRepeatable: boolean
   /** Fingerprint of the credential that is configured now; access tokens of another one are not used. */
   readonly seed: (stored: StoredTokens | undefined) => Effect.Effect<string | undefined, TokenError>
   /** The next request, given what is stored. Called anew for each attempt. */
@@ -40,6 +45,7 @@ const common = ({ audience, resource, scope }: Settings): Record<string, string>
 
 /** RFC 6749, section 4.4. */
 const clientCredentials = (settings: Settings): Grant => ({
+  isRepeatable: true,
   seed: () => Effect.undefined,
   prepare: () =>
     Effect.succeed({
@@ -68,6 +74,7 @@ const refreshToken = (settings: Settings, authorization: Authorization, secrets:
   const seedOf = (token: Redacted.Redacted<string> | undefined) =>
     token === undefined ? undefined : fingerprint(Redacted.value(token))
   return {
+    isRepeatable: false,
     seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
     prepare: (stored) =>
       Effect.map(configured(stored), (first) => {

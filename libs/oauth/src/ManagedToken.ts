@@ -1,36 +1,12 @@
-import { type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
-import {
-  Cause,
-  Clock,
-  Deferred,
-  Effect,
-  Exit,
-  Fiber,
-  Option,
-  Random,
-  Redacted,
-  Schedule,
-  Scope,
-  type Semaphore
-} from "effect"
+import { Cause, Clock, Deferred, type Duration, Effect, Exit, Schedule, Scope, type Semaphore } from "effect"
+import { longestWaitInside, makeAcquisition } from "./Acquisition.ts"
 import { defectProblem } from "./defectProblem.ts"
-import type { Grant, GrantRequest } from "./Grant.ts"
-import { schedule } from "./lifetime.ts"
+import type { Grant } from "./Grant.ts"
+import type { Held } from "./Held.ts"
 import type { Settings } from "./Settings.ts"
-import type { ExchangeFailure, TokenEndpoint } from "./TokenEndpoint.ts"
+import type { TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
-import type { AccessToken, Authorization, TokenManager } from "./TokenManager.ts"
-import type { TokenBody } from "./TokenResponse.ts"
-
-/** A token that may be handed out. */
-interface Held {
-  readonly token: AccessToken
-  readonly obtainedAt: number
-  readonly refreshAt: number
-  readonly usableUntil: number
-  /** Whether its replacement is planned; it is from its first use on, so an idle connector costs no requests. */
-  isPlanned: boolean
-}
+import type { Authorization, TokenManager } from "./TokenManager.ts"
 
 /** A failure that later callers share until `until`. */
 interface Hold {
@@ -39,32 +15,19 @@ interface Hold {
   readonly streak: number
 }
 
-/** Tokens that were received and could not be stored yet. */
-interface Unsaved {
-  readonly expected: number
-  readonly tokens: Omit<StoredTokens, "generation">
-}
-
 interface State {
   held: Held | undefined
   hold: Hold | undefined
   /** The acquisition that is under way. */
   flight: Deferred.Deferred<Held, TokenError> | undefined
-  unsaved: Unsaved | undefined
   /** Highest generation that the API rejected. */
   rejectedUpTo: number
   /** How many tokens in a row were rejected as soon as they were used. */
   rejectedFresh: number
-  /** A credential that the server refused for good; it is not sent again. */
-  dead: { readonly spends: string; readonly error: TokenError } | undefined
-  /** A credential whose last request has an unknown outcome. */
-  uncertain: string | undefined
 }
 
 /** Repetitions inside one acquisition: after about 0.2, 0.4 and 0.8 seconds. */
 const repetitions = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 3 }))
-/** A server that asks for a longer wait than this is not waited for inside an acquisition. */
-const longestWaitInside = 1000
 /** A token rejected at this age or younger counts as rejected at once. */
 const freshFor = 5000
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
@@ -88,150 +51,36 @@ export interface ManagedTokenOptions {
   readonly endpoint: TokenEndpoint
   /** One per authorization in the process, whatever number of managers it has. */
   readonly lock: Semaphore.Semaphore
+  /** Longest time for one token request. */
+  readonly timeout: Duration.Duration
 }
 
 /** Makes the manager of one authorization; background work ends with the scope. */
 export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
-  const { endpoint, grant, lock, settings } = options
+  const { lock, ...rest } = options
   const { id } = options.authorization
-  const store = yield* TokenStore
   const scope = yield* Scope.Scope
+  const acquisition = yield* makeAcquisition({ ...rest, id })
 
   const state: State = {
     held: undefined,
     hold: undefined,
     flight: undefined,
-    unsaved: undefined,
     rejectedUpTo: 0,
-    rejectedFresh: 0,
-    dead: undefined,
-    uncertain: undefined
+    rejectedFresh: 0
   }
 
   const failure = (parts: Pick<TokenError, "failureClass" | "problem" | "advice">, retryAfter?: number) =>
     new TokenError({ authorization: id, endpoint: undefined, retryAfter, ...parts })
-  const fromVault = (error: VaultError) =>
-    failure({ failureClass: error.failureClass, problem: error.message, advice: "" })
-  const load = Effect.map(Effect.mapError(store.load(id), fromVault), Option.getOrUndefined)
 
-  const toHeld = Effect.fnUntraced(function* (stored: StoredTokens) {
-    const { accessToken, expiresAt, generation, obtainedAt, tokenType } = stored
-    const plan = schedule(obtainedAt, expiresAt, yield* Random.next)
-    const token: AccessToken = { value: accessToken, generation, tokenType, expiresAt }
-    return { token, obtainedAt, ...plan, isPlanned: false } satisfies Held
-  })
-
-  /** Takes stored tokens over if they may be used: asked with the same settings, not rejected, good for a while. */
-  const adopt = Effect.fnUntraced(function* (stored: StoredTokens | undefined) {
-    if (stored === undefined || stored.settings !== settings.fingerprint) return undefined
-    if (stored.generation <= Math.max(state.rejectedUpTo, state.held?.token.generation ?? 0)) return undefined
-    if (stored.seed !== (yield* grant.seed(stored))) return undefined
-    const candidate = yield* toHeld(stored)
-    return (yield* Clock.currentTimeMillis) < candidate.usableUntil ? candidate : undefined
-  })
-
-  /** Makes tokens durable. Whatever happens, tokens that were received are not forgotten: the old ones may be dead. */
-  const keep = Effect.fnUntraced(function* (expected: number, tokens: Omit<StoredTokens, "generation">) {
-    state.unsaved = { expected, tokens }
-    const saved = yield* store.save(id, expected, tokens).pipe(
-      Effect.catchTag("Conflict", () => Effect.undefined),
-      Effect.mapError(fromVault)
-    )
-    state.unsaved = undefined
-    return saved
-  })
-
-  const toTokens = (body: TokenBody, request: GrantRequest, obtainedAt: number): Omit<StoredTokens, "generation"> => ({
-    accessToken: Redacted.make(body.access_token),
-    tokenType: "Bearer",
-    expiresAt: body.expires_in === undefined ? undefined : obtainedAt + body.expires_in * 1000,
-    obtainedAt,
-    refreshToken:
-      request.refreshToken !== undefined && body.refresh_token !== undefined
-        ? Redacted.make(body.refresh_token)
-        : request.refreshToken,
-    scopes: (body.scope ?? settings.scope).split(" ").filter((word) => word !== ""),
-    settings: settings.fingerprint,
-    seed: request.seed
-  })
-
-  const refused = (request: GrantRequest, { error, isUncertain }: ExchangeFailure): TokenError => {
-    if (request.spends === undefined) return error
-    if (isUncertain) state.uncertain = request.spends
-    if (error.failureClass !== "needs-consent") return error
-    const told =
-      state.uncertain === request.spends
-        ? new TokenError({
-            ...error,
-            problem: `${error.problem} The answer to an earlier request with this refresh token was lost, so the server may have taken the repetition for a theft.`
-          })
-        : error
-    state.dead = { spends: request.spends, error: told }
-    return told
-  }
-
-  /** Sends one request and makes its answer durable, before anybody gets to see it. */
-  const exchangeAndKeep = Effect.fnUntraced(function* (stored: StoredTokens | undefined, request: GrantRequest) {
-    const expected = stored?.generation ?? 0
-    // The place of the intent journal: here, before anything is sent, an intent (authorization, `expected`,
-    // `request.spends`, deadline) has to become durable if `request.spends` is set; `keep` below completes it. What to do
-    // with an intent that was found without completion is decided where `uncertain` is used now.
-    //
-    // The life of a token is counted from before it was asked for, so it ends here no later than at the server.
-    const obtainedAt = yield* Clock.currentTimeMillis
-    const body = yield* Effect.mapError(endpoint.exchange(request), (error) => refused(request, error))
-    state.uncertain = undefined
-    return yield* keep(expected, toTokens(Redacted.value(body), request, obtainedAt))
-  })
-
-  const guarded = (stored: StoredTokens | undefined, request: GrantRequest) => {
-    const work = exchangeAndKeep(stored, request)
-    if (request.spends === undefined) return work
-    // Once a one-time credential was sent, its answer has to be waited for and stored even when the program is ending;
-    // the endpoint's time limit bounds it. The work runs in a fiber of its own so that this limit can interrupt it.
-    return Effect.uninterruptible(Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), Fiber.join))
-  }
-
-  const attempt = Effect.fnUntraced(function* () {
-    if (state.unsaved !== undefined) yield* keep(state.unsaved.expected, state.unsaved.tokens)
-    const stored = yield* load
-    const adopted = yield* adopt(stored)
-    if (adopted !== undefined) return adopted
-    const request = yield* grant.prepare(stored)
-    if (state.dead !== undefined && state.dead.spends === request.spends) return yield* state.dead.error
-    const saved = yield* guarded(stored, request).pipe(
-      Effect.catchIf(
-        (error) => error.failureClass === "needs-consent",
-        // Somebody else may have used the same refresh token just before; what they stored counts.
-        (error) => Effect.flatMap(load, (now) => (now?.generation === stored?.generation ? error : Effect.undefined))
-      )
-    )
-    const result = saved === undefined ? yield* adopt(yield* load) : yield* toHeld(saved)
-    if (result === undefined) {
-      return yield* failure({
-        failureClass: "transient",
-        problem: "another process changed the tokens at the same time.",
-        advice: "It is tried again."
-      })
-    }
-    if ((yield* Clock.currentTimeMillis) >= result.usableUntil) {
-      return yield* failure(
-        {
-          failureClass: "transient",
-          problem: "the token was about to expire when it arrived.",
-          advice: "Let the server issue tokens that live longer, and check how long its answers take."
-        },
-        // Asking again at once would most likely end the same way.
-        2 * longestWaitInside
-      )
-    }
-    return result
-  })
+  const attempt = Effect.suspend(() =>
+    acquisition.attempt(Math.max(state.rejectedUpTo, state.held?.token.generation ?? 0))
+  )
 
   const acquire = Effect.fn("TokenManager.acquire")(
     function* () {
       yield* Effect.annotateCurrentSpan({ authorization: id })
-      const next = yield* attempt().pipe(
+      const next = yield* attempt.pipe(
         Effect.retry({
           schedule: repetitions,
           while: (error) => error.failureClass === "transient" && (error.retryAfter ?? 0) <= longestWaitInside
@@ -252,7 +101,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       Effect.map(Clock.currentTimeMillis, (now) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = state.dead?.error === error ? 1000 : holdFor(error, streak)
+        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak)
         state.hold = { error, until: now + wait, streak }
       })
     )
@@ -333,6 +182,6 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     if (state.held === undefined) yield* joinUnlessHeldOff
   })
 
-  state.held = yield* Effect.flatMap(load, adopt)
+  state.held = yield* acquisition.stored
   return { get, rejected } satisfies TokenManager
 })

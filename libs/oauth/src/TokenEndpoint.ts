@@ -33,8 +33,14 @@ export interface ExchangeFailure {
 
 /** The token endpoint of one authorization. */
 export interface TokenEndpoint {
-  /** Sends one token request, once. The answer is redacted because spans keep the values that their effects end with. */
-  readonly exchange: (request: GrantRequest) => Effect.Effect<Redacted.Redacted<TokenBody>, ExchangeFailure>
+  /**
+   * Sends one token request, once, if it may be sent (`TokenTransport`) when everything is ready for it. The answer is redacted
+   * because spans keep the values that their effects end with.
+   */
+  readonly exchange: (
+    request: GrantRequest,
+    mayBeSent?: Effect.Effect<boolean>
+  ) => Effect.Effect<Redacted.Redacted<TokenBody>, ExchangeFailure>
 }
 
 /** Limits of requests to authorization servers. */
@@ -69,6 +75,12 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         "misconfigured",
         `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
         "Check token_url (or issuer): this does not look like a token endpoint."
+      ]
+    case "withdrawn":
+      return [
+        "transient",
+        "nothing was sent, because the lease of this process on the authorization was running out.",
+        "It is tried again; if this stays, check whether Redis answers in time."
       ]
     case "unreachable":
       return [
@@ -254,7 +266,10 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   const count = (outcome: string) =>
     Metric.update(Metric.withAttributes(tokenRequests, { authorization: id, outcome }), 1)
 
-  const exchange = Effect.fn("TokenEndpoint.exchange")(function* (request: GrantRequest) {
+  const exchange = Effect.fn("TokenEndpoint.exchange")(function* (
+    request: GrantRequest,
+    mayBeSent?: Effect.Effect<boolean>
+  ) {
     yield* Effect.annotateCurrentSpan({ authorization: id, grant: request.grantType })
     const as = yield* certain(server())
     const secret = Redacted.value(yield* certain(secretOf(secrets, authorization, oauth2.client_secret)))
@@ -277,7 +292,8 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       )
     )
     const known = [secret, `${settings.clientId}:${secret}`, parameters["refresh_token"] ?? ""]
-    return yield* perform(as, endpoint, wire, request.grantType, known).pipe(
+    const asked = mayBeSent === undefined ? wire : { ...wire, mayBeSent }
+    return yield* perform(as, endpoint, asked, request.grantType, known).pipe(
       // Caught inside of the span, which would record the defect as it is.
       Effect.catchDefect((defect) =>
         Effect.fail<ExchangeFailure>({

@@ -1,4 +1,5 @@
 import { Context, Data, Effect, Layer, Redacted } from "effect"
+import { Readable } from "node:stream"
 import { Agent, request as send } from "undici"
 import type { WireResponse } from "./TokenResponse.ts"
 
@@ -10,11 +11,16 @@ export interface WireRequest {
     readonly headers: Readonly<Record<string, string>>
     readonly body: string | undefined
   }>
+  /**
+   * Asked when the connection stands and the body is about to be sent: false withdraws the request, and nothing of it has
+   * reached the server. Between the answer and the sending nothing is waited for.
+   */
+  readonly mayBeSent?: Effect.Effect<boolean>
 }
 
 /** No answer. `code` is a code of Node or undici, never a message: those may quote what was sent. */
 export class TransportError extends Data.TaggedError("TransportError")<{
-  readonly reason: "unreachable" | "timeout" | "certificate" | "too-large"
+  readonly reason: "unreachable" | "timeout" | "certificate" | "too-large" | "withdrawn"
   readonly code: string
   /** Whether the server may have received the request. */
   readonly isUncertain: boolean
@@ -48,6 +54,17 @@ const toTransportError = (error: unknown) => {
   return new TransportError({ reason, code, isUncertain })
 }
 
+/** The body as a stream whose first read, and so the sending of the headers, waits for the permission. */
+const permitted = (body: string, mayBeSent: Effect.Effect<boolean>): Readable =>
+  Readable.from(
+    (async function* () {
+      if (!(await Effect.runPromise(mayBeSent))) {
+        throw new TransportError({ reason: "withdrawn", code: "withdrawn", isUncertain: false })
+      }
+      yield Buffer.from(body)
+    })()
+  )
+
 /** Carries requests to authorization servers. */
 export class TokenTransport extends Context.Service<
   TokenTransport,
@@ -79,11 +96,13 @@ export class TokenTransport extends Context.Service<
           Effect.tryPromise({
             try: async (signal): Promise<WireResponse> => {
               const { body, headers } = Redacted.value(request.contents)
+              const { mayBeSent } = request
+              const hasToAsk = body !== undefined && mayBeSent !== undefined
               const answer = await send(request.url, {
                 dispatcher: agent,
                 method: request.method,
-                headers,
-                body: body ?? null,
+                headers: hasToAsk ? { ...headers, "content-length": String(Buffer.byteLength(body)) } : headers,
+                body: hasToAsk ? permitted(body, mayBeSent) : (body ?? null),
                 signal
               })
               const chunks: Array<Buffer> = []

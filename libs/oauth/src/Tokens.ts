@@ -1,4 +1,4 @@
-import { Secrets, TokenStore } from "@tributary/vault"
+import { Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, RcMap, type Scope, Semaphore } from "effect"
 import { grantOf } from "./Grant.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
@@ -32,8 +32,9 @@ export class Tokens extends Context.Service<
       const dependencies = Context.pick(
         Secrets,
         TokenStore,
+        Leases,
         TokenTransport
-      )(yield* Effect.context<Secrets | TokenStore | TokenTransport>())
+      )(yield* Effect.context<Secrets | TokenStore | Leases | TokenTransport>())
       const locks = new Map<string, Semaphore.Semaphore>()
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
@@ -42,7 +43,7 @@ export class Tokens extends Context.Service<
         const endpoint = yield* makeTokenEndpoint(authorization, settings, limits)
         const lock = locks.get(authorization.id) ?? Semaphore.makeUnsafe(1)
         locks.set(authorization.id, lock)
-        return yield* makeManagedToken({ authorization, settings, grant, endpoint, lock })
+        return yield* makeManagedToken({ authorization, settings, grant, endpoint, lock, timeout: limits.timeout })
       })
 
       const managers = yield* RcMap.make({

@@ -1,6 +1,6 @@
 import { type Authorization, type TokenManager, Tokens, TokenTransport, TransportError } from "@tributary/oauth"
 import { AuthState, defaultClient } from "@tributary/testkit"
-import { type Conflict, TokenStore, VaultError } from "@tributary/vault"
+import { type Conflict, Leases, TokenStore, VaultError } from "@tributary/vault"
 import { Clock, ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { secrets } from "./support.ts"
 import { TestClock } from "effect/testing"
@@ -126,7 +126,12 @@ export const restartable = Effect.fnUntraced(function* (
   environment: Record<string, string>
 ) {
   const program = Layer.mergeAll(Tokens.layerNoDeps).pipe(
-    Layer.provide([secrets(environment), transport, ConfigProvider.layer(ConfigProvider.fromEnvRecord({}))]),
+    Layer.provide([
+      secrets(environment),
+      Leases.layerMemory,
+      transport,
+      ConfigProvider.layer(ConfigProvider.fromEnvRecord({}))
+    ]),
     Layer.provideMerge(store)
   )
   const context = yield* Layer.build(program)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Tokens } from "@tributary/oauth"
-import { type OidcServer, startOidcServer } from "@tributary/testkit"
+import { type OidcServer, startOidcServer } from "@tributary/testkit/oidc"
 import { TokenStore } from "@tributary/vault"
 import { Effect, Option, Redacted } from "effect"
 import { authorization, live } from "./support.ts"

@@ -46,25 +46,28 @@ export const makeDurability = Effect.fnUntraced(function* (connection: RedisConn
     const aof = yield* setting("appendonly")
     const fsync = yield* setting("appendfsync")
     const policy = yield* setting("maxmemory-policy")
+    const memory = yield* setting("maxmemory")
+    const version = field(info, "redis_version") ?? "0.0"
     const isOn = aof === undefined ? field(info, "aof_enabled") === "1" : aof === "yes"
     // Servers with another name that speak the language of Redis 7.2 give that number here, too.
-    const canWait = isOn && isAtLeast(field(info, "redis_version") ?? "0.0", [7, 2])
-    if (aof === undefined) {
+    const canWait = isOn && isAtLeast(version, [7, 2])
+    if (aof === undefined || fsync === undefined || policy === undefined) {
       yield* warn(
-        "Redis does not tell its settings, so it could not be checked whether it keeps its data on disk (appendonly, appendfsync). Make sure that it does, or tokens are lost with it."
+        `Redis does not tell its settings (CONFIG GET was refused), so it cannot be known whether it keeps tokens on disk and in memory; INFO says aof_enabled ${field(info, "aof_enabled") ?? "nothing"}. Expected: appendonly yes, appendfsync ${canWait ? "everysec or always" : "always"}, maxmemory-policy noeviction. Make sure that it is so, or let the user run \`CONFIG GET\` (ACL: +config|get).`
       )
     } else if (!isOn) {
       yield* warn(
-        "Redis keeps no append-only file, so tokens are lost when it stops, and every authorization then needs a new consent. Set `appendonly yes`."
+        `Redis keeps no append-only file (appendonly ${aof}, expected yes), so tokens are lost when it stops, and every authorization with a refresh token then needs a new consent. Run \`CONFIG SET appendonly yes\` and write \`appendonly yes\` to its configuration file.`
       )
     } else if (fsync === "no" || (fsync === "everysec" && !canWait)) {
       yield* warn(
-        `Redis writes to disk later than it answers (appendfsync ${fsync}), so a power cut can lose the newest tokens. Set \`appendfsync always\`${fsync === "no" ? "" : ", or use Redis 7.2 or later"}.`
+        `Redis writes to disk later than it answers (appendfsync ${fsync}, expected always${canWait || fsync === "no" ? " or, with Redis 7.2 or later, everysec" : `, as this is Redis ${version}`}), so a power cut can lose the newest tokens. Run \`CONFIG SET appendfsync always\` and write it to its configuration file${canWait ? "" : ", or use Redis 7.2 or later with everysec"}.`
       )
     }
-    if (policy?.startsWith("allkeys") === true) {
+    if (policy !== undefined && policy !== "noeviction") {
+      const victims = policy.startsWith("allkeys") ? "tokens, leases and budgets" : "leases and budgets"
       yield* warn(
-        `Redis removes keys when its memory is full (maxmemory-policy ${policy}), tokens among them. Set \`maxmemory-policy noeviction\`.`
+        `Redis removes keys when its memory is full (maxmemory-policy ${policy}, expected noeviction; maxmemory ${memory ?? "unknown"}), ${victims} among them. Run \`CONFIG SET maxmemory-policy noeviction\` and write it to its configuration file.`
       )
     }
     // With `appendfsync no` nobody says when the disk has it.

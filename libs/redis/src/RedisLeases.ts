@@ -6,11 +6,12 @@ import type { RedisError } from "./RedisError.ts"
 import { script } from "./Script.ts"
 
 /**
- * Takes the lease if nobody has it. The value is `<epoch>/<owner>`; the epoch has a key of its own without an end. It is at
- * least the server's time in milliseconds, so that it does not go back when the server lost its data. A key without an end
- * was not made here, or its end was taken away: it gets one.
+ * Takes the lease if nobody has it. The value is `<epoch>/<owner>`; the same is kept under a key of its own without an end, where
+ * only the epoch stays when the lease is given back. An epoch is at least the server's time in milliseconds, so that it does
+ * not go back when the server lost its data. A lease without an end was not made here, or its end was taken away: it gets one.
  *
- * KEYS lease, epoch. ARGV owner, ttl. Gives { 1, epoch } or { 0, milliseconds until the lease ends }.
+ * KEYS lease, epoch. ARGV owner, ttl. Gives { 1, epoch, whether the holder before did not give it back } or
+ * { 0, milliseconds until the lease ends, 0 }.
  */
 const take = script(`
   local held = redis.call('GET', KEYS[1])
@@ -20,15 +21,16 @@ const take = script(`
       redis.call('PEXPIRE', KEYS[1], ARGV[2])
       left = tonumber(ARGV[2])
     end
-    return { 0, left }
+    return { 0, left, 0 }
   end
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local last = tonumber(redis.call('GET', KEYS[2])) or 0
+  local before = redis.call('GET', KEYS[2]) or '0'
+  local last = tonumber(before:match('^%d+')) or 0
   local epoch = string.format('%.0f', math.max(last + 1, now))
-  redis.call('SET', KEYS[2], epoch)
+  redis.call('SET', KEYS[2], epoch .. '/' .. ARGV[1])
   redis.call('SET', KEYS[1], epoch .. '/' .. ARGV[1], 'PX', ARGV[2])
-  return { 1, tonumber(epoch) }
+  return { 1, tonumber(epoch), before:match('^%d+/.') and 1 or 0 }
 `)
 
 /** KEYS lease. ARGV owner, ttl. Gives 1 if the lease is the owner's and was prolonged, 0 if another has it, -1 if nobody. */
@@ -40,14 +42,16 @@ const renew = script(`
   return 1
 `)
 
-/** KEYS lease. ARGV owner. Gives the lease back if it is the owner's. */
+/** KEYS lease, epoch. ARGV owner. Gives the lease back if it is the owner's, or was and nobody took it since. */
 const release = script(`
+  local last = redis.call('GET', KEYS[2]) or ''
+  if last:match('^%d+/(.*)$') == ARGV[1] then redis.call('SET', KEYS[2], last:match('^%d+')) end
   local held = redis.call('GET', KEYS[1])
   if held and held:match('^%d+/(.*)$') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
   return 0
 `)
 
-const decodeTaken = Schema.decodeUnknownSync(Schema.Tuple([Schema.Int, Schema.Int]))
+const decodeTaken = Schema.decodeUnknownSync(Schema.Tuple([Schema.Int, Schema.Int, Schema.Int]))
 
 /** Part of its time after which a lease that was not confirmed counts as lost, so that clocks may differ in speed. */
 const trusted = 0.9
@@ -73,7 +77,7 @@ const make = Effect.gen(function* () {
 
   /** The request is sent at once if it can be; nobody has to wait long for its answer. */
   const giveBack = (key: string, owner: string) =>
-    connection.script(release, [keysOf(key)[0]], [owner]).pipe(
+    connection.script(release, keysOf(key), [owner]).pipe(
       Effect.timeoutOption("200 millis"),
       Effect.catch((error) =>
         Effect.logDebug("Lease not given back; it ends by itself.").pipe(
@@ -83,7 +87,13 @@ const make = Effect.gen(function* () {
     )
 
   /** Renews in the background until the scope closes. */
-  const hold = Effect.fnUntraced(function* (key: string, owner: string, epoch: number, ttl: number, sentAt: Moment) {
+  const hold = Effect.fnUntraced(function* (
+    key: string,
+    owner: string,
+    [epoch, isInherited]: readonly [number, boolean],
+    ttl: number,
+    sentAt: Moment
+  ) {
     const [leaseKey] = keysOf(key)
     const lostSignal = Deferred.makeUnsafe<never, LeaseLost>()
     const limit = ttl * trusted
@@ -145,7 +155,17 @@ const make = Effect.gen(function* () {
       if (Deferred.isDoneUnsafe(lostSignal)) return yield* Deferred.await(lostSignal)
       if ((yield* left) <= 0) return yield* yield* overdue(" Redis did not answer, or this process was paused.")
     })
-    return { key, owner, epoch, lost: Deferred.await(lostSignal), check } satisfies Lease
+    return {
+      key,
+      owner,
+      epoch,
+      isInherited,
+      lost: Deferred.await(lostSignal),
+      check,
+      left: Effect.suspend(() =>
+        Deferred.isDoneUnsafe(lostSignal) ? Effect.succeed(0) : Effect.map(left, (millis) => Math.max(0, millis))
+      )
+    } satisfies Lease
   })
 
   const acquire = Effect.fn("Leases.acquire")(function* (key: string, options: LeaseOptions) {
@@ -161,8 +181,10 @@ const make = Effect.gen(function* () {
           Effect.onError(() => giveBack(key, owner)),
           Effect.mapError(failed(key)),
           Effect.map((reply) => decodeTaken(reply)),
-          Effect.flatMap(([isTaken, value]) =>
-            isTaken === 1 ? hold(key, owner, value, ttl, sentAt) : Effect.fail(new LeaseTaken({ key, endsIn: value }))
+          Effect.flatMap(([isTaken, value, isInherited]) =>
+            isTaken === 1
+              ? hold(key, owner, [value, isInherited === 1], ttl, sentAt)
+              : Effect.fail(new LeaseTaken({ key, endsIn: value }))
           ),
           Effect.result
         )

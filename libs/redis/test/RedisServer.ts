@@ -1,72 +1,33 @@
 import { Redis, type RedisOptions } from "@tributary/redis"
+import { findServer } from "@tributary/testkit"
 import { Redis as Client } from "ioredis"
 import { Effect, Layer, Redacted, Schedule } from "effect"
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { randomUUID } from "node:crypto"
+import { localProgram, type RedisProcess, type RedisProgram } from "./RedisProgram.ts"
 
-interface Program {
-  readonly path: string
-  /** The name it is called by: some packages hold one program for several names. */
-  readonly name: string
-  readonly version: readonly [number, number]
-}
-
-const look = (path: string, name: string): Program | undefined => {
-  const { stdout } = spawnSync(path, ["--version"], { argv0: name, encoding: "utf8" })
-  const found = /v=(\d+)\.(\d+)/.exec(stdout ?? "")
-  return found === null ? undefined : { path, name, version: [Number(found[1]), Number(found[2])] }
-}
-
-/** The package with the program alone, without the service that starts it. */
-const install = () => {
-  if (process.getuid?.() !== 0 || spawnSync("apt-get", ["--version"]).status !== 0) return
-  const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
-  const run = (...args: ReadonlyArray<string>) =>
-    spawnSync("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args], {
-      env: environment,
-      stdio: "ignore",
-      timeout: 180_000
-    }).status
-  run("update")
-  run("install", "-y", "--no-install-recommends", "redis-tools")
-}
-
-const find = () =>
-  look("redis-server", "redis-server") ??
-  look("valkey-server", "valkey-server") ??
-  look("redis-check-rdb", "redis-server")
-
-const findOrInstall = () => {
-  const found = find()
-  if (found !== undefined) return found
-  install()
-  return find()
-}
-
-const program = findOrInstall()
+/** What runs a server of the tests' own: a container where Docker answers, else the program of this machine. */
+const program = await findServer<RedisProgram>({
+  name: "Redis",
+  // Loaded only when they are needed, for they are large.
+  docker: {
+    probe: async () => (await import("testcontainers")).getContainerRuntimeClient(),
+    start: async () => (await import("./RedisContainer.ts")).containerProgram()
+  },
+  local: async () => localProgram()
+})
 
 /** Why tests that need a server of their own cannot run; `undefined`: they can. */
-export const missing =
-  program === undefined
-    ? "no redis-server was found and none could be installed; put one on the PATH to run these tests"
-    : undefined
+export const missing = "missing" in program ? program.missing : undefined
 
 export const canWaitForDisk =
-  program !== undefined && (program.version[0] > 7 || (program.version[0] === 7 && program.version[1] >= 2))
+  !("missing" in program) && (program.version[0] > 7 || (program.version[0] === 7 && program.version[1] >= 2))
 
-/** Whether the program was built with TLS: only then it misses the certificate. */
-export const hasTls =
-  program !== undefined &&
-  spawnSync(program.path, ["--port", "0", "--tls-port", "1"], {
-    argv0: program.name,
-    encoding: "utf8",
-    timeout: 5000
-  }).stdout.includes("Failed to configure TLS")
+export const hasTls = !("missing" in program) && program.tls
 
 const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
@@ -94,7 +55,9 @@ export interface RedisServer {
   readonly port: number
   readonly url: string
   readonly directory: string
-  /** Starts it with its data, at the same port. */
+  /** Process id while it runs; none of a container. */
+  readonly pid: number | undefined
+  /** Starts it with its data, at the same port; does nothing while it runs. */
   readonly start: Effect.Effect<void>
   /** Ends it at once, as a crash does. */
   readonly kill: Effect.Effect<void>
@@ -106,57 +69,75 @@ export interface RedisServer {
   readonly layer: (options?: Partial<RedisOptions>) => Layer.Layer<Redis>
 }
 
-/** A server of the test's own: at a free port, with its files in a temporary directory, ended with the scope. */
-export const redisServer = (...settings: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    if (program === undefined) return yield* Effect.die(missing)
-    const { name, path } = program
-    const port = yield* freePort
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "tributary-redis-"))),
-      (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-    )
-    let child: ChildProcess | undefined
-    const start = Effect.gen(function* () {
-      child = spawn(
-        path,
-        ["--bind", "127.0.0.1", "--port", String(port), "--dir", directory, "--save", "", ...settings],
-        { argv0: name, stdio: "ignore" }
-      )
-      yield* Effect.orDie(
-        Effect.retry(answering(port), {
-          schedule: Schedule.spaced("25 millis").pipe(Schedule.upTo({ duration: "15 seconds" })),
-          // One that ended at once did not like its settings.
-          while: () => child?.exitCode === null
-        })
-      )
-    })
-    const ended = Effect.callback<void>((resume) => {
-      const running = child
-      child = undefined
-      if (running === undefined || running.exitCode !== null || running.signalCode !== null) {
-        return resume(Effect.void)
-      }
-      running.once("close", () => resume(Effect.void))
-      running.kill("SIGKILL")
-    })
-    const signal = (name: NodeJS.Signals) => Effect.sync(() => void child?.kill(name))
-    yield* Effect.addFinalizer(() => ended)
-    yield* start
-    const url = `redis://127.0.0.1:${port}`
-    const server: RedisServer = {
-      port,
-      url,
+/** Where a server of the test's own is. */
+export interface RedisPlace {
+  /** Directory of its data, which stays; a temporary one when it is left out. */
+  readonly directory?: string
+  /** A free one when it is left out. */
+  readonly port?: number
+}
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "tributary-redis-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
+
+/** A server of the test's own, with settings of its command line; ended with the scope. */
+export const startRedis = Effect.fnUntraced(function* (place: RedisPlace, ...settings: ReadonlyArray<string>) {
+  if ("missing" in program) return yield* Effect.die(missing)
+  const port = place.port ?? (yield* freePort)
+  const directory = place.directory ?? (yield* temporaryDirectory)
+  mkdirSync(directory, { recursive: true })
+  let current: RedisProcess | undefined
+  const kill = Effect.suspend(() => {
+    const running = current
+    current = undefined
+    return running?.kill ?? Effect.void
+  }).pipe(Effect.uninterruptible)
+  const start = Effect.gen(function* () {
+    if (current?.running() === true) return
+    const started = yield* program.run([
+      "--bind",
+      "127.0.0.1",
+      "--port",
+      String(port),
+      "--dir",
       directory,
-      start,
-      kill: ended,
-      pause: signal("SIGSTOP"),
-      resume: signal("SIGCONT"),
-      wipe: Effect.sync(() => rmSync(join(directory, "appendonlydir"), { recursive: true, force: true })),
-      layer: (options) => Layer.orDie(Redis.layer({ url, ...options }))
-    }
-    return server
+      "--save",
+      "",
+      ...settings
+    ])
+    current = started
+    yield* Effect.orDie(
+      Effect.retry(answering(port), {
+        schedule: Schedule.spaced("25 millis").pipe(Schedule.upTo({ duration: "15 seconds" })),
+        // One that ended at once did not like its settings.
+        while: started.running
+      })
+    )
   })
+  yield* Effect.addFinalizer(() => kill)
+  yield* start
+  const url = `redis://127.0.0.1:${port}`
+  const server: RedisServer = {
+    port,
+    url,
+    directory,
+    get pid() {
+      return current?.pid
+    },
+    start,
+    kill,
+    pause: Effect.suspend(() => current?.pause ?? Effect.void),
+    resume: Effect.suspend(() => current?.resume ?? Effect.void),
+    wipe: Effect.sync(() => rmSync(join(directory, "appendonlydir"), { recursive: true, force: true })),
+    layer: (options) => Layer.orDie(Redis.layer({ url, ...options }))
+  }
+  return server
+})
+
+/** A server of the test's own: at a free port, with its files in a temporary directory, ended with the scope. */
+export const redisServer = (...settings: ReadonlyArray<string>) => startRedis({}, ...settings)
 
 /** A client of the test's own, to look behind the scenes. */
 export const client = (server: RedisServer) =>

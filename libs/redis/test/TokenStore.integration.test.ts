@@ -196,11 +196,34 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
   it.live("warns when Redis does not keep what it acknowledges", () =>
     Effect.gen(function* () {
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp | undefined]> = [
-        [["--appendonly", "no"], /keeps no append-only file/],
-        [["--appendonly", "yes", "--appendfsync", "no"], /appendfsync no/],
-        [["--appendonly", "yes", "--appendfsync", "everysec"], canWaitForDisk ? undefined : /appendfsync everysec/],
-        [["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"], /allkeys-lru/],
-        [["--appendonly", "yes", "--rename-command", "CONFIG", ""], /could not be checked/]
+        [
+          ["--appendonly", "no"],
+          /keeps no append-only file \(appendonly no, expected yes\).*CONFIG SET appendonly yes/
+        ],
+        [
+          ["--appendonly", "yes", "--appendfsync", "no"],
+          /appendfsync no, expected always or.*CONFIG SET appendfsync always/
+        ],
+        [
+          ["--appendonly", "yes", "--appendfsync", "everysec"],
+          canWaitForDisk ? undefined : /appendfsync everysec, expected always, as this is Redis \d/
+        ],
+        [
+          ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"],
+          /maxmemory-policy allkeys-lru, expected noeviction; maxmemory 0\), tokens, leases/
+        ],
+        [
+          ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "volatile-ttl"],
+          /volatile-ttl.*, leases and budgets/
+        ],
+        [
+          ["--appendonly", "yes", "--rename-command", "CONFIG", ""],
+          /does not tell its settings.*aof_enabled 1\. Expected: appendonly yes/
+        ],
+        [
+          ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-config"],
+          /does not tell its settings.*aof_enabled 0.*ACL: \+config\|get/
+        ]
       ]
       for (const [settings, expected] of cases) {
         const server = yield* redisServer(...settings)

@@ -14,7 +14,7 @@ export interface Worker {
 }
 
 /** Processes of one test with everything they printed, in the order in which it arrived. */
-export const makeWorkers = Effect.gen(function* () {
+export const makeWorkersOf = Effect.fnUntraced(function* (program: "redis-worker.ts" | "token-worker.ts") {
   const lines: Array<Line> = []
   const children = new Set<ChildProcess>()
   yield* Effect.addFinalizer(() =>
@@ -25,7 +25,7 @@ export const makeWorkers = Effect.gen(function* () {
 
   const start = (...words: readonly [mode: string, url: string, name: string, ...Array<string>]) =>
     Effect.sync((): Worker => {
-      const child = spawn(process.execPath, [new URL("redis-worker.ts", import.meta.url).pathname, ...words], {
+      const child = spawn(process.execPath, [new URL(program, import.meta.url).pathname, ...words], {
         stdio: ["pipe", "pipe", "inherit"]
       })
       children.add(child)
@@ -61,3 +61,5 @@ export const makeWorkers = Effect.gen(function* () {
 
   return { lines, start, until }
 })
+
+export const makeWorkers = makeWorkersOf("redis-worker.ts")

@@ -126,7 +126,7 @@ const redis = Redis.layer({ url, timeout: "300 millis" })
 await Effect.runPromise(
   Effect.andThen(print("started"), modes[mode] ?? Effect.die(`There is no mode ${mode}.`)).pipe(
     Effect.provide(
-      Layer.mergeAll(RedisLeases.layer, RedisTokenStore.layer, RedisBudgets.layer({ processes: 2 })).pipe(
+      Layer.mergeAll(RedisLeases.layer, RedisTokenStore.layer, RedisBudgets.layer).pipe(
         Layer.provide([redis, environment])
       )
     )

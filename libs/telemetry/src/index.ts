@@ -1,2 +1,5 @@
+export * from "./Health.ts"
+export * from "./MergeStatus.ts"
 export * from "./Status.ts"
 export * from "./Supervise.ts"
+export * from "./WorkerStatus.ts"

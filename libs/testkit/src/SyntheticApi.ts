@@ -5,8 +5,10 @@ import { firstSince, sizeOfRecords, writeRecords } from "./SyntheticRecords.ts"
 
 /** What the API has and how it misbehaves. Rates are shares of the requests for records, from 0 to 1. */
 export interface SyntheticSettings {
-  /** Number of records. */
+  /** Number of records; may grow while the API runs. */
   readonly records: number
+  /** Number of the first record, so that several APIs have records of their own. */
+  readonly first: number
   /** Records of a page unless the request says how many. */
   readonly pageSize: number
   /** Whether requests for records need a token. */
@@ -38,6 +40,7 @@ export interface SyntheticSettings {
 
 export const syntheticDefaults: SyntheticSettings = {
   records: 100_000,
+  first: 0,
   pageSize: 1000,
   auth: true,
   clientId: "client",
@@ -252,7 +255,7 @@ export const startSyntheticApi = async (
     }
     const since = query.get("since")
     // oxlint-disable-next-line eslint/no-restricted-globals -- parses a given time
-    const base = since === null ? 0 : firstSince(Date.parse(since))
+    const base = since === null ? 0 : Math.max(0, firstSince(Date.parse(since)) - settings.first)
     if (Number.isNaN(base)) return refuse("since")
     const limit = natural("limit", settings.pageSize)
     if (!(limit >= 1 && limit <= 10_000)) return refuse("limit")
@@ -281,11 +284,11 @@ export const startSyntheticApi = async (
     const link = isLast ? null : `/records?${following.toString()}`
     const head = '{"data":['
     const tail = `],"next":${JSON.stringify(next)},"links":{"next":${JSON.stringify(link)}}}`
-    const size = head.length + sizeOfRecords(start, count) + tail.length
+    const size = head.length + sizeOfRecords(settings.first + start, count) + tail.length
     const reused = pool.findIndex((buffer) => buffer.length >= size)
     const buffer = reused < 0 ? Buffer.allocUnsafeSlow(Math.ceil(size / 65_536) * 65_536) : pool.splice(reused, 1)[0]!
     buffer.write(head, 0, "latin1")
-    const end = writeRecords(buffer, head.length, start, count)
+    const end = writeRecords(buffer, head.length, settings.first + start, count)
     buffer.write(tail, end, "latin1")
     const body = buffer.subarray(0, size)
     const headers: Record<string, string | number> = { "content-type": "application/json", "content-length": size }

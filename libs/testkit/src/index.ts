@@ -1,4 +1,5 @@
 export * from "./AuthServer.ts"
 export * from "./AuthState.ts"
 export * from "./SyntheticApi.ts"
-export * from "./OidcServer.ts"
+export * from "./SyntheticRecords.ts"
+export * from "./TestServer.ts"

@@ -73,6 +73,15 @@ describe("SyntheticApi", () => {
       assert.strictEqual(data[0]?.id, "evt_0000000014")
       assert.strictEqual((await page(api, "since=2025-01-01T00:00:00.100Z")).data[0]?.id, "evt_0000000007")
     }))
+  it("begins with the record it is told to", () =>
+    within({ ...open, first: 1000, records: 30 }, async (api) => {
+      const { data } = await page(api, "limit=20")
+      assert.deepStrictEqual(data[0], JSON.parse(syntheticRecord(1000)))
+      assert.strictEqual(data.length, 20)
+      const since = String(JSON.parse(syntheticRecord(1015)).updated_at)
+      assert.strictEqual((await page(api, `since=${since}`)).data[0]?.id, "evt_0000001015")
+      assert.strictEqual((await page(api, "since=2025-01-01T00:00:00.000Z")).data.length, 30)
+    }))
   it("gives tokens to the client only, and wants them", () =>
     within({ tokenLife: 60, scopes: ["records.read", "other"] }, async (api) => {
       assert.strictEqual((await get(`${api.url}/records`)).status, 401)

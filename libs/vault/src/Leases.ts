@@ -54,6 +54,16 @@ export interface Lease {
    * no request. Still, the program may be paused between this and a write: only the store that compares can refuse that one.
    */
   readonly check: Effect.Effect<void, LeaseLost>
+  /**
+   * Milliseconds for which the lease is held for certain from now on, even if it cannot be renewed any more; 0: it is lost.
+   * Costs no request. What takes less than that is over before another process can have the lease.
+   */
+  readonly left: Effect.Effect<number>
+  /**
+   * Whether the holder before did not give it back: it died, stood still or was cut off, and what it did may not show yet.
+   * Also true if it gave it back and that was not heard.
+   */
+  readonly isInherited: boolean
 }
 
 export interface LeaseOptions {
@@ -89,7 +99,15 @@ export class Leases extends Context.Service<
       const released = Deferred.makeUnsafe<void>()
       held.set(key, released)
       epochs.set(key, epoch)
-      const lease: Lease = { key, owner: randomUUID(), epoch, lost: Effect.never, check: Effect.void }
+      const lease: Lease = {
+        key,
+        owner: randomUUID(),
+        epoch,
+        lost: Effect.never,
+        check: Effect.void,
+        left: Effect.succeed(Infinity),
+        isInherited: false
+      }
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           held.delete(key)

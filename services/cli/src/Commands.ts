@@ -1,16 +1,16 @@
 import { Secrets } from "@tributary/vault"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import { apply, remove } from "./Apply.ts"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
-import { authorizations, engine, tablesOf, topicsOf } from "./Engine.ts"
-import { stages } from "./Pipeline.ts"
+import { authorizations, catalogOf, engine, tablesOf, topicsOf } from "./Engine.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
 import { requireConnectors, runOnce } from "./RunOnce.ts"
 import { Screen } from "./Screen.ts"
 import { serve } from "./Serve.ts"
-import { servers } from "./Servers.ts"
+import { NotOnce, runService, services } from "./Service.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
@@ -76,41 +76,34 @@ const dev = Command.make(
   })
 ).pipe(Command.withDescription("Run everything in one process and take up changes of the files as they happen"))
 
-/** Stages can only be apart on a log that processes share. */
-export class NeedsServers extends Schema.TaggedError<NeedsServers>()("NeedsServers", { stage: Schema.String }) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return (
-      `run ${this.stage} runs one stage of many processes, which share a log on Kafka and a ClickHouse server. ` +
-      "Set TRIBUTARY_KAFKA_BROKERS and TRIBUTARY_CLICKHOUSE_URL, or run all stages here with: tributary run"
-    )
-  }
-}
+const stage = Argument.Literals("service", services).pipe(
+  Argument.withDescription("Run only this service, on the servers that others of its kind share; default: everything"),
+  Argument.optional
+)
 
 const run = Command.make(
   "run",
   {
-    stage: Argument.Literals("stage", stages).pipe(
-      Argument.withDescription(
-        "Run only this stage; the others run in other processes on the same Kafka and ClickHouse"
-      ),
-      Argument.optional
-    ),
+    service: stage,
     once: Flag.Boolean("once").pipe(
       Flag.withDescription("Read everything there is, load it, print a summary and end"),
       Flag.withDefault(false)
+    ),
+    http: Flag.String("http").pipe(
+      Flag.withDescription(
+        "Where a service answers for its health: host:port (control: its API, default 127.0.0.1:8080)"
+      ),
+      Flag.optional
     )
   },
-  Effect.fn(function* ({ once, stage }) {
+  Effect.fn(function* ({ http, once, service }) {
     const { connectors, data, json } = yield* root
-    yield* requireConnectors(connectors)
-    if (Option.isSome(stage)) {
-      const given = yield* servers
-      if (once || Option.isNone(given.kafka) || Option.isNone(given.clickhouse))
-        return yield* new NeedsServers({ stage: stage.value })
+    if (Option.isSome(service)) {
+      if (once) return yield* new NotOnce({ service: service.value })
       yield* staying
-      return yield* onEngine(data, serve({ connectors, json, watch: false, stages: [stage.value] }))
+      return yield* runService(service.value, { data: yield* dataFolder(data), http: Option.getOrUndefined(http) })
     }
+    yield* requireConnectors(connectors)
     if (once) {
       const screen = yield* Screen
       return yield* onEngine(data, runOnce({ connectors, json })).pipe(
@@ -122,7 +115,40 @@ const run = Command.make(
     yield* staying
     yield* onEngine(data, serve({ connectors, json, watch: false }))
   })
-).pipe(Command.withDescription("Run all connectors in one process"))
+).pipe(Command.withDescription("Run all connectors in one process, or one service of many"))
+
+const applyCommand = Command.make(
+  "apply",
+  {
+    files: Flag.String("file").pipe(
+      Flag.withAlias("f"),
+      Flag.withDescription("Folder with connector files, or one file; default: --connectors"),
+      Flag.optional
+    ),
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDescription("Show what would change and change nothing"),
+      Flag.withDefault(false)
+    ),
+    prune: Flag.Boolean("prune").pipe(
+      Flag.withDescription("Delete registered connectors that are in none of the files"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fn(function* ({ dryRun, files, prune }) {
+    const { connectors, json } = yield* root
+    yield* apply({ files: Option.getOrElse(files, () => connectors), dryRun, prune, json }).pipe(
+      Effect.provide(Layer.merge(catalogOf("apply"), Secrets.layer))
+    )
+  })
+).pipe(Command.withDescription("Register connector files on Kafka; the workers take them up within seconds"))
+
+const deleteCommand = Command.make(
+  "delete",
+  { connector: Argument.String("connector").pipe(Argument.withDescription("Identifier of the connector")) },
+  Effect.fn(function* ({ connector }) {
+    yield* remove(connector).pipe(Effect.provide(catalogOf("delete")))
+  })
+).pipe(Command.withDescription("Delete a registered connector; its topics and tables stay"))
 
 const validateCommand = Command.make(
   "validate",
@@ -206,7 +232,17 @@ const statusCommand = Command.make(
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
 const tributary = root.pipe(
-  Command.withSubcommands([dev, run, validateCommand, previewCommand, tapCommand, queryCommand, statusCommand])
+  Command.withSubcommands([
+    dev,
+    run,
+    applyCommand,
+    deleteCommand,
+    validateCommand,
+    previewCommand,
+    tapCommand,
+    queryCommand,
+    statusCommand
+  ])
 )
 
 const program = Command.run(tributary, { version: "0.1.0" }).pipe(

@@ -4,5 +4,6 @@ import { join } from "node:path"
 export const directories = (data: string) => ({
   log: join(data, "log"),
   vault: join(data, "vault"),
+  registry: join(data, "registry"),
   clickhouse: join(data, "clickhouse")
 })

@@ -1,11 +1,13 @@
+import { Catalog } from "@tributary/catalog"
 import { Warehouse } from "@tributary/clickhouse"
 import { Budgets } from "@tributary/connector"
 import type { KafkaLog } from "@tributary/kafka"
 import { directoryHolder, type Log, type LogError, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
 import type { RedisOptions } from "@tributary/redis"
-import { Status } from "@tributary/telemetry"
-import { Secrets, SqliteTokenStore } from "@tributary/vault"
+import { layerConfluent, layerNone, layerSqlite } from "@tributary/schema-registry"
+import { Health, Status } from "@tributary/telemetry"
+import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
 import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
 import { servers } from "./Servers.ts"
@@ -23,8 +25,10 @@ const redisStores = (options: RedisOptions) =>
   Layer.unwrap(
     Effect.map(
       Effect.promise(() => import("@tributary/redis")),
-      ({ Redis, RedisBudgets, RedisTokenStore }) =>
-        Layer.merge(RedisTokenStore.layer, RedisBudgets.layer()).pipe(Layer.provide(Redis.layer(options)))
+      ({ Redis, RedisBudgets, RedisLeases, RedisTokenStore }) =>
+        Layer.mergeAll(RedisTokenStore.layer, RedisLeases.layer, RedisBudgets.layer).pipe(
+          Layer.provide(Redis.layer(options))
+        )
     )
   )
 
@@ -33,12 +37,33 @@ export const authorizations = (data: string) =>
   Layer.unwrap(
     Effect.map(servers, ({ redis }) => {
       const stores = Option.match(redis, {
-        onNone: () => Layer.merge(SqliteTokenStore.layer({ directory: directories(data).vault }), Budgets.layer),
+        onNone: () =>
+          Layer.mergeAll(
+            SqliteTokenStore.layer({ directory: directories(data).vault }),
+            Leases.layerMemory,
+            Budgets.layer
+          ),
         onSome: redisStores
       })
       return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)))
     })
   )
+
+/** The schema registry that is named; the embedded one goes with the embedded log only, whose readers are all here. */
+const registry = (data: string) =>
+  Layer.unwrap(
+    Effect.map(servers, ({ kafka, registry }) =>
+      Option.match(registry, {
+        onNone: () => (Option.isNone(kafka) ? layerSqlite({ directory: directories(data).registry }) : layerNone),
+        onSome: layerConfluent
+      })
+    )
+  )
+
+/** The schema registry of processes that share a Kafka. */
+const sharedRegistry = Layer.unwrap(
+  Effect.map(servers, ({ registry }) => Option.match(registry, { onNone: () => layerNone, onSome: layerConfluent }))
+)
 
 /**
  * The engine: what the environment names is a server (Servers.ts), all else is embedded, in this process and one child, with its
@@ -56,12 +81,84 @@ export const engine = (data: string) =>
         onNone: () => SqliteLog.layer({ directory: log }),
         onSome: kafkaLog
       })
-      return Layer.mergeAll(warehouse, authorizations(data), Status.layer).pipe(
+      return Layer.mergeAll(warehouse, authorizations(data), registry(data), Status.layer).pipe(
         // The embedded log's lock is taken first: a second process ends here, before it starts a server.
         Layer.provideMerge(topics)
       )
     })
   )
+
+/** Stages can only be apart on servers that processes share. */
+export class NeedsServers extends Schema.TaggedError<NeedsServers>()("NeedsServers", {
+  command: Schema.String,
+  missing: Schema.Array(Schema.String),
+  why: Schema.String
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `tributary ${this.command} ${this.why}. Set ${this.missing.join(" and ")}, or run everything in this process with: tributary run`
+  }
+}
+
+/** The servers that one of several processes works with; nothing is embedded. */
+const shared = Effect.fnUntraced(function* (
+  command: string,
+  why: string,
+  needed: { readonly clickhouse?: boolean; readonly redis?: boolean }
+) {
+  const given = yield* servers
+  const missing = [
+    ...(Option.isNone(given.kafka) ? ["TRIBUTARY_KAFKA_BROKERS"] : []),
+    ...(needed.clickhouse === true && Option.isNone(given.clickhouse) ? ["TRIBUTARY_CLICKHOUSE_URL"] : []),
+    ...(needed.redis === true && Option.isNone(given.redis) ? ["TRIBUTARY_REDIS_URL"] : [])
+  ]
+  if (missing.length > 0) return yield* new NeedsServers({ command, missing, why })
+  const on = <A>(server: Option.Option<A>): A => Option.getOrThrow(server)
+  return { kafka: kafkaLog(on(given.kafka)), given, on }
+})
+
+/** Registered connectors, on a Kafka that is named. */
+export const catalogOf = (command: string) =>
+  Layer.unwrap(
+    Effect.map(shared(command, "works on the connectors that are registered on Kafka", {}), ({ kafka }) =>
+      Catalog.layer.pipe(Layer.provideMerge(kafka))
+    )
+  )
+
+/** What a process of the full engine is made of, whatever it runs. */
+const worker = <E, R>(topics: Layer.Layer<Log, E, R>) =>
+  Layer.mergeAll(Catalog.layer, sharedRegistry, Status.layer, Health.layer).pipe(Layer.provideMerge(topics))
+
+/** The engine of a source worker. Tokens are in Redis: a connector that moves takes its refresh token with it. */
+export const sourceEngine = (data: string) =>
+  Layer.unwrap(
+    Effect.map(
+      shared("run source", "shares connectors, tokens and rate limits with other processes, on Kafka and Redis", {
+        redis: true
+      }),
+      ({ kafka }) => Layer.merge(authorizations(data), worker(kafka))
+    )
+  )
+
+/** The engine of a transform worker. */
+export const transformEngine = Layer.unwrap(
+  Effect.map(shared("run transform", "reads and writes topics that processes share, on Kafka", {}), ({ kafka }) =>
+    Layer.merge(Secrets.layer, worker(kafka))
+  )
+)
+
+/** The engine of a sink worker. */
+export const sinkEngine = Layer.unwrap(
+  Effect.map(
+    shared("run sink", "loads topics that processes share, from Kafka into a ClickHouse server", { clickhouse: true }),
+    ({ given, kafka, on }) => Layer.merge(Warehouse.layerServer(on(given.clickhouse)), worker(kafka))
+  )
+)
+
+/** The engine of the control service. */
+export const controlEngine = Layer.unwrap(
+  Effect.map(shared("run control", "answers for the processes that share a Kafka", {}), ({ kafka }) => worker(kafka))
+)
 
 /** The topics, for reading beside a running process. */
 export const topicsOf = (data: string) =>

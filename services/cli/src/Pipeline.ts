@@ -1,5 +1,5 @@
 import { outputTopic, rawTopic, sinkFor } from "@tributary/domain"
-import { Log } from "@tributary/log"
+import { Log, type LogError } from "@tributary/log"
 import { runSink, sinkGroup } from "@tributary/sink"
 import { runSource } from "@tributary/source"
 import { type GaveUp, Status } from "@tributary/telemetry"
@@ -7,10 +7,11 @@ import { runTransform, transformGroup } from "@tributary/transform"
 import { Effect, Fiber, Result } from "effect"
 import type { LoadedConnector } from "./ConnectorFiles.ts"
 
-const streamsOf = (loaded: LoadedConnector): ReadonlyArray<string> => Object.keys(loaded.connector.streams)
+const streamsOf = (loaded: Pick<LoadedConnector, "connector">): ReadonlyArray<string> =>
+  Object.keys(loaded.connector.streams)
 
 /** The group that loads a stream; `undefined` when its records are not loaded. */
-const loadingGroup = (loaded: LoadedConnector, stream: string): string | undefined => {
+const loadingGroup = (loaded: Pick<LoadedConnector, "connector">, stream: string): string | undefined => {
   const sink = sinkFor(loaded.connector, stream)
   return sink === undefined
     ? undefined
@@ -18,7 +19,7 @@ const loadingGroup = (loaded: LoadedConnector, stream: string): string | undefin
 }
 
 /** Records that are in the log and not yet where they belong, over the stages of one stream. */
-export const lagOf = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
+export const lagOf = Effect.fnUntraced(function* (loaded: Pick<LoadedConnector, "connector">, stream: string) {
   const log = yield* Log
   const id = loaded.connector.connector
   const raw = rawTopic(id, stream)
@@ -67,27 +68,47 @@ export const loadsWhatIsThere = Effect.fnUntraced(function* (loaded: LoadedConne
 export const stages = ["source", "transform", "sink"] as const
 export type StageName = (typeof stages)[number]
 
-/** Runs stages of a connector in this process until interrupted. Never fails: failures are in the status. */
-export const runConnector = Effect.fn("cli.runConnector")(function* (
-  loaded: LoadedConnector,
-  chosen: ReadonlyArray<StageName> = stages
-) {
-  const { base, connector } = loaded
-  const options = { once: false }
-  const on = <A, E, R>(stage: StageName, work: Effect.Effect<A, E, R>) =>
-    chosen.includes(stage) ? Effect.asVoid(work) : Effect.void
-  yield* Effect.all(
-    [
-      on("source", runSource(connector, base, options)),
-      ...streamsOf(loaded).flatMap((stream) => [
-        on("transform", runTransform(connector, stream, base, options)),
-        on("sink", runSink(connector, stream, options))
-      ])
-    ],
-    { concurrency: "unbounded", discard: true }
-  ).pipe(Effect.catchTag("GaveUp", (error) => Effect.die(error)))
-  return yield* Effect.never
-})
+const staying = { once: false }
+
+/** A stage that stays never gives up; that it did is a defect. */
+const forEver = <A, R>(work: Effect.Effect<A, GaveUp, R>): Effect.Effect<never, never, R> =>
+  work.pipe(
+    Effect.catchTag("GaveUp", (error) => Effect.die(error)),
+    Effect.andThen(Effect.never)
+  )
+
+/**
+ * Runs the sources of a connector until interrupted. Never fails: failures are in the status. `owned` succeeds while the
+ * connector belongs to this process; default: it always does.
+ */
+export const runSources = ({ base, connector }: LoadedConnector, owned?: Effect.Effect<void, LogError>) =>
+  forEver(runSource(connector, base, owned === undefined ? staying : { ...staying, owned }))
+
+/** The same for its transforms. */
+export const runTransforms = (loaded: LoadedConnector) =>
+  forEver(
+    Effect.forEach(streamsOf(loaded), (stream) => runTransform(loaded.connector, stream, loaded.base, staying), {
+      concurrency: "unbounded",
+      discard: true
+    })
+  )
+
+/** The same for its sinks. */
+export const runSinks = (loaded: LoadedConnector) =>
+  forEver(
+    Effect.forEach(streamsOf(loaded), (stream) => runSink(loaded.connector, stream, staying), {
+      concurrency: "unbounded",
+      discard: true
+    })
+  )
+
+/** Runs all stages of a connector in this process until interrupted. */
+export const runConnector = Effect.fn("cli.runConnector")((loaded: LoadedConnector) =>
+  Effect.all([runSources(loaded), runTransforms(loaded), runSinks(loaded)], {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(Effect.andThen(Effect.never))
+)
 
 const catchUpCheck = "20 millis"
 

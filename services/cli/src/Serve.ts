@@ -1,18 +1,17 @@
 import { Status } from "@tributary/telemetry"
-import { Effect, FiberMap } from "effect"
+import { Effect } from "effect"
 import { type LoadedConnector, loadConnectors, type LoadedFiles, stampOf } from "./ConnectorFiles.ts"
 import { logProblems } from "./FileProblems.ts"
-import { loadsWhatIsThere, runConnector, type StageName } from "./Pipeline.ts"
+import { loadsWhatIsThere, runConnector } from "./Pipeline.ts"
 import { showProgress } from "./Progress.ts"
 import type { RunOptions } from "./RunOnce.ts"
+import { makeRunning } from "./Running.ts"
 import { Screen } from "./Screen.ts"
 import { publishStatus } from "./StatusTopic.ts"
 
 export interface ServeOptions extends RunOptions {
   /** Take up changes of the files while running. */
   readonly watch: boolean
-  /** Stages to run here; the others run elsewhere on the same log. Default: all. */
-  readonly stages?: ReadonlyArray<StageName>
   /** Run once, when every stream has read what there was at the start and all of it is loaded. */
   readonly onCaughtUp?: Effect.Effect<void>
 }
@@ -29,8 +28,7 @@ const nothing: LoadedFiles = { connectors: [], problems: [], warnings: [] }
 export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
   const screen = yield* Screen
   const status = yield* Status
-  const fibers = yield* FiberMap.make<string>()
-  const current = new Map<string, LoadedConnector>()
+  const { current, start, stop } = yield* makeRunning(runConnector)
   const scripts = () => [...current.values()].flatMap((loaded) => loaded.scripts)
 
   let shown = ""
@@ -52,23 +50,9 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
         )
         continue
       }
-      current.delete(id)
-      yield* FiberMap.remove(fibers, id)
-      yield* status.forget(id)
-      yield* Effect.logInfo("Connector stopped.").pipe(Effect.annotateLogs({ connector: id }))
+      yield* stop(id)
     }
-    for (const [id, next] of wanted) {
-      const running = current.get(id)
-      current.set(id, next)
-      if (running?.revision === next.revision && running.base === next.base) continue
-      // remove waits for the old one to end; then the new one takes over where it committed last.
-      yield* FiberMap.remove(fibers, id)
-      yield* status.forget(id)
-      yield* FiberMap.run(fibers, id, runConnector(next, options.stages))
-      yield* Effect.logInfo(
-        running === undefined ? "Connector started." : "Connector restarted with its new file."
-      ).pipe(Effect.annotateLogs({ connector: id, file: next.file }))
-    }
+    for (const next of wanted.values()) yield* start(next)
   })
 
   // Taken before the files are read, here and below: what changes meanwhile differs from it and is read again, which does no
@@ -124,7 +108,7 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
   return yield* Effect.all(
     [
       options.watch ? watching : Effect.never,
-      publishStatus,
+      publishStatus(""),
       showProgress(() => [...current.values()], options.json),
       caughtUp,
       Effect.never

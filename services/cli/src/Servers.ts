@@ -1,4 +1,4 @@
-import { Config, Effect, Option, Redacted } from "effect"
+import { Config, Duration, Effect, FileSystem, Option, Redacted, Schema } from "effect"
 
 /**
  * Servers that take the place of embedded parts, by environment. Each is chosen by itself: Kafka with the embedded ClickHouse is as
@@ -8,29 +8,132 @@ const settings = Config.all({
   /** `host:port,host:port` */
   brokers: Config.option(Config.String("TRIBUTARY_KAFKA_BROKERS")),
   replication: Config.option(Config.Int("TRIBUTARY_KAFKA_REPLICATION")),
+  sessionTimeout: Config.option(Config.Duration("TRIBUTARY_KAFKA_SESSION_TIMEOUT")),
+  sasl: Config.option(Config.Literals(["plain", "scram-sha-256", "scram-sha-512"], "TRIBUTARY_KAFKA_SASL")),
+  username: Config.option(Config.String("TRIBUTARY_KAFKA_USERNAME")),
+  password: Config.option(Config.Redacted("TRIBUTARY_KAFKA_PASSWORD")),
+  /** `true`, or the path of a file with the certificates of the authorities to trust (PEM). */
+  tls: Config.option(Config.String("TRIBUTARY_KAFKA_TLS")),
+  /** Paths of the client's own certificate and key (PEM), where the brokers ask for one. */
+  certificate: Config.option(Config.String("TRIBUTARY_KAFKA_TLS_CERTIFICATE")),
+  key: Config.option(Config.String("TRIBUTARY_KAFKA_TLS_KEY")),
   clickhouse: Config.option(Config.String("TRIBUTARY_CLICKHOUSE_URL")),
   clickhouseUser: Config.String("TRIBUTARY_CLICKHOUSE_USER").pipe(Config.withDefault("default")),
   clickhousePassword: Config.Redacted("TRIBUTARY_CLICKHOUSE_PASSWORD").pipe(Config.withDefault(Redacted.make(""))),
   redis: Config.option(Config.String("TRIBUTARY_REDIS_URL")),
-  redisPassword: Config.option(Config.Redacted("TRIBUTARY_REDIS_PASSWORD"))
+  redisPassword: Config.option(Config.Redacted("TRIBUTARY_REDIS_PASSWORD")),
+  registry: Config.option(Config.String("TRIBUTARY_REGISTRY_URL")),
+  registryUser: Config.option(Config.String("TRIBUTARY_REGISTRY_USER")),
+  registryPassword: Config.option(Config.Redacted("TRIBUTARY_REGISTRY_PASSWORD"))
 })
+
+/**
+ * A worker that died is missed so soon, and its connectors and partitions then go to others within seconds. It is the least
+ * that brokers allow by default (`group.min.session.timeout.ms`).
+ */
+const defaultSessionTimeout = Duration.seconds(6)
 
 const filled = (value: Option.Option<string>): string | undefined =>
   Option.getOrUndefined(Option.filter(value, (text) => text.trim() !== ""))
 
-/** What the environment says of servers; what it does not name is embedded. */
-export const servers = Effect.map(settings, (given) => ({
-  kafka: Option.map(Option.fromUndefinedOr(filled(given.brokers)), (brokers) => ({
+/** A setting of a server that is wrong or goes with another that is missing. */
+export class WrongServer extends Schema.TaggedError<WrongServer>()("WrongServer", {
+  variable: Schema.String,
+  problem: Schema.String
+}) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `The environment variable ${this.variable} ${this.problem}`
+  }
+}
+
+type Given = Config.Success<typeof settings>
+
+const pem = Effect.fnUntraced(function* (variable: string, path: string) {
+  const fs = yield* FileSystem.FileSystem
+  return yield* fs.readFileString(path).pipe(
+    Effect.mapError(
+      (error) =>
+        new WrongServer({
+          variable,
+          problem: `names the file ${path}, which cannot be read (${error.reason._tag}). Expected a file in PEM form.`
+        })
+    )
+  )
+})
+
+const tlsOf = Effect.fnUntraced(function* (given: Given) {
+  const tls = filled(given.tls)
+  const certificate = filled(given.certificate)
+  const key = filled(given.key)
+  if (tls === undefined || tls === "false") return {}
+  if ((certificate === undefined) !== (key === undefined)) {
+    return yield* new WrongServer({
+      variable: "TRIBUTARY_KAFKA_TLS_CERTIFICATE",
+      problem: "goes with TRIBUTARY_KAFKA_TLS_KEY. Set both, or none."
+    })
+  }
+  return {
+    tls: {
+      ...(tls === "true" ? {} : { ca: yield* pem("TRIBUTARY_KAFKA_TLS", tls) }),
+      ...(certificate === undefined || key === undefined
+        ? {}
+        : {
+            certificate: yield* pem("TRIBUTARY_KAFKA_TLS_CERTIFICATE", certificate),
+            key: Redacted.make(yield* pem("TRIBUTARY_KAFKA_TLS_KEY", key))
+          })
+    }
+  }
+})
+
+const saslOf = Effect.fnUntraced(function* ({ password, sasl, username }: Given) {
+  const name = filled(username)
+  if (Option.isNone(sasl)) {
+    if (name === undefined) return {}
+    return yield* new WrongServer({
+      variable: "TRIBUTARY_KAFKA_USERNAME",
+      problem: "goes with TRIBUTARY_KAFKA_SASL: plain, scram-sha-256 or scram-sha-512."
+    })
+  }
+  if (name === undefined || Option.isNone(password)) {
+    return yield* new WrongServer({
+      variable: "TRIBUTARY_KAFKA_SASL",
+      problem: "goes with TRIBUTARY_KAFKA_USERNAME and TRIBUTARY_KAFKA_PASSWORD. Set them too."
+    })
+  }
+  return { sasl: { mechanism: sasl.value, username: name, password: password.value } }
+})
+
+const kafkaOf = Effect.fnUntraced(function* (given: Given) {
+  const brokers = filled(given.brokers)
+  if (brokers === undefined) return Option.none()
+  return Option.some({
     brokers: brokers.split(",").map((broker) => broker.trim()),
-    ...Option.match(given.replication, { onNone: () => ({}), onSome: (replication) => ({ replication }) })
-  })),
-  clickhouse: Option.map(Option.fromUndefinedOr(filled(given.clickhouse)), (url) => ({
-    url,
-    user: given.clickhouseUser,
-    password: given.clickhousePassword
-  })),
-  redis: Option.map(Option.fromUndefinedOr(filled(given.redis)), (url) => ({
-    url,
-    ...Option.match(given.redisPassword, { onNone: () => ({}), onSome: (password) => ({ password }) })
-  }))
-}))
+    ...Option.match(given.replication, { onNone: () => ({}), onSome: (replication) => ({ replication }) }),
+    sessionTimeout: Option.getOrElse(given.sessionTimeout, () => defaultSessionTimeout),
+    ...(yield* saslOf(given)),
+    ...(yield* tlsOf(given))
+  })
+})
+
+/** What the environment says of servers; what it does not name is embedded. */
+export const servers = Effect.gen(function* () {
+  const given = yield* settings
+  return {
+    kafka: yield* kafkaOf(given),
+    clickhouse: Option.map(Option.fromUndefinedOr(filled(given.clickhouse)), (url) => ({
+      url,
+      user: given.clickhouseUser,
+      password: given.clickhousePassword
+    })),
+    redis: Option.map(Option.fromUndefinedOr(filled(given.redis)), (url) => ({
+      url,
+      ...Option.match(given.redisPassword, { onNone: () => ({}), onSome: (password) => ({ password }) })
+    })),
+    registry: Option.map(Option.fromUndefinedOr(filled(given.registry)), (url) => ({
+      url,
+      ...Option.match(given.registryUser, { onNone: () => ({}), onSome: (user) => ({ user }) }),
+      ...Option.match(given.registryPassword, { onNone: () => ({}), onSome: (password) => ({ password }) })
+    }))
+  }
+})

@@ -1,7 +1,8 @@
-import { outputTopic, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
+import { outputTopic, parseConnector, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
 import { directoryHolder, Log } from "@tributary/log"
-import { type StageStatus, StreamStatus } from "@tributary/telemetry"
-import { Clock, Effect, FileSystem, Option, Schema } from "effect"
+import { Catalog, readCompacted } from "@tributary/catalog"
+import { type MergedStatus, mergeStatus, type StageStatus, WorkerStatus } from "@tributary/telemetry"
+import { Clock, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { directories } from "./Directories.ts"
 import { topicsOf } from "./Engine.ts"
@@ -11,8 +12,7 @@ import { lagOf } from "./Pipeline.ts"
 import { Screen } from "./Screen.ts"
 import { servers } from "./Servers.ts"
 
-const decodeStatus = Schema.decodeUnknownEffect(Schema.fromJsonString(StreamStatus))
-const utf8 = new TextEncoder()
+const decodeStatus = Schema.decodeUnknownEffect(Schema.fromJsonString(WorkerStatus))
 const text = new TextDecoder()
 
 interface Row {
@@ -23,10 +23,10 @@ interface Row {
   readonly records: number
   readonly lag: { readonly transform: number; readonly sink: number }
   /** As it was last reported; `null` when the stream never ran. */
-  readonly status: StreamStatus | null
+  readonly status: MergedStatus | null
 }
 
-const emptyRow = ({ connector }: LoadedConnector, stream: string): Row => {
+const emptyRow = ({ connector }: Pick<LoadedConnector, "connector">, stream: string): Row => {
   const sink = sinkFor(connector, stream)
   return {
     connector: connector.connector,
@@ -39,18 +39,33 @@ const emptyRow = ({ connector }: LoadedConnector, stream: string): Row => {
   }
 }
 
+/** What all workers reported. */
+const reported = Effect.gen(function* () {
+  const stored = yield* readCompacted(statusTopic)
+  const entries = yield* Effect.forEach(stored.values(), ({ value }) =>
+    // By another version; there is nothing else to be had from it.
+    value === null ? Effect.succeedNone : Effect.option(decodeStatus(text.decode(value)))
+  )
+  const now = yield* Clock.currentTimeMillis
+  const known = entries.flatMap((entry) => Option.toArray(entry))
+  return new Map(mergeStatus(known, now).map((status) => [streamKey(status.connector, status.stream), status]))
+})
+
 /** Reads from the log how far a stream is; its log need not know the stream. */
-const readRow = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string, known: ReadonlySet<string>) {
+const readRow = Effect.fnUntraced(function* (
+  loaded: Pick<LoadedConnector, "connector">,
+  stream: string,
+  known: ReadonlySet<string>,
+  statuses: ReadonlyMap<string, MergedStatus>
+) {
   const log = yield* Log
   const row = emptyRow(loaded, stream)
   const raw = rawTopic(row.connector, stream)
-  const key = utf8.encode(streamKey(row.connector, stream))
-  const stored = known.has(statusTopic) ? yield* log.latest(statusTopic, key) : null
   return {
     ...row,
     records: known.has(raw) ? (yield* log.offsets(raw)).reduce((sum, { end }) => sum + end, 0) : 0,
     lag: known.has(raw) && known.has(row.topic) ? yield* lagOf(loaded, stream) : row.lag,
-    status: stored === null ? null : yield* decodeStatus(text.decode(stored))
+    status: statuses.get(streamKey(row.connector, stream)) ?? null
   } satisfies Row
 })
 
@@ -65,6 +80,22 @@ const stateOf = (row: Row, isRunning: boolean): string => {
   return problem === undefined ? "stopped" : "stopped, had a problem"
 }
 
+const streamsOf = (connectors: ReadonlyArray<Pick<LoadedConnector, "connector">>) =>
+  connectors.flatMap((connector) => Object.keys(connector.connector.streams).map((stream) => ({ connector, stream })))
+
+/** What is registered on Kafka, as far as this version can read it. */
+const registeredConnectors = Effect.gen(function* () {
+  const catalog = yield* Catalog
+  const connectors: Array<Pick<LoadedConnector, "connector">> = []
+  for (const [id, registered] of yield* catalog.list) {
+    const parsed =
+      registered._tag === "Success" ? parseConnector(registered.success.text, registered.success.file) : undefined
+    if (parsed?._tag === "Success") connectors.push({ connector: parsed.success.connector })
+    else yield* Effect.logWarning("The registration cannot be read here.").pipe(Effect.annotateLogs({ connector: id }))
+  }
+  return connectors
+})
+
 /** State, lag and last problem of each stream, read from the log; works beside a running process and without one. */
 export const showStatus = Effect.fn("cli.status")(function* (options: {
   readonly connectors: string
@@ -73,21 +104,24 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
 }) {
   const fs = yield* FileSystem.FileSystem
   const screen = yield* Screen
-  const loaded = yield* loadConnectors(options.connectors)
-  yield* noteProblems(loaded)
   const directory = directories(options.data).log
-  const streams = loaded.connectors.flatMap((connector) =>
-    Object.keys(connector.connector.streams).map((stream) => ({ connector, stream }))
-  )
-  // Only where something ran there is a log to read.
   const onKafka = Option.isSome((yield* servers).kafka)
+  // Only where something ran there is a log to read.
   const ran = onKafka || (yield* fs.exists(directory))
+  const ofFiles = Effect.map(
+    Effect.tap(loadConnectors(options.connectors), noteProblems),
+    ({ connectors }): ReadonlyArray<Pick<LoadedConnector, "connector">> => connectors
+  )
+  const read = Effect.gen(function* () {
+    const registered = onKafka ? yield* registeredConnectors : []
+    const streams = streamsOf(registered.length > 0 ? registered : yield* ofFiles)
+    const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
+    const statuses = yield* reported
+    return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known, statuses))
+  })
   const rows: ReadonlyArray<Row> = ran
-    ? yield* Effect.gen(function* () {
-        const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
-        return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known))
-      }).pipe(Effect.provide(topicsOf(options.data)))
-    : streams.map(({ connector, stream }) => emptyRow(connector, stream))
+    ? yield* Effect.provide(read, Catalog.layer.pipe(Layer.provideMerge(topicsOf(options.data))))
+    : streamsOf(yield* ofFiles).map(({ connector, stream }) => emptyRow(connector, stream))
   const pid = yield* directoryHolder(directory)
   // Nobody holds a folder on a cluster: what was reported last is shown.
   const isRunning = onKafka || pid !== undefined

@@ -10,8 +10,10 @@ export const deadLetters = (
   range: Range,
   rejected: ReadonlyArray<RejectedRecord>
 ): ReadonlyArray<NewRecord> =>
-  rejected.map(({ code, index, reason }) => {
-    const { key, offset, value } = range.records[index]!
+  rejected.map(({ index, ...rejection }) => {
+    const { key, offset, value, wrong } = range.records[index]!
+    // To the table a value that could not be decoded is only no JSON.
+    const { code, reason } = wrong ?? rejection
     return {
       topic: deadTopic,
       key,

@@ -1,10 +1,11 @@
 import type { Encoded, InsertPlan, RejectedRecord, SourceRecord, Table, WarehouseError } from "@tributary/clickhouse"
 import type { Claim, LogError, LogRecord, Producer } from "@tributary/log"
+import type { RegistryError, ValueDecoder } from "@tributary/schema-registry"
 import type { Reporter } from "@tributary/telemetry"
 import { Clock, Effect, Fiber, Random } from "effect"
 import { deadLetters } from "./DeadLetter.ts"
 import { decodePlan, encodePlan, type Plan, type PlanLost, UnknownPlan } from "./Plan.ts"
-import { collect, collectPlanned, halves, type Range, type RangeLimits } from "./Range.ts"
+import { collect, collectPlanned, decodeRange, halves, type Range, type RangeLimits } from "./Range.ts"
 
 export interface LoaderOptions extends RangeLimits {
   readonly table: string
@@ -67,8 +68,9 @@ export const loadPartition = Effect.fnUntraced(function* (
   ensureTable: (sample: ReadonlyArray<Uint8Array>) => Effect.Effect<Table, WarehouseError>,
   reporter: Reporter,
   options: LoaderOptions,
-  earliest: number
-): Effect.fn.Return<never, LogError | WarehouseError | UnknownPlan | PlanLost> {
+  earliest: number,
+  decoder: ValueDecoder
+): Effect.fn.Return<never, LogError | RegistryError | WarehouseError | UnknownPlan | PlanLost> {
   const topic = claim.topic
   const committed = yield* claim.committed
   let table: Table | undefined
@@ -197,15 +199,16 @@ export const loadPartition = Effect.fnUntraced(function* (
 
   let closedAt = 0
   const prepare = Effect.fnUntraced(function* (from: number) {
-    const range = yield* collect(claim, from, options, closedAt)
+    const collected = yield* collect(claim, from, options, closedAt)
     closedAt = yield* Clock.currentTimeMillis
+    const range = yield* decodeRange(collected, decoder)
     const target = yield* tableFor(range)
     return { range, target, encoded: target.encode(range.records.map(source)) }
   })
 
   /** Replays the plan that a predecessor has left. */
   const replay = Effect.fnUntraced(function* (plan: Plan) {
-    const range = yield* collectPlanned(claim, plan, options)
+    const range = yield* decodeRange(yield* collectPlanned(claim, plan, options), decoder)
     const target = yield* tableFor(range)
     yield* load(range, target, insertMissing(target))
     yield* claim.commit(range.next, "")

@@ -1,6 +1,13 @@
+import type { Rejected } from "@tributary/domain"
 import type { Claim, LogRecord } from "@tributary/log"
+import type { ValueDecoder } from "@tributary/schema-registry"
 import { Clock, Duration, Effect } from "effect"
 import { type Plan, PlanLost } from "./Plan.ts"
+
+/** A record of a range; `wrong` says why its value could not be decoded and is as it was in the topic. */
+export interface RangeRecord extends LogRecord {
+  readonly wrong?: Rejected
+}
 
 /** Consecutive records of a partition. Offsets may have gaps, also between `last` and `next`. */
 export interface Range {
@@ -9,7 +16,7 @@ export interface Range {
   readonly last: number
   /** Where to read on. */
   readonly next: number
-  readonly records: ReadonlyArray<LogRecord>
+  readonly records: ReadonlyArray<RangeRecord>
   /** Size of the values. */
   readonly bytes: number
 }
@@ -83,6 +90,20 @@ export const collectPlanned = Effect.fnUntraced(function* (claim: Claim, plan: P
     next = batch.next
   }
   return { first: plan.first, last: plan.last, next: plan.last + 1, records, bytes: sizeOf(records) } satisfies Range
+})
+
+const nothing = new Uint8Array()
+
+/** The range with its values as JSON. Records whose values are JSON already stay what they are. */
+export const decodeRange = Effect.fnUntraced(function* (range: Range, decoder: ValueDecoder) {
+  const { values, wrong } = yield* decoder.decode(range.records.map(({ value }) => value ?? nothing))
+  const records = range.records.map((record, index): RangeRecord => {
+    const value = values[index]!
+    const problem = wrong.get(index)
+    if (problem !== undefined) return { ...record, wrong: problem }
+    return record.value === null || value === record.value ? record : { ...record, value }
+  })
+  return { ...range, records } satisfies Range
 })
 
 /** Two ranges, of at least one record each, in place of one of at least two. */

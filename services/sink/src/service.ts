@@ -1,6 +1,7 @@
 import { type TableSpec, Warehouse } from "@tributary/clickhouse"
 import { type Connector, deadTopic, outputTopic, sinkFor, streamOf } from "@tributary/domain"
 import { type Claim, Log } from "@tributary/log"
+import { valueDecoder } from "@tributary/schema-registry"
 import { Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { Deferred, Duration, Effect } from "effect"
 import { loadPartition } from "./PartitionLoader.ts"
@@ -26,6 +27,7 @@ export const runSink = Effect.fn("sink.run")(function* (
   if (sink === undefined) return
   const log = yield* Log
   const warehouse = yield* Warehouse
+  const decoder = yield* valueDecoder
   const reporter = yield* (yield* Status).reporter(connector.connector, stream, "sink")
   const topic = outputTopic(connector, stream)
   const settings = streamOf(connector, stream)
@@ -97,7 +99,8 @@ export const runSink = Effect.fn("sink.run")(function* (
             (sample) => warehouse.ensureTable(spec, sample),
             reporter,
             loader,
-            earliest
+            earliest,
+            decoder
           )
         })
       )

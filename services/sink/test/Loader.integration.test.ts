@@ -1,5 +1,6 @@
 import { type Encoded, type InsertPlan, Unavailable, Warehouse, WarehouseError } from "@tributary/clickhouse"
 import { type Claim, Log } from "@tributary/log"
+import { valueDecoder } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { assert, describe, layer } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Ref } from "effect"
@@ -93,6 +94,7 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
 
         const log = yield* Log
         const reporter = yield* (yield* Status).reporter("shop", "other", "sink")
+        const decoder = yield* valueDecoder
         const error = yield* Effect.flip(
           Effect.scoped(
             Effect.flatMap(log.producer("elsewhere"), (producer) =>
@@ -103,7 +105,8 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
                 () => Effect.succeed(table),
                 reporter,
                 place.options,
-                0
+                0,
+                decoder
               )
             )
           )
@@ -123,6 +126,7 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
         const log = yield* Log
         const warehouse = yield* Warehouse
         const reporter = yield* (yield* Status).reporter("shop", "other", "sink")
+        const decoder = yield* valueDecoder
         const before = yield* log.producer("zombie_dead/0")
         yield* log.producer("zombie_dead/0")
         const error = yield* Effect.flip(
@@ -133,7 +137,8 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
               (sample) => warehouse.ensureTable(place.spec, sample),
               reporter,
               place.options,
-              0
+              0,
+              decoder
             )
           )
         )

@@ -13,6 +13,7 @@ import {
 } from "@tributary/clickhouse"
 import { rejectedHeaders } from "@tributary/domain"
 import { type Claim, Log, type NewRecord, SqliteLog } from "@tributary/log"
+import { layerMemory, valueDecoder } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { Deferred, Duration, Effect, Fiber, Layer, Logger, Schedule } from "effect"
 import { type LoaderOptions, loadPartition } from "../src/PartitionLoader.ts"
@@ -30,6 +31,7 @@ export const Engine = Layer.unwrap(
         Layer.provideMerge(ClickHouseServer.layer({ directory: join(directory, "clickhouse") }))
       ),
       SqliteLog.layer({ directory: join(directory, "log") }),
+      layerMemory,
       Status.layer
     )
   )
@@ -167,6 +169,7 @@ export const run = Effect.fnUntraced(function* (place: Setting, hooks: Hooks = {
   const warehouse = yield* Warehouse
   const reporter = yield* (yield* Status).reporter("shop", place.name, "sink")
   const { around, claim: hookedClaim, table } = hooked(hooks)
+  const decoder = yield* valueDecoder
   return yield* log.consume({ group: place.group, topics: [place.topic] }, (claim) =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -177,7 +180,8 @@ export const run = Effect.fnUntraced(function* (place: Setting, hooks: Hooks = {
           (sample) => Effect.map(warehouse.ensureTable(place.spec, sample), table),
           reporter,
           place.options,
-          0
+          0,
+          decoder
         )
       })
     )

@@ -3,13 +3,15 @@ import {
   checkpointsTopic,
   type Connector,
   deadTopic,
+  outputTopic,
   parsePoll,
   rawTopic,
   rejectedHeaders,
   streamKey,
   streamOf
 } from "@tributary/domain"
-import { Log, type NewRecord, type Producer } from "@tributary/log"
+import { Log, type LogError, type NewRecord, type Producer } from "@tributary/log"
+import { valueEncoder, type ValueEncoder } from "@tributary/schema-registry"
 import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { Clock, Duration, Effect, Random, Schema, Stream } from "effect"
 
@@ -31,12 +33,38 @@ export class UnknownCheckpoint extends Schema.TaggedError<UnknownCheckpoint>()("
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
+/** What of a page is published, and what is not. */
+interface Published {
+  readonly records: Page["records"]
+  readonly rejected: ReadonlyArray<{
+    readonly index: number
+    readonly value: Uint8Array
+    readonly code: string
+    readonly reason: string
+  }>
+}
+
+/** The page with its values as the topic has them. A record that does not fit its schema is rejected as it was sent. */
+const encodePage = Effect.fnUntraced(function* (page: Page, encoder: ValueEncoder) {
+  const { rejected, values } = yield* encoder.encode(page.records.map(({ value }) => value))
+  return {
+    records: page.records.flatMap(({ key }, index) => {
+      const value = values[index]
+      return value === undefined ? [] : [{ key, value }]
+    }),
+    rejected: [
+      ...page.rejected,
+      ...rejected.map(({ code, index, reason }) => ({ code, index, reason, value: page.records[index]!.value }))
+    ]
+  } satisfies Published
+})
+
 /** Everything of a page, and where to read on, as records of one transaction. */
-const toRecords = (page: Page, connector: string, stream: string): ReadonlyArray<NewRecord> => {
+const toRecords = (page: Page, published: Published, connector: string, stream: string): ReadonlyArray<NewRecord> => {
   const raw = rawTopic(connector, stream)
   const records: Array<NewRecord> = []
-  for (const { key, value } of page.records) records.push({ topic: raw, key, value })
-  for (const { code, index, reason, value } of page.rejected) {
+  for (const { key, value } of published.records) records.push({ topic: raw, key, value })
+  for (const { code, index, reason, value } of published.rejected) {
     records.push({
       topic: deadTopic(connector, stream),
       key: null,
@@ -66,18 +94,20 @@ const walk = Effect.fn("source.walk")(function* (
   reporter: Reporter,
   connector: string,
   stream: string,
+  encoder: ValueEncoder | undefined,
   from: Checkpoint | undefined
 ) {
   let checkpoint = from
   yield* source.pages(stream, from).pipe(
     Stream.runForEach((page) =>
       Effect.gen(function* () {
-        yield* producer.transact({ records: toRecords(page, connector, stream) })
+        const published = encoder === undefined ? page : yield* encodePage(page, encoder)
+        yield* producer.transact({ records: toRecords(page, published, connector, stream) })
         checkpoint = page.checkpoint
         yield* reporter.progress({
-          records: page.records.length,
+          records: published.records.length,
           bytes: page.bytes,
-          rejected: page.rejected.length,
+          rejected: published.rejected.length,
           skipped: page.skipped
         })
       })
@@ -95,17 +125,31 @@ const sleepUntil = Effect.fnUntraced(function* (time: number) {
   }
 })
 
+export interface SourceOptions extends SuperviseOptions {
+  /**
+   * Succeeds while the connector belongs to this worker. Asked before a stream is taken over: a worker that was expelled must
+   * not fence the one that has the connector now. Data is right without it; it saves taking each other's place in turn.
+   */
+  readonly owned?: Effect.Effect<void, LogError>
+}
+
+/**
+ * Partitions of `_tributary.checkpoints`. A worker that hangs in a transaction holds up the start of all streams in its
+ * partition until it is fenced, so they are spread.
+ */
+const checkpointPartitions = 16
+
 const readStream = Effect.fnUntraced(function* (
   source: Source,
   connector: Connector,
   stream: string,
   reporter: Reporter,
-  options: SuperviseOptions
+  options: SourceOptions
 ) {
   const log = yield* Log
   const settings = streamOf(connector, stream)
   const key = streamKey(connector.connector, stream)
-  yield* log.ensureTopic({ name: checkpointsTopic, partitions: 1, compacted: true })
+  yield* log.ensureTopic({ name: checkpointsTopic, partitions: checkpointPartitions, compacted: true })
   yield* log.ensureTopic({
     name: rawTopic(connector.connector, stream),
     partitions: settings.topic.partitions,
@@ -117,6 +161,7 @@ const readStream = Effect.fnUntraced(function* (
     partitions: 1,
     retention: Duration.days(30)
   })
+  if (options.owned !== undefined) yield* options.owned
   // Fence first, then read: whoever wrote this stream before can no longer move the checkpoint.
   const producer = yield* log.producer(key)
   const stored = yield* log.latest(checkpointsTopic, utf8.encode(key))
@@ -126,6 +171,9 @@ const readStream = Effect.fnUntraced(function* (
       : yield* decodeCheckpoint(text.decode(stored)).pipe(
           Effect.mapError((error) => new UnknownCheckpoint({ stream: key, problem: error.message }))
         )
+  // Where the raw topic is the one that others read, its values are what the file says; before a transform they stay JSON.
+  const isOutput = outputTopic(connector, stream) === rawTopic(connector.connector, stream)
+  const encoder = isOutput ? yield* valueEncoder(connector, stream) : undefined
   const poll = parsePoll(settings.poll)
   for (;;) {
     const now = yield* Clock.currentTimeMillis
@@ -137,7 +185,7 @@ const readStream = Effect.fnUntraced(function* (
       yield* sleepUntil(due)
     }
     yield* reporter.state("running")
-    checkpoint = yield* walk(source, producer, reporter, connector.connector, stream, checkpoint)
+    checkpoint = yield* walk(source, producer, reporter, connector.connector, stream, encoder, checkpoint)
     if (options.once) break
   }
   yield* reporter.state("done")
@@ -162,7 +210,7 @@ const toAll = (reporters: ReadonlyArray<Reporter>): Reporter => ({
 export const runSource = Effect.fn("source.run")(function* (
   connector: Connector,
   base: string,
-  options: SuperviseOptions
+  options: SourceOptions
 ) {
   const status = yield* Status
   const id = connector.connector

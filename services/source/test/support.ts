@@ -6,9 +6,10 @@ import { Budgets, Checkpoint } from "@tributary/connector"
 import { checkpointsTopic, Connector, streamKey } from "@tributary/domain"
 import { Log, type LogRecord, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
+import { layerMemory } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { startSyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Conflict, Environment, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
+import { Conflict, Environment, Leases, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
 import { Duration, Effect, Layer, Logger, Option, Schema } from "effect"
 import { runSource } from "../src/index.ts"
 
@@ -45,9 +46,10 @@ const log = Layer.unwrap(
 
 const needed = Layer.mergeAll(
   log,
+  layerMemory,
   Budgets.layer,
   secrets,
-  Tokens.layer.pipe(Layer.provide([secrets, memoryStore])),
+  Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory])),
   Status.layer,
   Logger.layer([])
 )

@@ -8,20 +8,45 @@ import {
   transformSteps
 } from "@tributary/domain"
 import { type Claim, Log, type NewRecord } from "@tributary/log"
+import { valueDecoder, type ValueDecoder, valueEncoder, type ValueEncoder } from "@tributary/schema-registry"
 import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { Duration, Effect } from "effect"
-import { compileTransform, type Transform } from "./Transform.ts"
+import { compileTransform, type Transform, type TransformResult } from "./Transform.ts"
 
 /** Consumer group that transforms a stream. */
 export const transformGroup = (connector: string, stream: string): string =>
   `tributary.transform.${connector}.${stream}`
 
+const nothing = new Uint8Array()
 const limits = { maxRecords: 5_000, maxBytes: 4 * 1024 * 1024, wait: Duration.minutes(1) }
 
 interface Topics {
   readonly output: string
   readonly dead: string
 }
+
+/** How values stand in the raw topic, and in the output topic. */
+interface Codecs {
+  readonly decoder: ValueDecoder
+  readonly encoder: ValueEncoder | undefined
+}
+
+/** What a transform made, as the output topic has its values. A record is rejected whole if anything made of it does not fit. */
+const encodeResult = Effect.fnUntraced(function* ({ out, rejected }: TransformResult, encoder: ValueEncoder) {
+  const encoded = yield* encoder.encode(out.map(({ value }) => value))
+  const unfit = new Map<number, { readonly index: number; readonly code: string; readonly reason: string }>()
+  for (const { code, index, reason } of encoded.rejected) {
+    const { source } = out[index]!
+    if (!unfit.has(source)) unfit.set(source, { index: source, code, reason })
+  }
+  return {
+    out: out.flatMap((made, index) => {
+      const value = encoded.values[index]
+      return value === undefined || unfit.has(made.source) ? [] : [{ ...made, value }]
+    }),
+    rejected: [...rejected, ...unfit.values()]
+  } satisfies TransformResult
+})
 
 /**
  * Reads one partition of a raw topic and writes what the transform makes of it, records and position in one transaction:
@@ -30,6 +55,7 @@ interface Topics {
 const transformPartition = Effect.fnUntraced(function* (
   claim: Claim,
   transform: Transform,
+  codecs: Codecs,
   topics: Topics,
   group: string,
   reporter: Reporter
@@ -52,18 +78,24 @@ const transformPartition = Effect.fnUntraced(function* (
     }
     yield* reporter.state("running")
     let bytes = 0
-    const input = batch.records.map(({ offset, key, value }) => {
-      bytes += value?.length ?? 0
-      return { offset, key, value: value ?? new Uint8Array() }
-    })
-    const { out, rejected } = transform.apply(input)
+    const decoded = yield* codecs.decoder.decode(
+      batch.records.map(({ value }) => {
+        bytes += value?.length ?? 0
+        return value ?? nothing
+      })
+    )
+    const input = batch.records.map(({ offset, key }, index) => ({ offset, key, value: decoded.values[index]! }))
+    const made = transform.apply(input)
+    const { out, rejected } = codecs.encoder === undefined ? made : yield* encodeResult(made, codecs.encoder)
     const records: Array<NewRecord> = out.map(({ key, value }) => ({ topic: topics.output, key, value }))
-    for (const { index, code, reason } of rejected) {
+    for (const { index, ...rejection } of rejected) {
       const record = batch.records[index]!
+      // What could not be read was taken for a record that is no JSON.
+      const { code, reason } = decoded.wrong.get(index) ?? rejection
       records.push({
         topic: topics.dead,
         key: record.key,
-        value: record.value,
+        value: record.value === null ? null : decoded.values[index]!,
         headers: {
           // It quotes the record, and cuts it somewhere: half a surrogate pair is no text.
           [rejectedHeaders.reason]: reason.toWellFormed(),
@@ -107,6 +139,7 @@ export const runTransform = Effect.fn("transform.run")(function* (
       stream,
       base
     })
+    const codecs = { decoder: yield* valueDecoder, encoder: yield* valueEncoder(connector, stream) }
     const topics = { output, dead: deadTopic(connector.connector, stream) }
     for (const name of [raw, topics.output]) {
       yield* log.ensureTopic({
@@ -118,7 +151,7 @@ export const runTransform = Effect.fn("transform.run")(function* (
     }
     yield* log.ensureTopic({ name: topics.dead, partitions: 1, retention: Duration.days(30) })
     return yield* log.consume({ group, topics: [raw] }, (claim) =>
-      transformPartition(claim, transform, topics, group, reporter)
+      transformPartition(claim, transform, codecs, topics, group, reporter)
     )
   })
   return yield* supervise(reporter, work, options).pipe(

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Connector, rejectedHeaders } from "@tributary/domain"
 import { type Claim, Log, type LogRecord, type Producer, SqliteLog } from "@tributary/log"
+import { layerMemory } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Deferred, Duration, Effect, Fiber, Layer, Logger, Schema } from "effect"
@@ -25,6 +26,7 @@ const services = Layer.mergeAll(
     )
   ),
   SecretsTest,
+  layerMemory,
   Status.layer,
   Logger.layer([])
 )

@@ -1,0 +1,3 @@
+export * from "./Catalog.ts"
+export * from "./CompactedTopic.ts"
+export * from "./Registration.ts"

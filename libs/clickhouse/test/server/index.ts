@@ -1,0 +1,3 @@
+export * from "./FindClickHouse.ts"
+export * from "./LocalClickHouse.ts"
+export * from "./TestClickHouse.ts"

@@ -1,0 +1,6 @@
+export * from "./ConfluentRegistry.ts"
+export * from "./RegistryError.ts"
+export * from "./SchemaRegistry.ts"
+export * from "./SqliteRegistry.ts"
+export * from "./ValueDecoder.ts"
+export * from "./ValueEncoder.ts"

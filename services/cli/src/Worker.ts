@@ -1,0 +1,149 @@
+import { Catalog, type Registered, sourcesGroup } from "@tributary/catalog"
+import { connectorsTopic } from "@tributary/domain"
+import { Log } from "@tributary/log"
+import { Health, type HealthResult } from "@tributary/telemetry"
+import { Clock, Duration, Effect, Path, Ref, Schedule } from "effect"
+import type { LoadedConnector } from "./ConnectorFiles.ts"
+import { runSources } from "./Pipeline.ts"
+import { loadRegistered } from "./Registered.ts"
+import { makeRunning, type Running } from "./Running.ts"
+import { publishStatus } from "./StatusTopic.ts"
+
+export interface WorkerOptions {
+  /** Name of this process among the workers. */
+  readonly worker: string
+  /** Folder that modules of registered connectors are written to. */
+  readonly data: string
+}
+
+/** Makes what runs what is registered. What cannot be read or run is said, and an older revision that runs goes on. */
+const reconcile = Effect.fnUntraced(function* <R>(
+  running: Running<R>,
+  registered: ReadonlyMap<string, Registered>,
+  directory: string,
+  said: Map<string, string>
+) {
+  for (const id of running.current.keys()) if (!registered.has(id)) yield* running.stop(id)
+  for (const [id, entry] of registered) {
+    const loaded = yield* Effect.fromResult(entry).pipe(
+      Effect.flatMap((registration) => loadRegistered(registration, directory)),
+      Effect.result
+    )
+    if (loaded._tag === "Success") {
+      said.delete(id)
+      yield* running.start(loaded.success)
+      continue
+    }
+    const { message } = loaded.failure
+    if (said.get(id) === message) continue
+    said.set(id, message)
+    yield* Effect.logError(
+      running.current.has(id) ? `${message}\nThe connector goes on as it was before.` : message
+    ).pipe(Effect.annotateLogs({ connector: id }))
+  }
+})
+
+const firstDelay = Duration.millis(250)
+const longestDelay = Duration.seconds(2)
+
+/** Whatever a worker loses, it comes back: its partitions are with others meanwhile. */
+const again = Schedule.exponential(firstDelay).pipe(
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longestDelay))),
+  Schedule.jittered
+)
+
+const comingBack = <A, E extends { readonly message: string }, R>(part: Effect.Effect<A, E, R>) =>
+  part.pipe(
+    Effect.tapError((error) => Effect.logWarning(`${error.message} This worker starts its part anew.`)),
+    Effect.retry(again)
+  )
+
+/** What all workers do: say that they are there, and answer for their health. */
+const present = Effect.fnUntraced(function* (worker: string) {
+  const health = yield* Health
+  const log = yield* Log
+  let answeredAt = yield* Clock.currentTimeMillis
+  yield* health.register(
+    "log",
+    log.positions(sourcesGroup).pipe(
+      Effect.andThen(Clock.currentTimeMillis),
+      Effect.map((now): HealthResult => {
+        answeredAt = now
+        return { status: "ok", detail: "answers" }
+      }),
+      Effect.catch((error) =>
+        Effect.map(Clock.currentTimeMillis, (now): HealthResult => ({
+          status: "failing",
+          detail: `${error.message} It answered last ${Math.round((now - answeredAt) / 1_000)} s ago.`
+        }))
+      )
+    )
+  )
+  return yield* publishStatus(worker)
+}, Effect.scoped)
+
+const registeredIn = (data: string) => Effect.map(Path.Path, (path) => path.join(data, "registered"))
+
+/**
+ * Runs the sources of registered connectors until interrupted. Workers share the connectors: they form one consumer group on
+ * `_tributary.connectors`, and owning a partition means running the connectors in it.
+ */
+export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, worker }: WorkerOptions) {
+  const catalog = yield* Catalog
+  const log = yield* Log
+  const health = yield* Health
+  const directory = yield* registeredIn(data)
+  const said = new Map<string, string>()
+  const shares = new Map<number, ReadonlyMap<string, LoadedConnector>>()
+  const showOwned = Effect.suspend(() =>
+    Ref.set(
+      health.owned,
+      [...shares.values()].flatMap((own) => Array.from(own.keys()))
+    )
+  )
+  const owner = JSON.stringify({ v: 1, worker })
+  const share = Effect.andThen(
+    catalog.prepare,
+    log.consume({ group: sourcesGroup, topics: [connectorsTopic] }, (claim) =>
+      Effect.gen(function* () {
+        // The position means nothing here: its metadata says who has the partition, and committing it shows whether that is so.
+        const owned = claim.commit(0, owner)
+        yield* owned
+        yield* Effect.addFinalizer(() =>
+          Effect.suspend(() => {
+            shares.delete(claim.partition)
+            return showOwned
+          })
+        )
+        const running = yield* makeRunning((loaded) => runSources(loaded, owned))
+        shares.set(claim.partition, running.current)
+        return yield* catalog.follow(claim.partition, (registered) =>
+          Effect.andThen(reconcile(running, registered, directory, said), showOwned)
+        )
+      }).pipe(Effect.scoped)
+    )
+  )
+  return yield* Effect.raceFirst(comingBack(share), present(worker))
+})
+
+/**
+ * Runs a stage of all registered connectors until interrupted. Such workers share the partitions of each stream's topic, in the
+ * consumer group of the stage and stream.
+ */
+export const workOnAll = Effect.fn("cli.workOnAll")(function* <R>(
+  { data, worker }: WorkerOptions,
+  run: (loaded: LoadedConnector) => Effect.Effect<never, never, R>
+) {
+  const catalog = yield* Catalog
+  const health = yield* Health
+  const directory = yield* registeredIn(data)
+  const said = new Map<string, string>()
+  const running = yield* makeRunning(run)
+  const following = catalog.follow(undefined, (registered) =>
+    Effect.andThen(
+      reconcile(running, registered, directory, said),
+      Effect.suspend(() => Ref.set(health.owned, [...running.current.keys()]))
+    )
+  )
+  return yield* Effect.raceFirst(Effect.andThen(comingBack(catalog.prepare), following), present(worker))
+}, Effect.scoped)

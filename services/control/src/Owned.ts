@@ -1,0 +1,44 @@
+import { connectorPartition, sourcesGroup } from "@tributary/catalog"
+import { connectorsTopic, type Owners } from "@tributary/domain"
+import { Log } from "@tributary/log"
+import { Effect, Option, Schema } from "effect"
+
+/** What a source worker writes beside its position in a partition of `_tributary.connectors`. */
+const decode = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ v: Schema.Literal(1), worker: Schema.String }))
+)
+
+/** The worker that took each partition of `_tributary.connectors` last. */
+export const ownersOf = Effect.gen(function* () {
+  const log = yield* Log
+  const positions = yield* log.positions(sourcesGroup)
+  return new Map(
+    positions.flatMap(({ metadata, partition, topic }): ReadonlyArray<readonly [number, string]> => {
+      // What another version or another program committed names no worker.
+      const owner = topic === connectorsTopic ? Option.getOrUndefined(decode(metadata)) : undefined
+      return owner === undefined ? [] : [[partition, owner.worker]]
+    })
+  )
+}).pipe(Effect.withSpan("control.owners"))
+
+/** Workers with what they own, in the order of their names. */
+export const groupOwners = (owners: ReadonlyMap<number, string>, connectors: Iterable<string>): Owners => {
+  const workers = new Map<string, { readonly partitions: Array<number>; readonly connectors: Array<string> }>()
+  for (const [partition, worker] of [...owners].toSorted(([left], [right]) => left - right)) {
+    const known = workers.get(worker)
+    if (known === undefined) workers.set(worker, { partitions: [partition], connectors: [] })
+    else known.partitions.push(partition)
+  }
+  const unowned: Array<string> = []
+  for (const connector of [...connectors].toSorted()) {
+    const worker = owners.get(connectorPartition(connector))
+    const owned = worker === undefined ? undefined : workers.get(worker)
+    ;(owned?.connectors ?? unowned).push(connector)
+  }
+  return {
+    workers: [...workers]
+      .toSorted(([left], [right]) => (left < right ? -1 : 1))
+      .map(([worker, { connectors, partitions }]) => ({ worker, partitions, connectors })),
+    unowned
+  }
+}

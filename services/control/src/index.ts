@@ -1,0 +1,3 @@
+export * from "./HealthServer.ts"
+export * from "./Listen.ts"
+export * from "./RunControl.ts"
