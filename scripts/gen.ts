@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { controlDocument } from "../libs/domain/src/ControlApi.ts"
 import { connectorEditorSchema, connectorReference } from "../libs/domain/src/index.ts"
 
 interface Generator {
@@ -16,6 +17,7 @@ interface Generator {
 /** Add a generator here; nothing else is needed. */
 const generators: ReadonlyArray<Generator> = [
   { file: "schemas/connector.schema.json", text: () => `${JSON.stringify(connectorEditorSchema(), null, 2)}\n` },
+  { file: "schemas/openapi.json", text: () => `${JSON.stringify(controlDocument(), null, 2)}\n` },
   { file: "docs/reference/connector.md", text: connectorReference }
 ]
 

@@ -95,8 +95,14 @@ const keys: Record<(typeof streams)[number], string> = {
   airports: "code"
 }
 
-/** What differs between the tables and the data files, in words; empty when nothing does. Needs the engine not to run. */
-export const differences = async (data: string): Promise<ReadonlyArray<string>> => {
+/**
+ * What differs between the tables and the data files, in words; empty when nothing does. Needs the embedded engine not to run;
+ * `variables` name a server.
+ */
+export const differences = async (
+  data: string,
+  variables: Readonly<Record<string, string>> = {}
+): Promise<ReadonlyArray<string>> => {
   const sql = streams
     .map(
       (stream) =>
@@ -105,7 +111,7 @@ export const differences = async (data: string): Promise<ReadonlyArray<string>> 
         `(SELECT count() - uniqExact(_partition, _offset) AS by_offset, count() - uniqExact(${keys[stream]}) AS by_key FROM nyc.${stream}) AS copies`
     )
     .join(" UNION ALL ")
-  const { code, err, out } = await tributary(undefined, ["query", sql, "--json", "--data", data]).ended
+  const { code, err, out } = await tributary(undefined, ["query", sql, "--json", "--data", data], variables).ended
   if (code !== 0) return [`the query ended with ${code}: ${err}`]
   const found = new Map<string, Readonly<Record<string, unknown>>>()
   for (const line of out.trim().split("\n")) {

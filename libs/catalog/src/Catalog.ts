@@ -1,5 +1,5 @@
 import { type ConnectorId, connectorsTopic } from "@tributary/domain"
-import { Log, type LogError, type NewRecord, partitionOf } from "@tributary/log"
+import { Log, type LogError, type LogRecord, type NewRecord, partitionOf } from "@tributary/log"
 import { Clock, Context, Deferred, Duration, Effect, Layer, Result, Schema, SynchronizedRef } from "effect"
 import { type KeyedRecords, readCompacted, readPartition } from "./CompactedTopic.ts"
 import { Registration, UnreadableRegistration } from "./Registration.ts"
@@ -83,14 +83,14 @@ export class Catalog extends Context.Service<
       )
 
       const known = new Map<number, { id: string; keyed: KeyedRecords }>()
-      const decoded = new Map<string, { readonly offset: number; readonly registered: Registered }>()
+      const decoded = new WeakMap<LogRecord, Registered>()
       let state: Waiting = { version: 0, entries: new Map(), changed: Deferred.makeUnsafe<void>() }
       let isKnown = false
 
       const refresh = Effect.gen(function* () {
         const topic = (yield* log.topics).find(({ name }) => name === connectorsTopic)
-        // A topic that has gone is a mistake of somebody's: what runs goes on.
-        if (topic === undefined) return yield* prepare
+        // A topic that has gone is a mistake of somebody's: what runs goes on, until connectors are registered again.
+        if (topic === undefined) return yield* isKnown ? Effect.void : prepare
         let hasChanged = !isKnown
         for (const { earliest, end, partition } of yield* log.offsets(connectorsTopic)) {
           const before = known.get(partition)
@@ -107,10 +107,9 @@ export class Catalog extends Context.Service<
         isKnown = true
         const entries = new Map<string, Registered>()
         for (const { keyed } of known.values()) {
-          for (const [key, { offset, value }] of keyed.records) {
-            const cached = decoded.get(key)
-            const registered = cached?.offset === offset ? cached.registered : read(key, value ?? new Uint8Array())
-            decoded.set(key, { offset, registered })
+          for (const [key, record] of keyed.records) {
+            const registered = decoded.get(record) ?? read(key, record.value ?? new Uint8Array())
+            decoded.set(record, registered)
             entries.set(key, registered)
           }
         }

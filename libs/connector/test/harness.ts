@@ -85,7 +85,7 @@ const memoryStore = Layer.sync(TokenStore, () => {
 const secrets = Secrets.layer.pipe(
   Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_KEY: "key-of-the-shop-42" }))
 )
-const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory]))
+const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory, Budgets.layer]))
 
 export const services = Layer.mergeAll(Budgets.layer, secrets, tokens)
 

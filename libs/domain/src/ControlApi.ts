@@ -168,7 +168,7 @@ const dryRun = {
 const id = { id: Schema.String.annotate({ description: "Identifier of the connector." }) }
 
 /** Media types under which a connector file is taken as it is. */
-export const connectorTextTypes = ["text/plain", "application/yaml", "text/yaml", "application/x-yaml"] as const
+const connectorTextTypes = ["text/plain", "application/yaml", "text/yaml", "application/x-yaml"] as const
 
 const connectors = HttpApiGroup.make("connectors")
   .add(
@@ -234,3 +234,6 @@ export const ControlApi = HttpApi.make("control")
     OpenApi.Description,
     "Registers connectors and shows what the workers do. Every error has the body {code, message}."
   )
+
+/** The control API as an OpenAPI 3.1 document. */
+export const controlDocument = (): object => OpenApi.fromApi(ControlApi)

@@ -1,7 +1,6 @@
 export * from "./ConfigProblem.ts"
 export * from "./ConnectorFile.ts"
 export * from "./ConnectorYaml.ts"
-export * from "./ControlApi.ts"
 export * from "./EditorSchema.ts"
 export * from "./Failure.ts"
 export * from "./FieldType.ts"

@@ -33,8 +33,12 @@ const finalErrors = new Set(["KafkaJSSASLAuthenticationError", "KafkaJSNotImplem
 // Errors of TLS that a retry does not mend.
 const finalCodes = /^(ERR_TLS|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_SSL_)/
 
+/** kafkajs' error for a login at a listener that knows none. */
+const isLoginless = (error: Error): boolean => "type" in error && error.type === "ILLEGAL_SASL_STATE"
+
 const isFinal = (error: Error): boolean =>
   error instanceof TooOld ||
+  isLoginless(error) ||
   finalErrors.has(error.name) ||
   ("code" in error && typeof error.code === "string" && finalCodes.test(error.code))
 
@@ -162,7 +166,10 @@ export class Cluster {
         const error = cause instanceof Error ? cause : new Error(String(cause))
         const name = nameOf(address)
         const final = this.#closed || isFinal(error)
-        return new Unreachable({ address: name, cause: error, final, told: !this.#given.has(name) })
+        const why = isLoginless(error)
+          ? new Error("this listener knows no login (SASL): leave user and password out, or name the port for SASL")
+          : error
+        return new Unreachable({ address: name, cause: why, final, told: !this.#given.has(name) })
       }
     })
   }

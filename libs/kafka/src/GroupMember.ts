@@ -3,10 +3,12 @@ import { Clock, Duration, Effect, Queue } from "effect"
 import type { TopicMetadata } from "./AdminRequests.ts"
 import type { Cluster } from "./Cluster.ts"
 import { Code } from "./Code.ts"
+import { checkCommit } from "./CommitCheck.ts"
 import type { Fetching } from "./Fetching.ts"
 import { commitOffset, heartbeat, joinGroup, type Joined, leaveGroup, syncGroup } from "./GroupRequests.ts"
 import { askGroup, storedPositions } from "./GroupPositions.ts"
-import { invalid, type KafkaFault, type Needs, Refused, toLogError } from "./KafkaFault.ts"
+import { type KafkaFault, type Needs, Refused, toLogError } from "./KafkaFault.ts"
+import { type Consumed, consumption, type KafkaClaim } from "./KafkaClaim.ts"
 import type { Request } from "./Request.ts"
 import type { StallWatch } from "./StallWatch.ts"
 import {
@@ -19,7 +21,6 @@ import {
   protocol
 } from "./Subscription.ts"
 import { infoOf, type Topics } from "./Topics.ts"
-import { type Consumed, consumption, type KafkaClaim } from "./TransactionalProducer.ts"
 import type { Membership } from "./TransactionRequests.ts"
 
 /** Work on one partition. */
@@ -63,21 +64,6 @@ const metadataInterval = Duration.seconds(1)
 /** Work that takes longer to end than this is reported, milliseconds. */
 const slowEnd = 30_000
 const settle = Duration.millis(20)
-/** Kafka's default (`offset.metadata.max.bytes`, which counts UTF-16 units). */
-const maxMetadata = 4096
-
-const checkCommit = (offset: Offset, metadata: string): Effect.Effect<void, LogError> => {
-  if (!Number.isSafeInteger(offset) || offset < 0)
-    return Effect.fail(invalid(`The offset to commit must be a whole number from 0 on, found ${offset}.`))
-  if (metadata.length > maxMetadata)
-    return Effect.fail(
-      invalid(`The metadata of a commit has ${metadata.length} characters; at most ${maxMetadata} are accepted.`)
-    )
-  if (!metadata.isWellFormed())
-    return Effect.fail(invalid("The metadata of a commit is not Unicode text (it has half a surrogate pair)."))
-  return Effect.void
-}
-
 const sameCode = (code: number): number => code
 const expelled = new Set<number>([Code.unknownMember, Code.fencedInstance])
 const passed = new Set<number>([Code.illegalGeneration, Code.rebalanceInProgress])

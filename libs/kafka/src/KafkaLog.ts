@@ -9,17 +9,20 @@ import {
 } from "@tributary/log"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { randomUUID } from "node:crypto"
+import { bearerLogin } from "./BearerLogin.ts"
 import { Cluster } from "./Cluster.ts"
 import { CompactedView } from "./CompactedView.ts"
 import type { Compression } from "./Compression.ts"
+import { diagnose } from "./Diagnosis.ts"
 import { Fetching } from "./Fetching.ts"
 import { GroupMember, type Work } from "./GroupMember.ts"
 import { storedPositions } from "./GroupPositions.ts"
-import { invalid, toLogError, unusable } from "./KafkaFault.ts"
+import { consumption, isKafkaClaim } from "./KafkaClaim.ts"
+import { invalid, toLogError, unavailable, unusable } from "./KafkaFault.ts"
 import { Router } from "./Routing.ts"
 import { StallWatch } from "./StallWatch.ts"
 import { infoOf, Topics } from "./Topics.ts"
-import { consumption, isKafkaClaim, TransactionalProducer } from "./TransactionalProducer.ts"
+import { TransactionalProducer } from "./TransactionalProducer.ts"
 
 /** How to say who one is (SASL). */
 export type Sasl =
@@ -92,7 +95,7 @@ const saslOf = (sasl: Sasl, run: <A>(effect: Effect.Effect<A, LogError>) => Prom
   sasl.mechanism === "oauthbearer"
     ? {
         mechanism: "oauthbearer",
-        oauthBearerProvider: async () => ({ value: Redacted.value(await run(sasl.token)) })
+        authenticationProvider: bearerLogin(async () => Redacted.value(await run(sasl.token)))
       }
     : { mechanism: sasl.mechanism, username: sasl.username, password: Redacted.value(sasl.password) }
 
@@ -137,12 +140,27 @@ const openCluster = Effect.fnUntraced(function* (options: KafkaLogOptions) {
     ),
     (cluster) => Effect.sync(() => cluster.close())
   )
+  const explain = Effect.gen(function* () {
+    const tls = options.tls !== undefined && options.tls !== false
+    for (const { host, port } of brokers) {
+      const verdict = yield* diagnose(host, port, tls)
+      if (verdict !== undefined) return yield* unusable(`${host}:${port}`, `${verdict}.`)
+    }
+  })
   yield* cluster.call(cluster.refresh([])).pipe(
     Effect.timeoutOrElse({
       duration: openPatience,
-      orElse: () =>
-        // The last try says why.
-        Effect.mapError(cluster.refresh([]), toLogError(cluster))
+      // The last try says why.
+      orElse: () => Effect.andThen(explain, Effect.mapError(cluster.refresh([]), toLogError(cluster)))
+    }),
+    Effect.tapError((error) => (error.reason._tag === "LogUnavailable" ? explain : Effect.void)),
+    Effect.mapError((error) => {
+      const { reason } = error
+      // What a broker does to requests of those who have not logged in; also one that is being stopped.
+      const closed = reason._tag === "LogUnavailable" && error.message.includes("Closed connection")
+      if (!closed || options.sasl !== undefined) return error
+      const why = reason.cause instanceof Error ? reason.cause.message : "the connection was closed"
+      return unavailable(new Error(`${why}; if the brokers ask for a login (SASL), name user and password`))
     })
   )
   return cluster

@@ -1,8 +1,9 @@
-import { type Claim, Fenced, LogError, type NewRecord, type Offset, type Position } from "@tributary/log"
+import { Fenced, LogError, type NewRecord, type Offset, type Position } from "@tributary/log"
 import { Clock, Duration, Effect, Exit, Semaphore } from "effect"
 import type { Cluster } from "./Cluster.ts"
 import { Code, isProducerFenced } from "./Code.ts"
 import type { Compression } from "./Compression.ts"
+import type { Consumed } from "./KafkaClaim.ts"
 import { isTransient, type KafkaFault, type Needs, Refused, toLogError, unavailable } from "./KafkaFault.ts"
 import { encodeBatch } from "./RecordBatch.ts"
 import { produce, type ProducePart } from "./RecordRequests.ts"
@@ -15,20 +16,8 @@ import {
   commitInTransaction,
   endTransaction,
   initProducer,
-  type Membership,
   type ProducerIdentity
 } from "./TransactionRequests.ts"
-
-/** What a transaction needs to know of a claim. */
-export interface Consumed {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: Offset
-  /** The member and the generation in which it owns the partition now; fails with `Fenced` when it does not any more. */
-  readonly membership: Effect.Effect<Membership, LogError>
-  /** The coordinator refused the membership: ends when the member knows more. */
-  readonly refused: (code: number, membership: Membership) => Effect.Effect<void>
-}
 
 export interface ProducerOptions {
   readonly cluster: Cluster
@@ -402,10 +391,3 @@ const lostMembership = new Set<number>([
   Code.unknownMember,
   Code.fencedInstance
 ])
-
-/** A claim as the Kafka log makes it. A symbol, so that a copy that a caller has extended is still a claim. */
-export const consumption: unique symbol = Symbol("@tributary/kafka/consumption")
-export interface KafkaClaim extends Claim {
-  readonly [consumption]: (offset: Offset) => Consumed
-}
-export const isKafkaClaim = (claim: Claim): claim is KafkaClaim => consumption in claim

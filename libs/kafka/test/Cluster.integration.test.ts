@@ -1,5 +1,5 @@
 import { it } from "@effect/vitest"
-import { type Claim, Log, type LogError } from "@tributary/log"
+import { type Claim, Log } from "@tributary/log"
 import {
   bytes,
   eventually,
@@ -13,7 +13,7 @@ import {
   values
 } from "@tributary/log/testing"
 import { Deferred, Duration, Effect, Fiber, Layer, Scope, Exit } from "effect"
-import { Kafka, logLevel } from "kafkajs"
+import { type Admin, ConfigResourceTypes, Kafka, logLevel } from "kafkajs"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -41,26 +41,28 @@ const use = <A, E>(body: (log: Log["Service"]) => Effect.Effect<A, E, Log | Scop
     return Effect.flatMap(Log, body).pipe(Effect.provide(Layer.fresh(layer)))
   })
 
-/** Waits until each replica of each partition is in sync, so that any broker may end. */
-const inSync = eventually(
+const withAdmin = <A>(work: (admin: Admin) => Promise<A>) =>
   Effect.promise(async () => {
     const admin = new Kafka({ brokers: cluster.brokers.split(","), logLevel: logLevel.NOTHING }).admin()
     try {
       await admin.connect()
-      const { topics } = await admin.fetchTopicMetadata()
-      return topics.flatMap(({ partitions }) => partitions).every(({ isr, replicas }) => isr.length === replicas.length)
-    } catch {
-      // A broker is not there yet.
-      return false
+      return await work(admin)
     } finally {
       await admin.disconnect()
     }
+  })
+
+/** Waits until each replica of each partition is in sync, so that any broker may end. */
+const inSync = eventually(
+  withAdmin(async (admin) => {
+    const { topics } = await admin.fetchTopicMetadata()
+    return topics.flatMap(({ partitions }) => partitions).every(({ isr, replicas }) => isr.length === replicas.length)
   }),
   (all) => all
 )
 
 /** Copies records to another topic, each with its position in one transaction, and goes on after failures as services do. */
-const copying = (group: string, from: string, to: string, failures: Array<LogError>) =>
+const copying = (group: string, from: string, to: string) =>
   use((log) =>
     log
       .consume({ group, topics: [from] }, (claim: Claim) =>
@@ -75,10 +77,7 @@ const copying = (group: string, from: string, to: string, failures: Array<LogErr
           }
         }).pipe(Effect.scoped)
       )
-      .pipe(
-        Effect.tapError((error) => Effect.sync(() => void failures.push(error))),
-        Effect.retry({ while: (error) => error.failureClass === "transient" })
-      )
+      .pipe(Effect.retry({ while: (error) => error.failureClass === "transient" }))
   )
 
 describe.skipIf(missing !== undefined)(`Three brokers${missing ? ` (${missing})` : ""}`, () => {
@@ -99,8 +98,7 @@ describe.skipIf(missing !== undefined)(`Three brokers${missing ? ` (${missing})`
           const { name: to } = yield* makeTopic({ partitions: 3 })
           const { name: checkpoints } = yield* makeTopic({ partitions: 2, compacted: true })
           const group = unique("group")
-          const failures: Array<LogError> = []
-          const members = yield* Effect.forEach([1, 2], () => Effect.forkScoped(copying(group, from, to, failures)))
+          const members = yield* Effect.forEach([1, 2], () => Effect.forkScoped(copying(group, from, to)))
 
           let written = 0
           const stop = yield* Deferred.make<void>()
@@ -166,5 +164,39 @@ describe.skipIf(missing !== undefined)(`Three brokers${missing ? ` (${missing})`
         })
       ),
     300_000
+  )
+
+  it.live(
+    "fewer in sync than are asked for: a write fails as transient and says so, leaves nothing, and passes when they are back",
+    () =>
+      use((log) =>
+        Effect.gen(function* () {
+          const { name } = yield* makeTopic()
+          yield* withAdmin((admin) =>
+            admin.alterConfigs({
+              validateOnly: false,
+              resources: [
+                {
+                  type: ConfigResourceTypes.TOPIC,
+                  name,
+                  configEntries: [{ name: "min.insync.replicas", value: "3" }]
+                }
+              ]
+            })
+          )
+          yield* inSync
+          const node = cluster.nodes[0]
+          assert.isDefined(node)
+          yield* node.kill9
+          const error = yield* Effect.flip(log.publish([record(name, null, "a")]))
+          assert.strictEqual(error.failureClass, "transient")
+          assert.match(error.message, /NOT_ENOUGH_REPLICAS.*fewer replicas are in sync than min\.insync\.replicas/)
+          yield* node.start
+          yield* inSync
+          yield* log.publish([record(name, null, "b")])
+          assert.deepStrictEqual(values(yield* readAll(name)), ["b"])
+        })
+      ),
+    120_000
   )
 })

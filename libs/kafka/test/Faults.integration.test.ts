@@ -12,45 +12,21 @@ import {
   unique,
   values
 } from "@tributary/log/testing"
-import { Duration, Effect, Exit, Layer, Logger, Scope } from "effect"
+import { Duration, Effect, Layer, Logger, type Scope } from "effect"
 import { Kafka, logLevel } from "kafkajs"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
-import { join as path } from "node:path"
-import { afterAll, assert, beforeAll, describe } from "vitest"
+import { assert, describe } from "vitest"
 import { KafkaLog } from "../src/index.ts"
-import { Api, type Proxy, startProxy } from "./fixtures/Proxy.ts"
-import { brokerClassPath } from "./server/Jars.ts"
-import { freePorts, quick, startCluster } from "./server/KafkaServer.ts"
+import { brokerBehindProxy, missing } from "./fixtures/FaultyBroker.ts"
+import { Api } from "./fixtures/Proxy.ts"
 
-const jars = brokerClassPath()
-const missing = "missing" in jars ? jars.missing : undefined
 const stallTimeout = Duration.seconds(2)
 
-let proxy: Proxy
-const scope = Scope.makeUnsafe()
-const directory = mkdtempSync(path(tmpdir(), "tributary-kafka-"))
-
-const options = (): KafkaLog.KafkaLogOptions => ({
-  brokers: [`127.0.0.1:${proxy.port}`],
-  compression: "none",
-  sessionTimeout: Duration.seconds(6),
-  heartbeatInterval: Duration.millis(200),
-  stallTimeout
-})
-const use = <A, E>(
-  body: (log: Log["Service"]) => Effect.Effect<A, E, Log | Scope.Scope>,
-  own: Partial<KafkaLog.KafkaLogOptions> = {}
-) =>
-  Effect.suspend(() =>
-    Effect.flatMap(Log, body).pipe(Effect.provide(Layer.fresh(KafkaLog.layer({ ...options(), ...own }))))
-  )
 /** Leaves a transaction open in partition 0. */
-const openTransaction = (topic: string) =>
+const openTransaction = (broker: string, topic: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const client = new Kafka({ brokers: [`127.0.0.1:${proxy.port}`], logLevel: logLevel.NOTHING })
+      const client = new Kafka({ brokers: [broker], logLevel: logLevel.NOTHING })
       const producer = client.producer({ transactionalId: unique("other"), idempotent: true, maxInFlightRequests: 1 })
       await producer.connect()
       const transaction = await producer.transaction()
@@ -70,21 +46,21 @@ const warnings = () => {
 }
 
 describe.skipIf(missing !== undefined)(`A broker behind a faulty network${missing ? ` (${missing})` : ""}`, () => {
-  beforeAll(() =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        // The broker tells clients the proxy's address, and listens elsewhere.
-        const [port = 0] = yield* Effect.promise(() => freePorts(1))
-        proxy = yield* startProxy(port)
-        const config = { ...quick, "advertised.listeners": `PLAINTEXT://127.0.0.1:${proxy.port}` }
-        yield* startCluster({ nodes: 1, directory, ports: [port], config })
-      }).pipe(Scope.provide(scope))
-    )
-  )
-  afterAll(async () => {
-    await Effect.runPromise(Scope.close(scope, Exit.void))
-    rmSync(directory, { recursive: true, force: true })
-  })
+  const { address, proxy } = brokerBehindProxy()
+  const use = <A, E>(
+    body: (log: Log["Service"]) => Effect.Effect<A, E, Log | Scope.Scope>,
+    own: Partial<KafkaLog.KafkaLogOptions> = {}
+  ) =>
+    Effect.suspend(() => {
+      const options: KafkaLog.KafkaLogOptions = {
+        brokers: [address()],
+        compression: "none",
+        sessionTimeout: Duration.seconds(6),
+        heartbeatInterval: Duration.millis(200),
+        stallTimeout
+      }
+      return Effect.flatMap(Log, body).pipe(Effect.provide(Layer.fresh(KafkaLog.layer({ ...options, ...own }))))
+    })
 
   it.live("a commit that has begun when its partition moves is carried through before the next owner starts", () =>
     use((log) =>
@@ -94,8 +70,8 @@ describe.skipIf(missing !== undefined)(`A broker behind a faulty network${missin
         const ended: Array<number> = []
         const begun = new Set<number>()
         const release = Promise.withResolvers<"pass">()
-        proxy.judge = (api) => (api === Api.commit ? release.promise : "pass")
-        yield* Effect.addFinalizer(() => Effect.sync(() => (proxy.judge = () => "pass")))
+        proxy().judge = (api) => (api === Api.commit ? release.promise : "pass")
+        yield* Effect.addFinalizer(() => Effect.sync(() => (proxy().judge = () => "pass")))
         yield* join(group, [name], (claim) =>
           Effect.gen(function* () {
             begun.add(claim.partition)
@@ -140,12 +116,12 @@ describe.skipIf(missing !== undefined)(`A broker behind a faulty network${missin
     const mute = (waiting: boolean) =>
       Effect.gen(function* () {
         let muted = waiting ? 0 : 1
-        proxy.judge = (api) => {
+        proxy().judge = (api) => {
           if (api !== Api.fetch) return "pass"
           muted++
           return "mute"
         }
-        yield* Effect.addFinalizer(() => Effect.sync(() => (proxy.judge = () => "pass")))
+        yield* Effect.addFinalizer(() => Effect.sync(() => (proxy().judge = () => "pass")))
         yield* eventually(
           Effect.sync(() => muted),
           (count) => count > 0
@@ -205,13 +181,13 @@ describe.skipIf(missing !== undefined)(`A broker behind a faulty network${missin
               Effect.sync(() => failures.length),
               (length) => length === 1
             )
-            const before = [...proxy.clients]
+            const before = [...proxy().clients]
             yield* eventually(
               Effect.sync(() => failures.length),
               (length) => length === 2
             )
             // Those left are the broker's own, and the watch's.
-            assert.isAtMost(before.filter((client) => proxy.clients.has(client)).length, 3, `of ${before.length}`)
+            assert.isAtMost(before.filter((client) => proxy().clients.has(client)).length, 3, `of ${before.length}`)
             assert.deepStrictEqual(stalled, [])
             yield* eventually(
               Effect.sync(() => stalled.length),
@@ -234,7 +210,7 @@ describe.skipIf(missing !== undefined)(`A broker behind a faulty network${missin
             const { name: open } = yield* makeTopic()
             const { name: busy } = yield* makeTopic()
             yield* log.publish([record(open, null, "a"), record(busy, null, "a"), record(busy, null, "b")])
-            yield* openTransaction(open)
+            yield* openTransaction(address(), open)
             const one = { maxRecords: 1, maxBytes: 1, wait: patience }
             const waiting = yield* Effect.forEach([resting, open], (name) =>
               log

@@ -1,5 +1,5 @@
-import { Secrets } from "@tributary/vault"
-import { Clock, Duration, Effect, Metric, Redacted } from "effect"
+import { Budgets, Secrets } from "@tributary/vault"
+import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
 import { defectProblem } from "./defectProblem.ts"
@@ -51,8 +51,16 @@ export interface EndpointLimits {
   readonly allowHttp: boolean
 }
 
+/** A pause of the endpoint is waited for so long; a longer one is told. It is more than Redis may take to answer or not. */
+const patience = Duration.seconds(5)
+/** Longest pause that one answer of the server brings about, in milliseconds. */
+const longestPause = 3_600_000
+
 /** How long metadata of a server is used before it is read again. */
 const metadataLife = 3_600_000
+
+/** Names the budget of a token endpoint: apart from that of an API at the same host, whose limits are its own. */
+const budgetOf = ({ host, pathname }: URL): string => `token ${host}${pathname}`
 
 /** The part of a fetch function that oauth4webapi uses. */
 type CustomFetch = (
@@ -99,6 +107,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
 ) {
   const secrets = yield* Secrets
   const transport = yield* TokenTransport
+  const budgets = yield* Budgets
   const { id, oauth2 } = authorization
   const client: oauth.Client = { client_id: settings.clientId }
   let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
@@ -263,6 +272,21 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     return Redacted.make(normalised.body)
   })
 
+  /** Waits while the endpoint asked for a pause, whichever process it told that. */
+  const inTime = Effect.fnUntraced(function* (endpoint: URL) {
+    const isFree = yield* Effect.timeoutOption(budgets.take(budgetOf(endpoint), undefined), patience)
+    if (Option.isSome(isFree)) return
+    return yield* failure(endpoint, {
+      failureClass: "throttled",
+      problem: "it asked to be spared, here or in another process, and the time it named is not over.",
+      advice: "It is tried again. If this stays, ask for fewer tokens: share one authorization among connectors."
+    })
+  })
+  const paused = (endpoint: URL, { failureClass, retryAfter }: TokenError) =>
+    failureClass === "throttled" && retryAfter !== undefined
+      ? budgets.pause(budgetOf(endpoint), Duration.millis(Math.min(retryAfter, longestPause)))
+      : Effect.void
+
   const count = (outcome: string) =>
     Metric.update(Metric.withAttributes(tokenRequests, { authorization: id, outcome }), 1)
 
@@ -292,6 +316,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       )
     )
     const known = [secret, `${settings.clientId}:${secret}`, parameters["refresh_token"] ?? ""]
+    yield* certain(inTime(endpoint))
     const asked = mayBeSent === undefined ? wire : { ...wire, mayBeSent }
     return yield* perform(as, endpoint, asked, request.grantType, known).pipe(
       // Caught inside of the span, which would record the defect as it is.
@@ -306,7 +331,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         })
       ),
       Effect.tap(() => count("granted")),
-      Effect.tapError(({ error }) => count(error.failureClass))
+      Effect.tapError(({ error }) => Effect.andThen(paused(endpoint, error), count(error.failureClass)))
     )
   })
 

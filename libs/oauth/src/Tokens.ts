@@ -1,4 +1,4 @@
-import { Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, RcMap, type Scope, Semaphore } from "effect"
 import { grantOf } from "./Grant.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
@@ -33,8 +33,9 @@ export class Tokens extends Context.Service<
         Secrets,
         TokenStore,
         Leases,
+        Budgets,
         TokenTransport
-      )(yield* Effect.context<Secrets | TokenStore | Leases | TokenTransport>())
+      )(yield* Effect.context<Secrets | TokenStore | Leases | Budgets | TokenTransport>())
       const locks = new Map<string, Semaphore.Semaphore>()
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {

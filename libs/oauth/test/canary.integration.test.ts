@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Tokens, TokenTransport } from "@tributary/oauth"
 import { startAuthServer } from "@tributary/testkit"
-import { Environment, Leases, Secrets, SqliteTokenStore, TokenStore } from "@tributary/vault"
+import { Budgets, Environment, Leases, Secrets, SqliteTokenStore, TokenStore } from "@tributary/vault"
 import { Cause, Effect, Exit, Layer, Logger, Option, Redacted, References, Tracer } from "effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -76,7 +76,7 @@ it.live("no secret and no token is in logs, spans, errors, dumps or files", () =
     const store = SqliteTokenStore.layer({ directory })
     const tokens = (transport: Layer.Layer<TokenTransport>) =>
       Tokens.layerNoDeps.pipe(
-        Layer.provide([transport, Leases.layerMemory, Secrets.layer.pipe(Layer.provide(environment))]),
+        Layer.provide([transport, Leases.layerMemory, Budgets.layer, Secrets.layer.pipe(Layer.provide(environment))]),
         Layer.provideMerge(store)
       )
     const refresh = { oauth2: "refresh_token", token_url: server.tokenUrl, refresh_token: "${env:FIRST}" }

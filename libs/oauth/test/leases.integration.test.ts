@@ -1,10 +1,10 @@
 import { Tokens, TokenTransport } from "@tributary/oauth"
-import { type AuthServer } from "@tributary/testkit"
-import { type Lease, LeaseError, Leases, TokenStore } from "@tributary/vault"
+import type { AuthServer } from "@tributary/testkit"
+import { Budgets, type Lease, LeaseError, Leases, TokenStore } from "@tributary/vault"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { createServer } from "node:http"
-import { authorization, authServer, secrets } from "./support.ts"
+import { authorization, authServer, secrets, until } from "./support.ts"
 
 const lease = (left: number, isInherited = false): Lease => ({
   key: "shop",
@@ -17,7 +17,12 @@ const lease = (left: number, isInherited = false): Lease => ({
 })
 
 /** One get with these leases, over real HTTP. */
-const get = (server: AuthServer, grant: "refresh_token" | "client_credentials", leases: Leases["Service"]) =>
+const get = (
+  server: AuthServer,
+  grant: "refresh_token" | "client_credentials",
+  leases: Leases["Service"],
+  budgets: Layer.Layer<Budgets> = Budgets.layer
+) =>
   Effect.gen(function* () {
     const tokens = yield* Tokens
     const refresh = grant === "refresh_token" ? { refresh_token: "${env:FIRST}" } : {}
@@ -30,6 +35,7 @@ const get = (server: AuthServer, grant: "refresh_token" | "client_credentials", 
         Layer.provide([
           secrets({ CLIENT_SECRET: "client-secret", FIRST: server.control.issueRefreshToken() }),
           TokenStore.layerMemory,
+          budgets,
           Layer.succeed(Leases, leases),
           ConfigProvider.layer(ConfigProvider.fromEnvRecord({ TRIBUTARY_OAUTH_TIMEOUT: "1 second" }))
         ])
@@ -70,12 +76,35 @@ describe("leases", () => {
   )
 })
 
+describe("budgets", () => {
+  it.live(
+    "of a token endpoint that asked to be spared hold back every authorization and process that shares them",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* authServer()
+        server.control.next("throttled")
+        server.control.faults({ retryAfter: "60" })
+        const budgets = Layer.succeed(Budgets, yield* Effect.provide(Budgets, Budgets.layer))
+        const leases = yield* Effect.provide(Leases, Leases.layerMemory)
+        const first = yield* Effect.flip(get(server, "client_credentials", leases, budgets))
+        assert.include(first, { _tag: "TokenError", failureClass: "throttled", retryAfter: 60_000 })
+        const second = yield* Effect.flip(get(server, "client_credentials", leases, budgets))
+        assert.include(second, { _tag: "TokenError", failureClass: "throttled" })
+        assert.match(second.message, /asked to be spared, here or in another process/)
+        assert.strictEqual(server.stats.tokenRequests, 1)
+        // Another endpoint has a budget of its own.
+        const other = yield* authServer()
+        yield* get(other, "client_credentials", leases, budgets)
+      })
+  )
+})
+
 describe("TokenTransport", () => {
   it.live("asks for the permission once the connection stands; without it not a byte of the request is sent", () =>
     Effect.gen(function* () {
       const bodies: Array<string> = []
-      let connections = 0
-      let bytes = 0
+      /** Bytes that came over each connection. */
+      const connections: Array<number> = []
       const server = createServer((request, response) => {
         let body = ""
         request.on("data", (chunk) => (body += String(chunk)))
@@ -85,8 +114,7 @@ describe("TokenTransport", () => {
         })
       })
       server.on("connection", (socket) => {
-        connections++
-        socket.once("close", () => (bytes += socket.bytesRead))
+        socket.once("close", () => connections.push(socket.bytesRead))
       })
       yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
       yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
@@ -107,8 +135,8 @@ describe("TokenTransport", () => {
         })
       const error = yield* Effect.flip(send(false))
       assert.deepInclude(error, { reason: "withdrawn", isUncertain: false })
-      while (bytes === 0 && server.connections !== 0 && connections === 0) yield* Effect.sleep(10)
-      assert.deepStrictEqual([asked, bodies.length, bytes], [1, 0, 0])
+      yield* until(() => connections.length === 1)
+      assert.deepStrictEqual([asked, bodies.length, connections], [1, 0, [0]])
       yield* send(true)
       assert.deepStrictEqual(bodies, ["9 undefined größe=1"])
     }).pipe(Effect.scoped, Effect.provide(TokenTransport.layer))

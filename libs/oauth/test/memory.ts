@@ -1,6 +1,6 @@
 import { type Authorization, type TokenManager, Tokens, TokenTransport, TransportError } from "@tributary/oauth"
 import { AuthState, defaultClient } from "@tributary/testkit"
-import { type Conflict, Leases, TokenStore, VaultError } from "@tributary/vault"
+import { Budgets, type Conflict, Leases, TokenStore, VaultError } from "@tributary/vault"
 import { Clock, ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { secrets } from "./support.ts"
 import { TestClock } from "effect/testing"
@@ -123,12 +123,14 @@ export const restartable = Effect.fnUntraced(function* (
   authorization: Authorization,
   transport: Layer.Layer<TokenTransport>,
   store: Layer.Layer<TokenStore>,
-  environment: Record<string, string>
+  environment: Record<string, string>,
+  leases: Layer.Layer<Leases> = Leases.layerMemory
 ) {
   const program = Layer.mergeAll(Tokens.layerNoDeps).pipe(
     Layer.provide([
       secrets(environment),
-      Leases.layerMemory,
+      leases,
+      Budgets.layer,
       transport,
       ConfigProvider.layer(ConfigProvider.fromEnvRecord({}))
     ]),

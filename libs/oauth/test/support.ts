@@ -1,7 +1,7 @@
 import { OAuth2 } from "@tributary/domain"
 import { type Authorization, Tokens } from "@tributary/oauth"
 import { type AuthServer, type AuthServerOptions, startAuthServer } from "@tributary/testkit"
-import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Budgets, Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { ConfigProvider, Effect, Layer, Schema, type Scope } from "effect"
 
 const decode = Schema.decodeUnknownSync(OAuth2)
@@ -34,7 +34,7 @@ export const secrets = (environment: Record<string, string> = { CLIENT_SECRET: "
 /** Everything `Tokens` needs, over real HTTP, with tokens in memory. */
 export const live = (environment?: Record<string, string>, settings: Record<string, string> = {}) =>
   Tokens.layer.pipe(
-    Layer.provide([secrets(environment), Leases.layerMemory]),
+    Layer.provide([secrets(environment), Leases.layerMemory, Budgets.layer]),
     Layer.provideMerge(TokenStore.layerMemory),
     Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(settings)))
   )

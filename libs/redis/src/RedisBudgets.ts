@@ -1,4 +1,4 @@
-import { Budgets, type Rate } from "@tributary/connector"
+import { Budgets, type Rate } from "@tributary/vault"
 import { Clock, Duration, Effect, Layer, Semaphore } from "effect"
 import { randomUUID } from "node:crypto"
 import { attendance, BudgetShare, type Measure, Outage, type Sent } from "./BudgetShare.ts"

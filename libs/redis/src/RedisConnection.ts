@@ -80,7 +80,10 @@ export const openConnection = Effect.fnUntraced(function* (
     (client) => Effect.sync(() => client.disconnect())
   )
 
-  const late = (what: string, after: Duration.Duration, session: number) =>
+  // A server without TLS may wait for the rest of what it does not understand, instead of refusing it.
+  const orTls =
+    options.tls === undefined ? "" : " If this stays, check whether it speaks TLS on this port; if not, write redis://."
+  const late = (what: string, after: Duration.Duration, session: number, hint = "") =>
     Effect.suspend(() => {
       // Answers come in order, so nothing more is to be expected of this connection soon.
       if (session === sessions && (client.status === "ready" || client.status === "connect")) {
@@ -89,7 +92,7 @@ export const openConnection = Effect.fnUntraced(function* (
       }
       return new RedisError({
         server,
-        problem: `${what} within ${Duration.format(after)}. It is overloaded, paused or cut off; a new connection is made.`,
+        problem: `${what} within ${Duration.format(after)}. It is overloaded, paused or cut off; a new connection is made.${hint}`,
         failureClass: "transient"
       })
     })
@@ -99,7 +102,7 @@ export const openConnection = Effect.fnUntraced(function* (
       ? Effect.void
       : Effect.timeoutOrElse(Deferred.await(outcome), {
           duration: limit,
-          orElse: () => late("no connection could be made", limit, sessions)
+          orElse: () => late("no connection could be made", limit, sessions, orTls)
         })
   )
 

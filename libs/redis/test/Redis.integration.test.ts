@@ -85,6 +85,15 @@ describe.skipIf(missing !== undefined)(`Redis${missing === undefined ? "" : ` ($
       assert.match(yield* write({ url: full.url }), /^transient .*memory is full/)
       const replica = yield* redisServer("--replicaof", "127.0.0.1", String(open.port))
       assert.match(yield* write({ url: replica.url }), /^transient .*read-only replica/)
+      const cluster = yield* redisServer("--cluster-enabled", "yes")
+      assert.match(
+        yield* write({ url: cluster.url }),
+        /^misconfigured .*part of a Redis Cluster, which is not supported/
+      )
+      assert.match(
+        yield* write({ url: open.url.replace("redis:", "rediss:") }),
+        /check whether it speaks TLS on this port; if not, write redis:/
+      )
       const crowded = yield* redisServer("--maxclients", "1")
       yield* Effect.scoped(
         Effect.gen(function* () {

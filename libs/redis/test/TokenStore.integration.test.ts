@@ -91,7 +91,7 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
           )
         }
       }),
-    60_000
+    150_000
   )
 
   it.live("of processes that compete each generation is one's", () =>

@@ -1,6 +1,6 @@
 import { OAuth2 } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
-import { Redis, RedisLeases, RedisTokenStore } from "@tributary/redis"
+import { Redis, RedisBudgets, RedisLeases, RedisTokenStore } from "@tributary/redis"
 import { Environment, Secrets } from "@tributary/vault"
 import { Clock, ConfigProvider, Effect, Layer, Redacted, Schema } from "effect"
 import { writeSync } from "node:fs"
@@ -55,9 +55,9 @@ await Effect.runPromise(
   Effect.andThen(print("started"), use).pipe(
     Effect.provide(
       Tokens.layer.pipe(
-        Layer.provide(Layer.mergeAll(RedisLeases.layer, RedisTokenStore.layer)),
+        Layer.provide(Layer.mergeAll(RedisLeases.layer, RedisTokenStore.layer, RedisBudgets.layer)),
         Layer.provide([
-          Redis.layer({ url, timeout: "300 millis" }),
+          Redis.layer({ url, timeout: "1 second" }),
           Secrets.layer.pipe(Layer.provide(Layer.succeed(Environment, { CLIENT_SECRET: "client-secret" })))
         ]),
         Layer.provide(settings)

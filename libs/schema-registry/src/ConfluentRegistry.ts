@@ -146,8 +146,7 @@ const make = Effect.fnUntraced(function* (options: ConfluentRegistryOptions) {
       Effect.catchIf(isStatus(404), () => Effect.undefined)
     )
     if (own !== undefined && (wanted === undefined || wanted === own)) return { compatibility: own, later: undefined }
-    if (wanted === undefined && Option.isSome(yield* latest(subject)))
-      return { compatibility: "", later: undefined }
+    if (wanted === undefined && Option.isSome(yield* latest(subject))) return { compatibility: "", later: undefined }
     const compatibility = wanted ?? "BACKWARD"
     // Some registries have no settings for a subject without versions.
     const later = yield* setCompatibility(subject, compatibility).pipe(

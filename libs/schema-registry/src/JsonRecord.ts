@@ -118,6 +118,16 @@ const widen = (types: Set<string>, type: string): boolean => {
   return true
 }
 
+/** Notes a type that a field has and its schema does not allow yet. */
+const meet = (unknown: Map<string, Set<string>>, key: string, type: string): void => {
+  let types = unknown.get(key)
+  if (types === undefined) {
+    types = new Set(["null"])
+    unknown.set(key, types)
+  }
+  widen(types, type)
+}
+
 /** JSON text of a declared value whose JSON has another type, such as a number in quotes; `undefined` to leave it as it is. */
 const respelled = (type: ValueType, json: string, value: TypedValue): string | undefined => {
   const quoted = json.startsWith('"')
@@ -141,15 +151,16 @@ const respelled = (type: ValueType, json: string, value: TypedValue): string | u
 export class JsonRecordEncoder {
   readonly #declared: ReadonlyArray<readonly [key: string, type: DeclaredType]>
   readonly #scan: RecordScan
-  readonly #types: JsonTypes
+  /** Fields that are not declared, with their types; they stand behind the declared ones in the scan. */
+  readonly #inferred: ReadonlyArray<readonly [key: string, types: ReadonlySet<string>]>
   readonly #isOpen: boolean
   readonly #header: Buffer
 
   constructor(schema: number, declared: ReadonlyMap<string, DeclaredType>, types: JsonTypes, isOpen: boolean) {
-    this.#declared = [...declared]
-    this.#scan = new RecordScan(this.#declared.map(([key]) => key))
-    this.#types = types
     this.#isOpen = isOpen || types.size >= mostFields
+    this.#declared = [...declared]
+    this.#inferred = this.#isOpen ? [] : [...types].filter(([key]) => !declared.has(key))
+    this.#scan = new RecordScan([...this.#declared, ...this.#inferred].map(([key]) => key))
     this.#header = Buffer.alloc(5)
     this.#header.writeInt32BE(schema, 1)
   }
@@ -189,18 +200,18 @@ export class JsonRecordEncoder {
       const text = respelled(type, json, read)
       if (text !== undefined) changes.push({ from, to, text })
     }
+    for (let index = 0; index < this.#inferred.length; index++) {
+      const place = this.#declared.length + index
+      if (scan.from[place]! < 0) continue
+      const [key, known] = this.#inferred[index]!
+      const type = jsonType(value, scan.from[place]!, scan.to[place]!)
+      if (!known.has(type) && !(type === "integer" && known.has("number"))) meet(unknown, key, type)
+    }
     for (let n = 0; !this.#isOpen && n < scan.otherCount; n++) {
       const key = keyText(value, scan.others[4 * n]!, scan.others[4 * n + 1]!)
-      const type = jsonType(value, scan.others[4 * n + 2]!, scan.others[4 * n + 3]!)
-      const known = this.#types.get(key)
-      if (known?.has(type) === true || (type === "integer" && known?.has("number") === true)) continue
-      let types = unknown.get(key)
-      if (types === undefined) {
-        types = new Set(["null"])
-        unknown.set(key, types)
-      }
-      widen(types, type)
+      meet(unknown, key, jsonType(value, scan.others[4 * n + 2]!, scan.others[4 * n + 3]!))
     }
+    if (changes.length === 0) return Buffer.concat([this.#header, value])
     const parts: Array<Uint8Array> = [this.#header]
     let at = 0
     for (const { from, text, to } of changes.sort((one, other) => one.from - other.from)) {

@@ -71,40 +71,51 @@ const open = (path: string): DatabaseSync => {
   return database
 }
 
+const statementsOf = (database: DatabaseSync) => ({
+  database,
+  byId: database.prepare("SELECT id, type, text FROM schemas WHERE id = ?"),
+  byText: database.prepare("SELECT id, type, text FROM schemas WHERE type = ? AND text = ?"),
+  history: database.prepare(
+    "SELECT id, type, text FROM versions JOIN schemas ON id = schema WHERE subject = ? ORDER BY version DESC"
+  ),
+  subject: database.prepare("SELECT compatibility FROM subjects WHERE subject = ?"),
+  setSubject: database.prepare(
+    "INSERT INTO subjects (subject, compatibility) VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET compatibility = excluded.compatibility"
+  ),
+  addSchema: database.prepare("INSERT INTO schemas (type, text) VALUES (?, ?) RETURNING id, type, text"),
+  addVersion: database.prepare(
+    "INSERT INTO versions (subject, version, schema) SELECT ?, coalesce(max(version), 0) + 1, ? FROM versions WHERE subject = ?"
+  )
+})
+type Statements = ReturnType<typeof statementsOf>
+
 const make = Effect.fnUntraced(function* (path: string, directory: string | undefined) {
   const asError = (error: unknown): RegistryError =>
     error instanceof RegistryError
       ? error
       : new RegistryError({ reason: new RegistryUnusable({ path, ...problemOf(error) }) })
-  const attempt = <A>(run: () => A) => Effect.try({ try: run, catch: asError })
-  const database = yield* Effect.acquireRelease(
-    attempt(() => {
-      if (directory !== undefined) mkdirSync(directory, { recursive: true })
-      return open(path)
-    }),
-    (database) => Effect.sync(() => database.close())
-  )
-  const byIdRow = database.prepare("SELECT id, type, text FROM schemas WHERE id = ?")
-  const byText = database.prepare("SELECT id, type, text FROM schemas WHERE type = ? AND text = ?")
-  const history = database.prepare(
-    "SELECT id, type, text FROM versions JOIN schemas ON id = schema WHERE subject = ? ORDER BY version DESC"
-  )
-  const subjectRow = database.prepare("SELECT compatibility FROM subjects WHERE subject = ?")
-  const setSubject = database.prepare(
-    "INSERT INTO subjects (subject, compatibility) VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET compatibility = excluded.compatibility"
-  )
-  const addSchema = database.prepare("INSERT INTO schemas (type, text) VALUES (?, ?) RETURNING id, type, text")
-  const addVersion = database.prepare(
-    "INSERT INTO versions (subject, version, schema) SELECT ?, coalesce(max(version), 0) + 1, ? FROM versions WHERE subject = ?"
-  )
+  let statements: Statements | undefined
+  /** Opened when it is needed: most runs never need it. */
+  const attempt = <A>(run: (statements: Statements) => A) =>
+    Effect.try({
+      try: () => {
+        if (statements === undefined) {
+          if (directory !== undefined) mkdirSync(directory, { recursive: true })
+          statements = statementsOf(open(path))
+        }
+        return run(statements)
+      },
+      catch: asError
+    })
+  yield* Effect.addFinalizer(() => Effect.sync(() => statements?.database.close()))
 
   const byId = Effect.fn("SchemaRegistry.byId")(function* (id: number) {
-    const row = yield* attempt(() => decodeSchema(byIdRow.get(id)))
+    const row = yield* attempt(({ byId }) => decodeSchema(byId.get(id)))
     if (Option.isNone(row)) return yield* new RegistryError({ reason: new UnknownSchema({ registry: path, id }) })
     return { type: row.value.type, text: row.value.text } satisfies RegisteredSchema
   })
   const latest = Effect.fn("SchemaRegistry.latest")((subject: string) =>
-    attempt(() => decodeSchema(history.get(subject)))
+    attempt(({ history }) => decodeSchema(history.get(subject)))
   )
 
   const register = Effect.fn("SchemaRegistry.register")(function* (
@@ -125,11 +136,11 @@ const make = Effect.fnUntraced(function* (path: string, directory: string | unde
         })
       })
     /** Within a transaction, so that of two processes the second sees the version of the first. */
-    const registerNow = (): number => {
-      const own = Option.getOrUndefined(decodeSubject(subjectRow.get(subject)))?.compatibility
+    const registerNow = (sql: Statements): number => {
+      const own = Option.getOrUndefined(decodeSubject(sql.subject.get(subject)))?.compatibility
       const compatibility: Compatibility = wanted ?? own ?? "BACKWARD"
-      if (own !== compatibility) setSubject.run(subject, compatibility)
-      const versions = decodeSchemas(history.all(subject))
+      if (own !== compatibility) sql.setSubject.run(subject, compatibility)
+      const versions = decodeSchemas(sql.history.all(subject))
       const same = versions.find((version) => version.type === type && version.text === text)
       if (same !== undefined) return same.id
       const last = versions[0]
@@ -146,15 +157,16 @@ const make = Effect.fnUntraced(function* (path: string, directory: string | unde
         const differences = last?.type === type ? `${differencesOf(last.text, text)}: ${problem}` : problem
         throw new RegistryError({ reason: new SchemaIncompatible({ subject, compatibility, differences }) })
       }
-      const known = decodeSchema(byText.get(type, text))
-      const { id } = Option.getOrElse(known, () => Schema.decodeUnknownSync(SchemaRow)(addSchema.get(type, text)))
-      addVersion.run(subject, id, subject)
+      const known = decodeSchema(sql.byText.get(type, text))
+      const { id } = Option.getOrElse(known, () => Schema.decodeUnknownSync(SchemaRow)(sql.addSchema.get(type, text)))
+      sql.addVersion.run(subject, id, subject)
       return id
     }
-    return yield* attempt(() => {
+    return yield* attempt((sql) => {
+      const { database } = sql
       database.exec("BEGIN IMMEDIATE")
       try {
-        const id = registerNow()
+        const id = registerNow(sql)
         database.exec("COMMIT")
         return id
       } catch (error) {
@@ -169,11 +181,8 @@ const make = Effect.fnUntraced(function* (path: string, directory: string | unde
 })
 
 /** The registry of the embedded engine: the file `registry.db` of a data directory (SQLite, WAL, synced at every commit). */
-export const layerSqlite = (options: { readonly directory: string }): Layer.Layer<SchemaRegistry, RegistryError> =>
+export const layerSqlite = (options: { readonly directory: string }): Layer.Layer<SchemaRegistry> =>
   Layer.effect(SchemaRegistry, make(join(options.directory, "registry.db"), options.directory))
 
 /** A registry that ends with its scope. */
-export const layerMemory: Layer.Layer<SchemaRegistry, RegistryError> = Layer.effect(
-  SchemaRegistry,
-  make(":memory:", undefined)
-)
+export const layerMemory: Layer.Layer<SchemaRegistry> = Layer.effect(SchemaRegistry, make(":memory:", undefined))

@@ -85,8 +85,12 @@ const unscaled = (text: string, precision: number, scale: number): bigint | unde
   return number.negative ? -units : units
 }
 
-const integerOf = (text: string, type: Extract<ValueType, { readonly kind: "int" }>): bigint | undefined => {
+/** Numbers of so many characters and no exponent are doubles without loss, and whole ones are counted with exactly. */
+const short = 15
+
+const integerOf = (text: string, type: Extract<ValueType, { readonly kind: "int" }>): number | bigint | undefined => {
   let value: bigint | undefined
+  if (type.bits === 64 && type.signed && text.length <= short && integerForm.test(text)) return Number(text)
   if (integerForm.test(unquoted(text))) {
     const digits = unquoted(text)
     value = digits.length > 25 ? undefined : BigInt(digits)
@@ -120,7 +124,8 @@ export const readDeclared = (type: ValueType, json: string): TypedValue | undefi
       return unscaled(unquoted(json), type.precision, type.scale)
     case "float": {
       const text = unquoted(json)
-      return numberForm.test(text) && isExactDouble(text) ? Number(text) : undefined
+      if (!numberForm.test(text)) return undefined
+      return (text.length <= short && !/e/iu.test(text)) || isExactDouble(text) ? Number(text) : undefined
     }
     case "uuid": {
       const text = json.startsWith('"') ? json.slice(1, -1) : ""

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Schema } from "effect"
-import { layerMemory, SchemaRegistry, valueDecoder } from "../src/index.ts"
+import { layerMemory, type RegistryError, SchemaRegistry, valueDecoder } from "../src/index.ts"
 import { recordTexts } from "./records.ts"
 import { bytes, encoderOf, fieldsOf, roundTrip, sorted, text } from "./support.ts"
 
@@ -178,6 +178,35 @@ describe("values as Avro", () => {
         assert.deepStrictEqual(sorted(fieldsOf(back[0]!)), sorted(fieldsOf('{"id":5,"a":2,"b":"y","both":"text"}')))
         const fields: ReadonlyArray<{ readonly name: string }> = JSON.parse((yield* lastSchema).text).fields
         assert.deepStrictEqual(fields.map(({ name }) => name).sort(), ["_extra", "_nulls", "a", "b", "both", "id"])
+      })
+    )
+  )
+
+  it.effect("take the type that another worker has registered first", () =>
+    fresh(
+      Effect.gen(function* () {
+        const registry = yield* SchemaRegistry
+        const other = yield* encoderOf({ format: "avro" })
+        yield* other.encode([bytes('{"id":1}')])
+        let meanwhile: Effect.Effect<unknown, RegistryError> = other.encode([bytes('{"id":2,"both":"text"}')])
+        // Between the look at the last version and the registration of the next.
+        const late = SchemaRegistry.of({
+          ...registry,
+          latest: (subject) =>
+            Effect.tap(registry.latest(subject), () =>
+              Effect.suspend(() => {
+                const now = meanwhile
+                meanwhile = Effect.void
+                return now
+              })
+            )
+        })
+        const one = yield* Effect.provideService(encoderOf({ format: "avro" }), SchemaRegistry, late)
+        assert.deepStrictEqual(yield* roundTrip(one, ['{"id":3,"both":1}']), ['{"id":3,"both":1}'])
+        const fields: ReadonlyArray<{ readonly name: string; readonly type: unknown }> = JSON.parse(
+          (yield* lastSchema).text
+        ).fields
+        assert.deepStrictEqual(fields.find(({ name }) => name === "both")?.type, ["null", "string"])
       })
     )
   )

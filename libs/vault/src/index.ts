@@ -1,3 +1,4 @@
+export * from "./Budgets.ts"
 export * from "./Environment.ts"
 export * from "./Leases.ts"
 export * from "./Sealer.ts"

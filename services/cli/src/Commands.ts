@@ -1,16 +1,15 @@
 import { Secrets } from "@tributary/vault"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
-import { apply, remove } from "./Apply.ts"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
-import { authorizations, catalogOf, engine, tablesOf, topicsOf } from "./Engine.ts"
+import { authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
 import { requireConnectors, runOnce } from "./RunOnce.ts"
 import { Screen } from "./Screen.ts"
 import { serve } from "./Serve.ts"
-import { NotOnce, runService, services } from "./Service.ts"
+import { NotOnce, services } from "./ServiceName.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
@@ -91,7 +90,7 @@ const run = Command.make(
     ),
     http: Flag.String("http").pipe(
       Flag.withDescription(
-        "Where a service answers for its health: host:port (control: its API, default 127.0.0.1:8080)"
+        "Where a service answers for its health: host:port (control: its API, default 127.0.0.1:7480)"
       ),
       Flag.optional
     )
@@ -101,6 +100,8 @@ const run = Command.make(
     if (Option.isSome(service)) {
       if (once) return yield* new NotOnce({ service: service.value })
       yield* staying
+      // Loaded where it is asked for, as below: it would make each command slower to start.
+      const { runService } = yield* Effect.promise(() => import("./Service.ts"))
       return yield* runService(service.value, { data: yield* dataFolder(data), http: Option.getOrUndefined(http) })
     }
     yield* requireConnectors(connectors)
@@ -136,6 +137,7 @@ const applyCommand = Command.make(
   },
   Effect.fn(function* ({ dryRun, files, prune }) {
     const { connectors, json } = yield* root
+    const { apply } = yield* Effect.promise(() => import("./Apply.ts"))
     yield* apply({ files: Option.getOrElse(files, () => connectors), dryRun, prune, json }).pipe(
       Effect.provide(Layer.merge(catalogOf("apply"), Secrets.layer))
     )
@@ -146,6 +148,7 @@ const deleteCommand = Command.make(
   "delete",
   { connector: Argument.String("connector").pipe(Argument.withDescription("Identifier of the connector")) },
   Effect.fn(function* ({ connector }) {
+    const { remove } = yield* Effect.promise(() => import("./Apply.ts"))
     yield* remove(connector).pipe(Effect.provide(catalogOf("delete")))
   })
 ).pipe(Command.withDescription("Delete a registered connector; its topics and tables stay"))
@@ -207,7 +210,7 @@ const tapCommand = Command.make(
       limit: Option.getOrUndefined(limit),
       follow,
       json
-    }).pipe(Effect.provide(topicsOf(path.resolve(data))))
+    }).pipe(Effect.provide(Layer.merge(topicsOf(path.resolve(data)), schemasOf(path.resolve(data)))))
   })
 ).pipe(Command.withDescription("Print the records of a topic"))
 

@@ -10,15 +10,16 @@ import { Health, Status } from "@tributary/telemetry"
 import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
 import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
+import { Fatal } from "./Fatal.ts"
 import { servers } from "./Servers.ts"
 
 // The clients of servers are loaded where a server is named: they would make each command a third slower to start.
 const kafkaLog = (options: KafkaLog.KafkaLogOptions): Layer.Layer<Log, LogError> =>
   Layer.unwrap(
-    Effect.map(
-      Effect.promise(() => import("@tributary/kafka")),
-      ({ KafkaLog }) => KafkaLog.layer(options)
-    )
+    Effect.gen(function* () {
+      const { KafkaLog } = yield* Effect.promise(() => import("@tributary/kafka"))
+      return KafkaLog.layer({ ...options, onStalled: yield* Fatal })
+    })
   )
 
 const redisStores = (options: RedisOptions) =>
@@ -58,6 +59,19 @@ const registry = (data: string) =>
         onSome: layerConfluent
       })
     )
+  )
+
+/** The schemas of a data folder's topics, for reading beside a running process; none where nothing was written with one. */
+export const schemasOf = (data: string) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const given = yield* servers
+      if (Option.isSome(given.registry)) return layerConfluent(given.registry.value)
+      const directory = directories(data).registry
+      const isThere = yield* fs.exists(directory).pipe(Effect.orElseSucceed(() => false))
+      return isThere && Option.isNone(given.kafka) ? layerSqlite({ directory }) : layerNone
+    })
   )
 
 /** The schema registry of processes that share a Kafka. */

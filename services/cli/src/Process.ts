@@ -5,6 +5,7 @@ import { CliError } from "effect/cli"
 // The edge of the process, as Screen.ts.
 // oxlint-disable-next-line no-restricted-imports
 import process from "node:process"
+import { untilFatal } from "./Fatal.ts"
 import { Screen, screenLogger } from "./Screen.ts"
 
 /** Exit codes; docs/guides/operating.md has them as a table. */
@@ -95,7 +96,7 @@ export const runProcess = <E>(
     // write comes after everything that was printed.
     process.stdout.write("", () => process.exit(codeOf(exit, options.stopCode)))
   }
-  Effect.andThen(boundStop, program).pipe(
+  Effect.andThen(boundStop, untilFatal(program)).pipe(
     Effect.tapCause(report),
     Effect.provide(
       screenLogger(options.level ?? "Info").pipe(Layer.provideMerge(Layer.merge(Screen.layer, NodeServices.layer)))

@@ -1,23 +1,12 @@
-import { healthServer, parseListenAddress } from "@tributary/control"
-import { Config, Effect, Layer, Schema } from "effect"
+import { defaultControlAddress, healthServer, parseListenAddress, runControl } from "@tributary/control"
+import { Config, Effect, Layer } from "effect"
 import { hostname } from "node:os"
 // oxlint-disable-next-line no-restricted-imports -- its number is the only name that a process has by itself
 import process from "node:process"
-import { sinkEngine, sourceEngine, transformEngine } from "./Engine.ts"
+import { controlEngine, sinkEngine, sourceEngine, transformEngine } from "./Engine.ts"
 import { runSinks, runTransforms } from "./Pipeline.ts"
+import type { ServiceName } from "./ServiceName.ts"
 import { workOnAll, workOnSources } from "./Worker.ts"
-
-/** What can run by itself, as one of many processes. */
-export const services = ["source", "transform", "sink"] as const
-export type ServiceName = (typeof services)[number]
-
-/** A service stays; only everything in one process can end by itself. */
-export class NotOnce extends Schema.TaggedError<NotOnce>()("NotOnce", { service: Schema.String }) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return `tributary run ${this.service} does not know when others are done, so it has no --once. Leave out one of the two.`
-  }
-}
 
 /** Name of this process among the workers. */
 const workerName = (service: ServiceName) =>
@@ -30,8 +19,8 @@ export const runService = Effect.fn("cli.runService")(function* (
 ) {
   const worker = yield* workerName(service)
   const { data, http } = options
-  const health =
-    http === undefined ? Layer.empty : healthServer({ ...(yield* Effect.fromResult(parseListenAddress(http))), worker })
+  const at = http === undefined ? undefined : yield* Effect.fromResult(parseListenAddress(http))
+  const health = at === undefined ? Layer.empty : healthServer({ ...at, worker })
   yield* Effect.logInfo("Service starts.").pipe(Effect.annotateLogs({ service, worker }))
   switch (service) {
     case "source":
@@ -42,5 +31,7 @@ export const runService = Effect.fn("cli.runService")(function* (
       )
     case "sink":
       return yield* workOnAll({ data, worker }, runSinks).pipe(Effect.provide(Layer.provideMerge(health, sinkEngine)))
+    case "control":
+      return yield* runControl(at ?? defaultControlAddress).pipe(Effect.provide(controlEngine))
   }
 })

@@ -1,6 +1,7 @@
 import { LosslessJson } from "@tributary/codec"
 import { nearest } from "@tributary/domain"
 import { Log, type LogError, type LogRecord } from "@tributary/log"
+import { valueDecoder } from "@tributary/schema-registry"
 import { Deferred, Duration, Effect, Schema } from "effect"
 import { printable } from "./Format.ts"
 import { Screen } from "./Screen.ts"
@@ -83,6 +84,7 @@ const line = (partition: number, record: LogRecord, json: boolean): string => {
   return `${LosslessJson.stringify({ ...shown, ...(encoding === "json" ? {} : { encoding }), headers })}\n`
 }
 
+const nothing = new Uint8Array()
 const most = { maxRecords: 500, maxBytes: 1_048_576 }
 const bytes = new TextEncoder()
 
@@ -91,6 +93,7 @@ export const tap = Effect.fn("cli.tap")(function* (options: TapOptions) {
   const { from, json, topic } = options
   const log = yield* Log
   const screen = yield* Screen
+  const decoder = yield* valueDecoder
   const enough = yield* Deferred.make<void>()
   let left = options.limit ?? Number.POSITIVE_INFINITY
   const unknown = (error: LogError): Effect.Effect<never, LogError | NoSuchTopic> =>
@@ -99,8 +102,25 @@ export const tap = Effect.fn("cli.tap")(function* (options: TapOptions) {
       : Effect.fail(error)
   const partitions = yield* log.offsets(topic).pipe(Effect.catch(unknown))
 
+  const told = new Set<string>()
+  /** The records with their values as JSON where they have a schema; as they are where that cannot be had, and it is said why. */
+  const decoded = Effect.fnUntraced(function* (records: ReadonlyArray<LogRecord>) {
+    const result = yield* Effect.result(decoder.decode(records.map(({ value }) => value ?? nothing)))
+    if (result._tag === "Failure") {
+      const { message } = result.failure
+      if (!told.has(message)) yield* screen.note(message)
+      told.add(message)
+      return records
+    }
+    const { values } = result.success
+    return records.map((record, index): LogRecord => {
+      const value = values[index]
+      return record.value === null || value === undefined || value === record.value ? record : { ...record, value }
+    })
+  })
+
   const print = Effect.fnUntraced(function* (partition: number, records: ReadonlyArray<LogRecord>) {
-    const shown = records.slice(0, left)
+    const shown = yield* decoded(records.slice(0, left))
     left -= shown.length
     if (shown.length > 0)
       yield* screen.write(bytes.encode(shown.map((record) => line(partition, record, json)).join("")))

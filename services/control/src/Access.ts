@@ -1,4 +1,4 @@
-import { BadRequest, ControlAuthorization, ControlRequests, Forbidden, Unauthorized } from "@tributary/domain"
+import { BadRequest, ControlAuthorization, ControlRequests, Forbidden, Unauthorized } from "@tributary/domain/control"
 import { Config, Effect, Layer, Option, Redacted, Schema, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"

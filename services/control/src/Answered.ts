@@ -1,4 +1,4 @@
-import { LogUnanswered } from "@tributary/domain"
+import { LogUnanswered } from "@tributary/domain/control"
 import { LogError } from "@tributary/log"
 import { Duration, Effect } from "effect"
 

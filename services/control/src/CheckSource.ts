@@ -3,10 +3,10 @@ import {
   type ConfigProblem,
   type Connector,
   connectorWithoutSecrets,
-  type ConnectorSource,
   parseConnector,
   transformSteps
 } from "@tributary/domain"
+import type { ConnectorSource } from "@tributary/domain/control"
 import { Result } from "effect"
 import { posix } from "node:path"
 

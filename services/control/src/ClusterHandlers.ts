@@ -1,5 +1,5 @@
 import { Catalog } from "@tributary/catalog"
-import { ControlApi } from "@tributary/domain"
+import { ControlApi } from "@tributary/domain/control"
 import { Log } from "@tributary/log"
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"

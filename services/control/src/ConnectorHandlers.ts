@@ -1,13 +1,6 @@
 import { Catalog, connectorPartition, type Registered } from "@tributary/catalog"
-import {
-  ConnectorInvalid,
-  ConnectorNotFound,
-  type ConnectorSummary,
-  connectorWithoutSecrets,
-  ControlApi,
-  parseConnector,
-  textWithoutSecrets
-} from "@tributary/domain"
+import { connectorWithoutSecrets, parseConnector, textWithoutSecrets } from "@tributary/domain"
+import { ConnectorInvalid, ConnectorNotFound, type ConnectorSummary, ControlApi } from "@tributary/domain/control"
 import { Log } from "@tributary/log"
 import { Effect, Result } from "effect"
 import { HttpApiBuilder } from "effect/http-api"

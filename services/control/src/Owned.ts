@@ -1,5 +1,6 @@
 import { connectorPartition, sourcesGroup } from "@tributary/catalog"
-import { connectorsTopic, type Owners } from "@tributary/domain"
+import { connectorsTopic } from "@tributary/domain"
+import type { Owners } from "@tributary/domain/control"
 import { Log } from "@tributary/log"
 import { Effect, Option, Schema } from "effect"
 

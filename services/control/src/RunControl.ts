@@ -1,10 +1,10 @@
 import type { Catalog } from "@tributary/catalog"
-import { ControlApi } from "@tributary/domain"
+import { ControlApi, controlDocument } from "@tributary/domain/control"
 import { Log } from "@tributary/log"
 import { Health } from "@tributary/telemetry"
 import { type Config, Effect, Layer, Redacted } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, type HttpServer } from "effect/http"
-import { HttpApiBuilder, OpenApi } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import {
   authorization,
   authorize,
@@ -25,7 +25,7 @@ import { StatusView } from "./StatusView.ts"
 export const defaultControlAddress: ListenAddress = { host: "127.0.0.1", port: 7480 }
 
 const document = (token: ControlToken) => {
-  const body = HttpServerResponse.jsonUnsafe(OpenApi.fromApi(ControlApi))
+  const body = HttpServerResponse.jsonUnsafe(controlDocument())
   return HttpRouter.add(
     "GET",
     "/openapi.json",

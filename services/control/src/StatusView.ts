@@ -1,5 +1,6 @@
 import { type KeyedRecords, readPartition } from "@tributary/catalog"
-import { statusTopic, type StreamReport } from "@tributary/domain"
+import { statusTopic } from "@tributary/domain"
+import type { StreamReport } from "@tributary/domain/control"
 import { Log, type LogError } from "@tributary/log"
 import { mergeStatus, WorkerStatus } from "@tributary/telemetry"
 import { Clock, Context, Effect, Layer, Result, Schema, Semaphore } from "effect"

@@ -1,9 +1,11 @@
 import { Catalog } from "@tributary/catalog"
 import { type Log, SqliteLog } from "@tributary/log"
 import { Health } from "@tributary/telemetry"
-import type { ConfigProblem, ConnectorDetail, ConnectorSummary, StreamReport } from "@tributary/domain"
-import { ConfigProvider, type Context, Effect, Layer, References } from "effect"
+import type { ConfigProblem } from "@tributary/domain"
+import type { ConnectorDetail, ConnectorSummary, StreamReport } from "@tributary/domain/control"
+import { ConfigProvider, type Context, Effect, Layer, References, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpServer } from "effect/http"
+import { assert } from "@effect/vitest"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -109,3 +111,17 @@ export const putJson = (connector: string, body: unknown) =>
   HttpClientRequest.put(`/v1/connectors/${connector}`).pipe(
     HttpClientRequest.bodyText(JSON.stringify(body), "application/json")
   )
+
+export const { get } = HttpClientRequest
+
+/** An error as every one has to be: JSON with code and message. */
+export const isError = (answer: Answer, status: number, code: string, message: RegExp) => {
+  assert.strictEqual(answer.status, status, answer.text)
+  assert.strictEqual(answer.json.code, code)
+  assert.match(answer.json.message ?? "", message)
+}
+
+/** Runs a test on an engine of its own. */
+export const on = <E>(
+  work: Effect.Effect<void, E, Layer.Success<typeof surroundings> | Scope.Scope>
+): Effect.Effect<void, E | Layer.Error<typeof surroundings>> => work.pipe(Effect.scoped, Effect.provide(surroundings))

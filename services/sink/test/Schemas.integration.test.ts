@@ -74,7 +74,7 @@ const outcome = Effect.fnUntraced(function* (stream: string, format: string) {
   const bytes = records.map((record) => Buffer.from(record))
   const encoded = encoder === undefined ? { values: bytes, rejected: [] } : yield* encoder.encode(bytes)
   for (const { code, index } of encoded.rejected) rejected.push([records[index]!, code])
-  const values = encoded.values.filter((value) => value !== undefined)
+  const values = encoded.values.flatMap((value) => (value === undefined ? [] : [value]))
   if (format !== "json") for (const value of values) assert.strictEqual(value[0], 0)
   yield* log.publish(values.map((value) => ({ topic, key: null, value })))
   const sink = yield* Effect.forkChild(runSink(settings, stream, { once: false }))
@@ -166,7 +166,11 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("topics with
           isAway
             ? Effect.fail(
                 new RegistryError({
-                  reason: new RegistryUnreachable({ registry: "there", action: `read schema ${id}`, detail: "no answer" })
+                  reason: new RegistryUnreachable({
+                    registry: "there",
+                    action: `read schema ${id}`,
+                    detail: "no answer"
+                  })
                 })
               )
             : registry.byId(id)

@@ -49,7 +49,7 @@ const needed = Layer.mergeAll(
   layerMemory,
   Budgets.layer,
   secrets,
-  Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory])),
+  Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory, Budgets.layer])),
   Status.layer,
   Logger.layer([])
 )

@@ -15,8 +15,11 @@ export const startContainer = async (): Promise<KafkaServer> => {
   const properties = {
     ...brokerProperties(place, [place]),
     ...quick,
-    listeners: "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093",
-    "advertised.listeners": `PLAINTEXT://${host}:${port}`,
+    // The broker also calls itself, for transactions, and there the machine's port does not reach it.
+    listeners: "PLAINTEXT://0.0.0.0:9092,INTERNAL://127.0.0.1:9094,CONTROLLER://127.0.0.1:9093",
+    "advertised.listeners": `PLAINTEXT://${host}:${port},INTERNAL://127.0.0.1:9094`,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "INTERNAL",
     "log.dirs": "/tmp/kraft-combined-logs"
   }
   const container = await new GenericContainer(`apache/kafka:${kafkaVersion()}`)
