@@ -1,4 +1,4 @@
-import { identifier } from "./Sql.ts"
+import { identifier, literal } from "./Sql.ts"
 import { type FieldColumn, originColumns, versionColumn } from "./TableColumns.ts"
 import type { TableSpec } from "./Table.ts"
 
@@ -8,7 +8,7 @@ export const defaultWindow = 10_000
 export const quotedName = (spec: TableSpec): string => `${identifier(spec.database)}.${identifier(spec.table)}`
 
 /** The statement that makes the table of a spec. */
-export const createStatement = (spec: TableSpec, columns: ReadonlyArray<FieldColumn>): string => {
+export const createStatement = (spec: TableSpec, columns: ReadonlyArray<FieldColumn>, comment?: string): string => {
   const upsert = spec.mode === "upsert"
   const definitions = [
     ...columns.map(({ name, type }) => `${identifier(name)} ${type}`),
@@ -27,6 +27,7 @@ export const createStatement = (spec: TableSpec, columns: ReadonlyArray<FieldCol
     `ENGINE = ${upsert ? "ReplacingMergeTree(_version)" : "MergeTree"}`,
     ...(spec.partitionBy === undefined ? [] : [`PARTITION BY (${spec.partitionBy})`]),
     `ORDER BY (${orderBy.join(", ")})`,
-    `SETTINGS ${settings.join(", ")}`
+    `SETTINGS ${settings.join(", ")}`,
+    ...(comment === undefined ? [] : [`COMMENT ${literal(comment)}`])
   ].join(" ")
 }

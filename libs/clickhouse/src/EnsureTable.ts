@@ -2,8 +2,9 @@ import { Clock, Effect } from "effect"
 import type { Client, Settings } from "./Client.ts"
 import { type LoadedTableOptions, deadlineMs, insertSettings, makeLoadedTable } from "./LoadedTable.ts"
 import { createStatement, defaultWindow, quotedName } from "./CreateStatement.ts"
+import { generationOf, newGenerationComment } from "./Generation.ts"
 import { identifier } from "./Sql.ts"
-import type { Table, TableSpec } from "./Table.ts"
+import type { FoundTable, Table, TableSpec } from "./Table.ts"
 import {
   declaredTypes,
   isProblem,
@@ -28,6 +29,7 @@ interface TableInfo {
   readonly dependents: ReadonlyArray<{ readonly database: string; readonly table: string }>
   readonly create: string
   readonly uuid: string
+  readonly comment: string
 }
 
 const texts = (value: unknown): ReadonlyArray<string> => (Array.isArray(value) ? value.map(String) : [])
@@ -35,7 +37,7 @@ const texts = (value: unknown): ReadonlyArray<string> => (Array.isArray(value) ?
 const readTable = Effect.fnUntraced(function* (client: Client, action: string, database: string, table: string) {
   const [row] = yield* client.rows(
     action,
-    "SELECT engine, engine_full, create_table_query, toString(uuid) AS uuid, dependencies_database, dependencies_table FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+    "SELECT engine, engine_full, create_table_query, toString(uuid) AS uuid, comment, dependencies_database, dependencies_table FROM system.tables WHERE database = {database:String} AND name = {table:String}",
     { database, table }
   )
   if (row === undefined) return undefined
@@ -45,6 +47,7 @@ const readTable = Effect.fnUntraced(function* (client: Client, action: string, d
     engineFull: String(row["engine_full"]),
     create: String(row["create_table_query"]),
     uuid: String(row["uuid"]),
+    comment: String(row["comment"]),
     dependents: texts(row["dependencies_table"]).map((name, index) => ({
       database: databases[index] ?? database,
       table: name
@@ -204,7 +207,7 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
     const columns = newColumns(spec, declared, sample)
     if (isProblem(columns)) return yield* wrong(spec, columns)
     yield* client.command(action, `CREATE DATABASE IF NOT EXISTS ${identifier(spec.database)}`)
-    yield* client.command(action, createStatement(spec, columns))
+    yield* client.command(action, createStatement(spec, columns, newGenerationComment()))
     // Another process may have been quicker; its columns count.
     existing = yield* readColumns(client, action, spec)
   }
@@ -240,7 +243,19 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
     spec,
     columns,
     settings,
+    generation: generationOf(table.comment),
     window: isReplicated(table.engine) ? undefined : windowOf(table),
     hasViews
   })
+})
+
+/** The table as it is now: nothing, or its generation if Tributary made it. */
+export const findTable = Effect.fn("Warehouse.findTable")(function* (
+  connect: LoadedTableOptions["client"],
+  database: string,
+  table: string
+): Effect.fn.Return<FoundTable | undefined, WarehouseError> {
+  const client = yield* connect
+  const found = yield* readTable(client, `look for ${database}.${table}`, database, table)
+  return found === undefined ? undefined : { generation: generationOf(found.comment) }
 })

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto"
 import { Effect } from "effect"
 import type { Client, Settings } from "./Client.ts"
 import type { EncoderColumn } from "./EncoderColumn.ts"
+import { anyGenerationText, generationText } from "./Generation.ts"
 import { RowEncoder } from "./RowEncoder.ts"
-import { planTooOldText } from "./ServerCode.ts"
+import { planTooOldText, tableReplacedText } from "./ServerCode.ts"
 import { identifier, literal } from "./Sql.ts"
 import type { Encoded, InsertPlan, SourceRecord, Table, TableSpec } from "./Table.ts"
-import { BadRecord, PlanTooOld, WarehouseError } from "./WarehouseError.ts"
+import { BadRecord, PlanTooOld, TableReplaced, WarehouseError } from "./WarehouseError.ts"
 
 /**
  * How long after its plan an insert may begin, in milliseconds. The table must remember all tokens of this time and of the 30
@@ -64,6 +65,7 @@ export interface LoadedTableOptions {
   readonly columns: ReadonlyArray<EncoderColumn>
   /** `insertSettings` as far as the server knows them. */
   readonly settings: Settings
+  readonly generation: string | undefined
   /** Blocks whose tokens the table remembers; `undefined` where that cannot be told from block numbers (replicas). */
   readonly window: number | undefined
   readonly hasViews: boolean
@@ -92,7 +94,7 @@ const withRow = (error: WarehouseError, rowOf: (row: number) => number | undefin
 }
 
 export const makeLoadedTable = (options: LoadedTableOptions): Table => {
-  const { spec, columns, settings } = options
+  const { spec, columns, generation, settings } = options
   const name = `${spec.database}.${spec.table}`
   const quoted = `${identifier(spec.database)}.${identifier(spec.table)}`
   const encoder = new RowEncoder(columns)
@@ -107,6 +109,13 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
   /** Version of offset 0 of a topic, by its id. */
   const bases = new Map<string, string>()
 
+  // The table may be dropped and made anew by another process between two inserts of this one, whose position then does not count.
+  const sameTable =
+    generation === undefined
+      ? undefined
+      : `throwIf((SELECT countIf(position(comment, ${literal(anyGenerationText)}) > 0 AND position(comment, ${literal(generationText(generation))}) = 0) ` +
+        `FROM system.tables WHERE database = ${literal(spec.database)} AND name = ${literal(spec.table)}) > 0, ${literal(tableReplacedText)}) = 0`
+
   const statement = (plan: InsertPlan, base: string): string => {
     const constants = [literal(plan.topic), literal(plan.topicId), String(plan.partition)]
     return [
@@ -115,6 +124,7 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
       `FROM input(${literal(structure)})`,
       // Checked by the server, because a process that was frozen between its own check and the request cannot know.
       `WHERE throwIf(toUnixTimestamp64Milli(now64(3)) > ${Math.floor(plan.plannedAt) + deadlineMs}, ${literal(planTooOldText)}) = 0`,
+      ...(sameTable === undefined ? [] : [`AND ${sameTable}`]),
       "FORMAT JSONEachRow"
     ].join(" ")
   }
@@ -144,13 +154,19 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     const client = yield* options.client
     yield* client
       .insert(action, statement(plan, base), encoded.body, { ...settings, insert_deduplication_token: token })
-      .pipe(Effect.mapError((error) => asPlanTooOld(error, plan)))
+      .pipe(Effect.mapError((error) => asRefusal(error, plan)))
   })
 
-  const asPlanTooOld = (error: WarehouseError, plan: InsertPlan): WarehouseError =>
-    error.reason._tag === "Unexpected" && error.reason.code === 395 && error.reason.detail.includes(planTooOldText)
+  /** What our own checks in the statement threw. */
+  const asRefusal = (error: WarehouseError, plan: InsertPlan): WarehouseError => {
+    if (error.reason._tag !== "Unexpected" || error.reason.code !== 395) return error
+    const { detail } = error.reason
+    if (detail.includes(tableReplacedText))
+      return new WarehouseError({ action, reason: new TableReplaced({ table: name }) })
+    return detail.includes(planTooOldText)
       ? new WarehouseError({ action, reason: new PlanTooOld({ table: name, plannedAt: plan.plannedAt, deadlineMs }) })
       : error
+  }
 
   const insert = Effect.fn("Table.insert")(
     (plan: InsertPlan, encoded: Encoded) => send(plan, encoded, tokenOf(plan)),
@@ -251,6 +267,7 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
 
   return {
     name,
+    generation,
     columns: columns.map(({ name, type, declared }) => ({ name, type, declared })),
     encode: (records) => encoder.encode(records),
     insert,

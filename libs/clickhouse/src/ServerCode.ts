@@ -19,6 +19,8 @@ interface Answer {
 
 /** The text that the insert's own deadline check throws. */
 export const planTooOldText = "plan too old"
+/** The text that it throws when the table is another one than the position was committed for. */
+export const tableReplacedText = "table made anew"
 
 /** Answers after which the same request may succeed. The outcome of an insert is not known. */
 const passing = new Set([

@@ -75,8 +75,14 @@ export interface Column {
   readonly declared: boolean
 }
 
+/** A table that exists, as far as positions in its topic are concerned. */
+export interface FoundTable {
+  /** Made with the table, and never given to another; `undefined` for a table that somebody else made. */
+  readonly generation: string | undefined
+}
+
 /** A table that exists and fits its spec. */
-export interface Table {
+export interface Table extends FoundTable {
   /** `database.table`, as messages show it. */
   readonly name: string
   readonly columns: ReadonlyArray<Column>

@@ -2,10 +2,10 @@ import { Context, Effect, Layer, Scope, Stream } from "effect"
 import { ClickHouseServer } from "./ClickHouseServer.ts"
 import { type Client, makeClient } from "./Client.ts"
 import { type Endpoint, readEndpoint } from "./Endpoint.ts"
-import { ensureTable } from "./EnsureTable.ts"
+import { ensureTable, findTable } from "./EnsureTable.ts"
 import type { QueryParams } from "./QueryParams.ts"
 import type { ServerOptions } from "./ServerOptions.ts"
-import type { Table, TableSpec } from "./Table.ts"
+import type { FoundTable, Table, TableSpec } from "./Table.ts"
 import { Misconfigured, WarehouseError } from "./WarehouseError.ts"
 
 /** ClickHouse: tables loaded once per record, and queries. One client for the embedded server and for any other. */
@@ -18,6 +18,8 @@ export class Warehouse extends Context.Service<
      * existing table cannot be loaded exactly once or has other types than declared.
      */
     readonly ensureTable: (spec: TableSpec, sample: ReadonlyArray<Uint8Array>) => Effect.Effect<Table, WarehouseError>
+    /** The table as it is now, whoever made it; `undefined` when there is none. */
+    readonly findTable: (database: string, table: string) => Effect.Effect<FoundTable | undefined, WarehouseError>
     /** Rows as objects. 64-bit integers and decimals are strings, so that no digit is lost. For results that fit in memory. */
     readonly query: (
       sql: string,
@@ -72,6 +74,7 @@ const make = Effect.fnUntraced(function* (
 
   return Warehouse.of({
     ensureTable: (spec, sample) => ensureTable(connect, spec, sample),
+    findTable: (database, table) => findTable(connect, database, table),
     query: Effect.fn("Warehouse.query")((sql: string, params?: QueryParams) =>
       use((client) => client.rows("query", sql, params))
     ),

@@ -83,6 +83,17 @@ export class PlanTooOld extends Schema.TaggedError<PlanTooOld>()("PlanTooOld", {
   }
 }
 
+/**
+ * The table was dropped and made anew since it was prepared, and the server refused the insert; nothing of it was stored. The
+ * position in the topic does not count for the new table.
+ */
+export class TableReplaced extends Schema.TaggedError<TableReplaced>()("TableReplaced", { table: Schema.String }) {
+  readonly failureClass: FailureClass = "transient"
+  override get message(): string {
+    return `The table ${this.table} was dropped and made anew while it was loaded. It is loaded again from what its topic still has.`
+  }
+}
+
 /** Another process uses the data directory. */
 export class DirectoryInUse extends Schema.TaggedError<DirectoryInUse>()("DirectoryInUse", {
   directory: Schema.String
@@ -144,6 +155,7 @@ export class WarehouseError extends Schema.TaggedError<WarehouseError>()("Wareho
     Misconfigured,
     BadRecord,
     PlanTooOld,
+    TableReplaced,
     DirectoryInUse,
     PortInUse,
     EngineMissing,

@@ -2,7 +2,7 @@ import {
   type Claim,
   type GroupOptions,
   Log,
-  type LogError,
+  LogError,
   type NewRecord,
   partitionOf,
   type Transaction
@@ -201,6 +201,11 @@ class Publishers {
   }
 }
 
+/** How work ends whose partition was taken away. */
+const isFarewell = (reason: Cause.Reason<unknown>): boolean =>
+  Cause.isInterruptReason(reason) ||
+  (Cause.isFailReason(reason) && reason.error instanceof LogError && reason.error.reason._tag === "Fenced")
+
 const make = Effect.fnUntraced(function* (options: KafkaLogOptions) {
   const cluster = yield* openCluster(options)
   const topics = new Topics(cluster, options.replication ?? -1)
@@ -284,8 +289,8 @@ const make = Effect.fnUntraced(function* (options: KafkaLogOptions) {
       const fiber = fork(Effect.andThen(Effect.yieldNow, work(claim)))
       fiber.addObserver((exit) => {
         const asked = ended()
-        // Work that fails while it is being revoked fails its member too.
-        if (Exit.isFailure(exit) && !(asked && Cause.hasInterruptsOnly(exit.cause))) Deferred.doneUnsafe(failed, exit)
+        // Work that fails while it is being revoked fails its member too, unless it learned just that: the partition is gone.
+        if (Exit.isFailure(exit) && !(asked && exit.cause.reasons.every(isFarewell))) Deferred.doneUnsafe(failed, exit)
       })
       return { interrupt: () => fiber.interruptUnsafe(), await: Fiber.await(fiber) }
     }

@@ -205,7 +205,7 @@ export class TransactionalProducer {
           { concurrency: "unbounded", discard: true }
         )
       })
-      // The reason is to be told before the brokers end the transaction, which would look as if another had taken the id.
+      // Given up before the brokers end the transaction, which would look as if another had taken the id.
       const patience = Math.min(cluster.options.patience, this.#options.transactionTimeout * 0.75)
       yield* cluster
         .persist(settled(attempt), patience)
@@ -365,16 +365,29 @@ export class TransactionalProducer {
     }
   )
 
-  /** Writes all records and the position, or none. */
+  /**
+   * Writes all records and the position, or none. A transaction that failed for what may pass is done again as a whole while
+   * the patience lasts: nothing of it is visible, as long as its commit had not been asked for.
+   */
   transact(records: ReadonlyArray<NewRecord>, consumed?: Consumed): Effect.Effect<ReadonlyArray<Position>, LogError> {
+    const { cluster } = this.#options
     const rounds = Effect.gen({ self: this }, function* () {
-      for (let round = 0; ; round++) {
+      const deadline = (yield* Clock.currentTimeMillis) + cluster.options.patience
+      // What is told in the end: that its abort is not done is only what came of it.
+      let reason: Failure | undefined
+      for (let passed = 0; ;) {
         const result = yield* Effect.result(this.#once(records, consumed))
         if (result._tag === "Success") return result.success
         const failure = result.failure
-        if (failure._tag !== "GenerationPassed") return yield* toLogError(this.#options.cluster)(failure)
-        if (round >= maxRounds)
-          return yield* unavailable(new Error(`The group of transactional id ${this.id} does not come to rest`))
+        if (failure._tag === "GenerationPassed") {
+          if (++passed > maxRounds)
+            return yield* unavailable(new Error(`The group of transactional id ${this.id} does not come to rest`))
+        } else {
+          const follows = failure._tag === "Refused" && failure.code === Code.concurrentTransactions
+          if (!follows || reason === undefined) reason = failure
+          if (!isTransient(failure) || (yield* Clock.currentTimeMillis) >= deadline)
+            return yield* toLogError(cluster)(reason)
+        }
       }
     })
     return this.#turn.withPermit(rounds)

@@ -197,6 +197,6 @@ describe.skipIf(missing !== undefined)(`Three brokers${missing ? ` (${missing})`
           assert.deepStrictEqual(values(yield* readAll(name)), ["b"])
         })
       ),
-    120_000
+    180_000
   )
 })

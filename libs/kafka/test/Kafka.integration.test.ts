@@ -329,34 +329,37 @@ if ("missing" in kafka) {
       it.live(
         "interrupts nobody: transactions, members and readers go on, and nothing is lost or doubled",
         () =>
-          use((log) =>
-            Effect.gen(function* () {
-              const { name } = yield* makeTopic()
-              const group = unique("group")
-              const seen: Array<string | null> = []
-              const done = yield* Deferred.make<void>()
-              const worker = yield* log
-                .consume({ group, topics: [name] }, (claim: Claim) =>
-                  pump(claim, (records) => {
-                    seen.push(...values(records))
-                    return seen.includes("99") ? Deferred.succeed(done, undefined) : Effect.void
-                  })
-                )
-                .pipe(Effect.forkScoped)
-              const producer = yield* log.producer(unique("id"))
-              for (let i = 0; i < 100; i++) {
-                yield* producer.transact({ records: [record(name, null, String(i))] })
-                if (i === 50) {
-                  yield* Effect.promise(() => server?.kill() ?? Promise.resolve())
-                  yield* Effect.forkScoped(Effect.promise(() => server?.restart() ?? Promise.resolve()))
+          use(
+            (log) =>
+              Effect.gen(function* () {
+                const { name } = yield* makeTopic()
+                const group = unique("group")
+                const seen: Array<string | null> = []
+                const done = yield* Deferred.make<void>()
+                const worker = yield* log
+                  .consume({ group, topics: [name] }, (claim: Claim) =>
+                    pump(claim, (records) => {
+                      seen.push(...values(records))
+                      return seen.includes("99") ? Deferred.succeed(done, undefined) : Effect.void
+                    })
+                  )
+                  .pipe(Effect.forkScoped)
+                const producer = yield* log.producer(unique("id"))
+                for (let i = 0; i < 100; i++) {
+                  yield* producer.transact({ records: [record(name, null, String(i))] })
+                  if (i === 50) {
+                    yield* Effect.promise(() => server?.kill() ?? Promise.resolve())
+                    yield* Effect.forkScoped(Effect.promise(() => server?.restart() ?? Promise.resolve()))
+                  }
                 }
-              }
-              yield* Effect.raceFirst(Deferred.await(done), Fiber.join(worker))
-              assert.deepStrictEqual(values(yield* readAll(name)), numbers(0, 100))
-              assert.deepStrictEqual([...new Set<string | null>(seen)], [...numbers(0, 100)])
-            })
+                yield* Effect.raceFirst(Deferred.await(done), Fiber.join(worker))
+                assert.deepStrictEqual(values(yield* readAll(name)), numbers(0, 100))
+                assert.deepStrictEqual([...new Set<string | null>(seen)], [...numbers(0, 100)])
+              }),
+            // However long the broker takes to start on a loaded machine.
+            { patience: Duration.minutes(2), transactionTimeout: Duration.minutes(3) }
           ),
-        60_000
+        180_000
       )
     })
   })

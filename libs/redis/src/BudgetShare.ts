@@ -6,7 +6,7 @@ export const attendance = 2000
 export const fresh = 4 * attendance
 /** The others know a process that shared the budget for so long: longer than `fresh`, so who relies on its share knows it. */
 export const settled = 5 * attendance
-/** After Redis is back, others may not have noticed it for so long; when it goes away before, it was not back. */
+/** After Redis is back, others may not have noticed it for so long; until then nobody uses it. */
 const slowest = 3000
 
 /** So many absences of Redis are remembered beside the last one. */
@@ -37,7 +37,7 @@ export class Outage {
     return this.#backAt !== undefined
   }
   failed(now: number): void {
-    if (this.#backAt !== undefined && now - this.#backAt >= slowest) this.at = now
+    if (this.#backAt !== undefined) this.at = now
     this.#backAt = undefined
   }
   answered(now: number): void {

@@ -4,7 +4,7 @@ import type { RegistryError, ValueDecoder } from "@tributary/schema-registry"
 import type { Reporter } from "@tributary/telemetry"
 import { Clock, Effect, Fiber, Random } from "effect"
 import { deadLetters } from "./DeadLetter.ts"
-import { decodePlan, encodePlan, type Plan, type PlanLost, UnknownPlan } from "./Plan.ts"
+import { decodePlan, encodeAcknowledged, encodePlan, type Plan, type PlanLost, UnknownPlan } from "./Plan.ts"
 import { collect, collectPlanned, decodeRange, halves, type Range, type RangeLimits } from "./Range.ts"
 
 export interface LoaderOptions extends RangeLimits {
@@ -75,7 +75,14 @@ export const loadPartition = Effect.fnUntraced(function* (
   const committed = yield* claim.committed
   let table: Table | undefined
 
-  const planOf = ({ first, last }: Range): Plan => ({ v: 1, first, last, epoch: topic.id, table: options.table })
+  const planOf = ({ first, last }: Range): Plan => ({
+    v: 1,
+    first,
+    last,
+    epoch: topic.id,
+    table: options.table,
+    ...(table?.generation === undefined ? {} : { generation: table.generation })
+  })
 
   /**
    * Tries `insert` until it succeeds. Each try commits the plan first: that asks whether this member is still the owner, and
@@ -95,6 +102,8 @@ export const loadPartition = Effect.fnUntraced(function* (
       )
       if (result._tag === "Success") return result.success
       const error = result.failure
+      // The position has to be decided anew.
+      if (error.reason._tag === "TableReplaced") return yield* error
       const passing = error.failureClass === "transient" || error.failureClass === "throttled"
       if (!passing || tries >= options.retries) return yield* error
       yield* reporter.state("retrying", { problem: { class: error.failureClass, message: error.message } })
@@ -211,7 +220,7 @@ export const loadPartition = Effect.fnUntraced(function* (
     const range = yield* decodeRange(yield* collectPlanned(claim, plan, options), decoder)
     const target = yield* tableFor(range)
     yield* load(range, target, insertMissing(target))
-    yield* claim.commit(range.next, "")
+    yield* claim.commit(range.next, encodeAcknowledged(table?.generation))
     yield* Effect.logInfo("Pending plan replayed.").pipe(
       Effect.annotateLogs({ first: plan.first, last: plan.last, records: range.records.length })
     )
@@ -246,7 +255,7 @@ export const loadPartition = Effect.fnUntraced(function* (
     yield* load(range, target, insertNew(target), encoded)
     if (following.pollUnsafe()?._tag !== "Success") {
       // No plan follows at once: acknowledge now, so that the group's lag is zero and a restart has nothing to replay.
-      yield* claim.commit(range.next, "")
+      yield* claim.commit(range.next, encodeAcknowledged(table?.generation))
       yield* reporter.state("waiting")
     }
     prepared = yield* Fiber.join(following)

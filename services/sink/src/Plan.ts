@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Option, Schema } from "effect"
 
 /**
  * The one range that may be in flight from a committed offset on, kept as metadata of that commit (DESIGN.md, promise 2).
@@ -9,9 +9,18 @@ export const Plan = Schema.Struct({
   first: Schema.Natural,
   last: Schema.Natural,
   epoch: Schema.String,
-  table: Schema.String
+  table: Schema.String,
+  /** Generation of the table, if it has one: the position counts for that table only. */
+  generation: Schema.optionalKey(Schema.String)
 })
 export type Plan = typeof Plan.Type
+
+/** What is committed beside a position with no range in flight. */
+const Acknowledged = Schema.Struct({ v: Schema.Literal(1), generation: Schema.String })
+
+const decodeAcknowledged = Schema.decodeUnknownOption(Schema.fromJsonString(Acknowledged), {
+  onExcessProperty: "error"
+})
 
 const PlanText = Schema.fromJsonString(Plan)
 const decode = Schema.decodeUnknownResult(PlanText)
@@ -47,6 +56,18 @@ export class PlanLost extends Schema.TaggedError<PlanLost>()("PlanLost", {
   }
 }
 
+/** Metadata of a position up to which everything is in the table of that generation. */
+export const encodeAcknowledged = (generation: string | undefined): string =>
+  generation === undefined ? "" : JSON.stringify({ v: 1, generation })
+
+/** Generation of the table that a position was committed for; `undefined` when that is not known. */
+export const committedGeneration = (metadata: string): string | undefined => {
+  const acknowledged = decodeAcknowledged(metadata)
+  if (Option.isSome(acknowledged)) return acknowledged.value.generation
+  const plan = decode(metadata)
+  return plan._tag === "Success" ? plan.success.generation : undefined
+}
+
 export const encodePlan = (plan: Plan): string => JSON.stringify(plan)
 
 /**
@@ -54,7 +75,7 @@ export const encodePlan = (plan: Plan): string => JSON.stringify(plan)
  * committed offset was dropped by an operator's reset and does not count.
  */
 export const decodePlan = (metadata: string, offset: number): Plan | "unknown" | undefined => {
-  if (metadata === "") return undefined
+  if (metadata === "" || Option.isSome(decodeAcknowledged(metadata))) return undefined
   const plan = decode(metadata)
   if (plan._tag === "Failure") return "unknown"
   return plan.success.first === offset ? plan.success : undefined

@@ -3,8 +3,9 @@ import { type Connector, deadTopic, outputTopic, sinkFor, streamOf } from "@trib
 import { type Claim, Log } from "@tributary/log"
 import { valueDecoder } from "@tributary/schema-registry"
 import { Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
-import { Deferred, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { loadPartition } from "./PartitionLoader.ts"
+import { committedGeneration } from "./Plan.ts"
 import { keepViews } from "./Views.ts"
 
 /**
@@ -13,9 +14,6 @@ import { keepViews } from "./Views.ts"
  */
 export const sinkGroup = (connector: string, stream: string, table: string): string =>
   `tributary.sink.${connector}.${stream}.${table}`
-
-/** How long partitions that other processes hold are waited for. */
-const longestLook = "5 seconds"
 
 /** Loads a stream into its table for as long as it runs. Returns at once when the stream has no sink. */
 export const runSink = Effect.fn("sink.run")(function* (
@@ -54,36 +52,28 @@ export const runSink = Effect.fn("sink.run")(function* (
   }
 
   const work = Effect.gen(function* () {
-    const { partitions } = yield* log.ensureTopic({
+    yield* log.ensureTopic({
       name: topic,
       partitions: settings.topic.partitions,
       retention: settings.topic.retention,
       ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
     })
     yield* log.ensureTopic({ name: dead, partitions: 1, retention: Duration.days(30) })
-    // Asked for each claim anew: a partition may come from another member, which has made the table meanwhile.
-    const isGone = Effect.map(
-      warehouse.query(
-        "SELECT count() AS tables FROM system.tables WHERE database = {database:String} AND name = {table:String}",
-        { database: sink.database, table: sink.table }
-      ),
-      ([found]) => Number(found?.["tables"]) === 0
-    )
-    const looked = new Set<number>()
-    const allLooked = yield* Deferred.make<void>()
-    /** A table that is not there any more holds nothing, whatever was committed: its partitions begin again. */
+    /**
+     * A table that is not there any more, or was made anew by another process, does not hold what was committed for the one
+     * before: the partition begins again. Asked for each claim anew.
+     */
     const beginAgain = Effect.fnUntraced(function* (claim: Claim, earliest: number) {
       const committed = yield* claim.committed
-      if (committed !== undefined && committed.offset > earliest) {
-        yield* claim.commit(earliest, "")
-        yield* Effect.logWarning(
-          `The table ${table} is gone. What its topic still has is loaded again, from the first record.`
-        ).pipe(Effect.annotateLogs({ topic, partition: claim.partition, loaded: committed.offset, from: earliest }))
-      }
-      looked.add(claim.partition)
-      if (looked.size >= partitions) yield* Deferred.succeed(allLooked, undefined)
-      // The table is made by the first batch, and then nobody can see that it was gone.
-      yield* Effect.timeoutOption(Deferred.await(allLooked), longestLook)
+      if (committed === undefined || committed.offset <= earliest) return
+      const found = yield* warehouse.findTable(sink.database, sink.table)
+      const known = committedGeneration(committed.metadata)
+      if (found !== undefined && (known === undefined || found.generation === undefined || found.generation === known))
+        return
+      yield* claim.commit(earliest, "")
+      yield* Effect.logWarning(
+        `The table ${table} is ${found === undefined ? "gone" : "another than the one that was loaded"}. What its topic still has is loaded again, from the first record.`
+      ).pipe(Effect.annotateLogs({ topic, partition: claim.partition, loaded: committed.offset, from: earliest }))
     })
     return yield* log.consume({ group, topics: [topic] }, (claim) =>
       Effect.scoped(
@@ -92,7 +82,7 @@ export const runSink = Effect.fn("sink.run")(function* (
           const producer = yield* log.producer(`${group}/${topic}/${claim.partition}`)
           const offsets = yield* log.offsets(topic)
           const earliest = offsets.find(({ partition }) => partition === claim.partition)?.earliest ?? 0
-          if (yield* isGone) yield* beginAgain(claim, earliest)
+          yield* beginAgain(claim, earliest)
           return yield* loadPartition(
             claim,
             producer,

@@ -147,6 +147,36 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("runSink", (
       })
   )
 
+  it.effect("loads everything again into a table that another process made anew while this one had nothing to do", () =>
+    Effect.gen(function* () {
+      const stream = "anew"
+      const settings = connector(stream, { order_by: ["id"] }, { topic: { partitions: 2 } })
+      const ids = (from: number) => Array.from({ length: 20 }, (_, k) => `{"id":${from + k}}`)
+      const warehouse = yield* Warehouse
+      yield* publish(stream, ids(0), 2)
+      const sink = yield* Effect.forkChild(runSink(settings, stream, { once: false }))
+      yield* loaded(stream)
+      const before = yield* warehouse.findTable("shop", stream)
+      yield* warehouse.command(`DROP TABLE shop.${stream} SYNC`)
+      yield* warehouse.ensureTable(
+        { database: "shop", table: stream, mode: "append", orderBy: ["id"], schema: { id: "int64" }, views: {} },
+        []
+      )
+      assert.notStrictEqual((yield* warehouse.findTable("shop", stream))?.generation, before?.generation)
+      // To one partition only; the other has nothing new.
+      yield* publish(stream, ['{"id":20}'], 2)
+      yield* until(
+        query(`SELECT count() AS n, uniqExact(id) AS ids FROM shop.${stream}`),
+        ([row]) => row?.["n"] === "21"
+      )
+      yield* loaded(stream)
+      yield* Fiber.interrupt(sink)
+      assert.deepStrictEqual(yield* query(`SELECT count() AS n, uniqExact(id) AS ids FROM shop.${stream}`), [
+        { n: "21", ids: "21" }
+      ])
+    })
+  )
+
   describe("views", () => {
     const views = {
       "shop.total": "SELECT count() AS n FROM shop.{stream}",

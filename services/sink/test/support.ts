@@ -24,6 +24,10 @@ const temporaryDirectory = Effect.acquireRelease(
 )
 
 /** A real log and a real ClickHouse server in a directory of their own. What goes wrong on purpose is not logged. */
+/** Whether a position has no range in flight: no plan is beside it. */
+export const isAcknowledged = (metadata: string | undefined): boolean =>
+  metadata !== undefined && !metadata.includes('"first"')
+
 export const Engine = Layer.unwrap(
   Effect.map(temporaryDirectory, (directory) =>
     Layer.mergeAll(
@@ -106,7 +110,7 @@ const hooked = (hooks: Hooks) => {
     const given = hooks.claim?.(real) ?? real
     return {
       ...given,
-      commit: (offset, metadata) => around(metadata === "" ? "ack" : "plan", given.commit(offset, metadata))
+      commit: (offset, metadata) => around(isAcknowledged(metadata) ? "ack" : "plan", given.commit(offset, metadata))
     }
   }
   const table = (real: Table): Table => ({
@@ -229,7 +233,9 @@ export const settled = (place: Setting) =>
       }))
     }),
     (partitions) =>
-      partitions.every(({ end, position }) => end === 0 || (position?.offset === end && position.metadata === ""))
+      partitions.every(
+        ({ end, position }) => end === 0 || (position?.offset === end && isAcknowledged(position.metadata))
+      )
   )
 
 export const publish = Effect.fnUntraced(function* (place: Setting, values: ReadonlyArray<string>, partition = 0) {
