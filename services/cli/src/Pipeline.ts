@@ -65,9 +65,6 @@ export const loadsWhatIsThere = Effect.fnUntraced(function* (loaded: LoadedConne
   if (group !== undefined) yield* passes(output, group)
 })
 
-export const stages = ["source", "transform", "sink"] as const
-export type StageName = (typeof stages)[number]
-
 const staying = { once: false }
 
 /** A stage that stays never gives up; that it did is a defect. */
