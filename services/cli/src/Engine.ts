@@ -6,7 +6,7 @@ import { directoryHolder, type Log, type LogError, SqliteLog } from "@tributary/
 import { Tokens } from "@tributary/oauth"
 import type { RedisOptions } from "@tributary/redis"
 import { layerConfluent, layerNone, layerSqlite } from "@tributary/schema-registry"
-import { Health, Status } from "@tributary/telemetry"
+import { Status } from "@tributary/telemetry"
 import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
 import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
@@ -141,7 +141,7 @@ export const catalogOf = (command: string) =>
 
 /** What a process of the full engine is made of, whatever it runs. */
 const worker = <E, R>(topics: Layer.Layer<Log, E, R>) =>
-  Layer.mergeAll(Catalog.layer, sharedRegistry, Status.layer, Health.layer).pipe(Layer.provideMerge(topics))
+  Layer.mergeAll(Catalog.layer, sharedRegistry, Status.layer).pipe(Layer.provideMerge(topics))
 
 /** The engine of a source worker. Tokens are in Redis: a connector that moves takes its refresh token with it. */
 export const sourceEngine = (data: string) =>

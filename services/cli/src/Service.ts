@@ -1,5 +1,6 @@
 import { defaultControlAddress, healthServer, parseListenAddress, runControl } from "@tributary/control"
-import { Config, Effect, Layer } from "effect"
+import { Health, type HealthResult } from "@tributary/telemetry"
+import { Config, Duration, Effect, Layer, Ref, Schedule } from "effect"
 import { hostname } from "node:os"
 // oxlint-disable-next-line no-restricted-imports -- its number is the only name that a process has by itself
 import process from "node:process"
@@ -12,6 +13,53 @@ import { workOnAll, workOnSources } from "./Worker.ts"
 const workerName = (service: ServiceName) =>
   Config.String("TRIBUTARY_WORKER").pipe(Config.withDefault(`${service}-${hostname()}-${process.pid}`))
 
+/** Servers that cannot be worked with yet are looked at again so often. */
+const longestDelay = Duration.seconds(10)
+const again = Schedule.exponential("500 millis").pipe(
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longestDelay))),
+  Schedule.jittered
+)
+
+interface Failure {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** What a server says may change: it comes up, a right is granted, a password is set. What the command was told does not. */
+const mayPass = ({ _tag }: Failure): boolean =>
+  ["LogError", "WarehouseError", "VaultError", "RedisError", "LeaseError"].includes(_tag)
+
+/**
+ * Runs a service on its engine, and again when a server is not there or refuses it: what is wrong is in the log and in `/readyz`,
+ * and whoever watches over the process need not start it again and again.
+ */
+const keptUp = <A, E extends Failure, R, Provided, E2 extends Failure, R2>(
+  service: Effect.Effect<A, E, R>,
+  engine: Layer.Layer<Provided, E2, R2>
+) =>
+  Effect.gen(function* () {
+    const health = yield* Health
+    const problem = yield* Ref.make<string | undefined>("is starting")
+    yield* health.register(
+      "start",
+      Effect.map(Ref.get(problem), (detail): HealthResult =>
+        detail === undefined ? { status: "ok", detail: "started" } : { status: "failing", detail }
+      )
+    )
+    return yield* Effect.andThen(Ref.set(problem, undefined), service).pipe(
+      Effect.provide(engine),
+      Effect.tapError((error) =>
+        mayPass(error)
+          ? Effect.andThen(
+              Ref.set(problem, error.message),
+              Effect.logError(`${error.message} The service goes on when that is mended.`)
+            )
+          : Effect.void
+      ),
+      Effect.retry({ schedule: again, while: mayPass })
+    )
+  }).pipe(Effect.scoped)
+
 /** Runs one service until interrupted, with its health at `http` (`host:port`). */
 export const runService = Effect.fn("cli.runService")(function* (
   service: ServiceName,
@@ -20,18 +68,19 @@ export const runService = Effect.fn("cli.runService")(function* (
   const worker = yield* workerName(service)
   const { data, http } = options
   const at = http === undefined ? undefined : yield* Effect.fromResult(parseListenAddress(http))
-  const health = at === undefined ? Layer.empty : healthServer({ ...at, worker })
   yield* Effect.logInfo("Service starts.").pipe(Effect.annotateLogs({ service, worker }))
-  switch (service) {
-    case "source":
-      return yield* workOnSources({ data, worker }).pipe(Effect.provide(Layer.provideMerge(health, sourceEngine(data))))
-    case "transform":
-      return yield* workOnAll({ data, worker }, runTransforms).pipe(
-        Effect.provide(Layer.provideMerge(health, transformEngine))
-      )
-    case "sink":
-      return yield* workOnAll({ data, worker }, runSinks).pipe(Effect.provide(Layer.provideMerge(health, sinkEngine)))
-    case "control":
-      return yield* runControl(at ?? defaultControlAddress).pipe(Effect.provide(controlEngine))
-  }
+  const running = Effect.gen(function* () {
+    switch (service) {
+      case "source":
+        return yield* keptUp(workOnSources({ data, worker }), sourceEngine(data))
+      case "transform":
+        return yield* keptUp(workOnAll({ data, worker }, runTransforms), transformEngine)
+      case "sink":
+        return yield* keptUp(workOnAll({ data, worker }, runSinks), sinkEngine)
+      case "control":
+        return yield* keptUp(runControl(at ?? defaultControlAddress), controlEngine)
+    }
+  })
+  const served = at === undefined || service === "control" ? Layer.empty : healthServer({ ...at, worker })
+  return yield* Effect.provide(running, Layer.provideMerge(served, Health.layer))
 })
