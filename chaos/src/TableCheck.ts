@@ -92,8 +92,18 @@ export interface Aggregate {
   readonly sum: number
 }
 
-/** Compares what an aggregating view has counted with the topic. */
-export const compareView = (what: string, oracle: TableOracle, found: ReadonlyArray<Aggregate>): Comparison => {
+/**
+ * Compares what an aggregating view has counted with the topic.
+ *
+ * `phantoms` counts inserts into the table or the view's target whose token ClickHouse remembers although it lost their block when
+ * it was killed. What a view lacks or has twice by that cannot be repaired (docs/decisions/0007), so up to as many groups may be wrong.
+ */
+export const compareView = (
+  what: string,
+  oracle: TableOracle,
+  found: ReadonlyArray<Aggregate>,
+  phantoms: number
+): Comparison => {
   const wrong = new Findings("wrong")
   let expectedRows = 0
   let foundRows = 0
@@ -115,5 +125,8 @@ export const compareView = (what: string, oracle: TableOracle, found: ReadonlyAr
     foundRows += rows
     wrong.add(() => `partition ${partition}, which the topic does not have: counted ${rows} rows`)
   }
-  return { what, expected: expectedRows, found: foundRows, differences: [wrong] }
+  const counts = { what, expected: expectedRows, found: foundRows }
+  if (wrong.count === 0 || wrong.count > phantoms) return { ...counts, differences: [wrong] }
+  const excused = wrong.as(`wrong by ${phantoms} lost blocks that ClickHouse takes for stored`)
+  return { ...counts, differences: [], excused }
 }

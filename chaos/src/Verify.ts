@@ -4,6 +4,7 @@ import { valueDecoder } from "@tributary/schema-registry"
 import { Duration, Effect, Stream } from "effect"
 import type { StreamApi } from "./Apis.ts"
 import type { Comparison } from "./Findings.ts"
+import { phantomTokens } from "./PhantomTokens.ts"
 import { type ChaosStream, digestOf, digestSql, outputOracle, partitions, rawOracle } from "./Streams.ts"
 import { compareView, TableCheck, type TableOracle } from "./TableCheck.ts"
 import { type Oracle, type PartitionPlaces, TopicCheck } from "./TopicCheck.ts"
@@ -73,7 +74,8 @@ const checkView = Effect.fn("chaos.checkView")(function* (stream: ChaosStream, o
   const target = countedTable(stream)
   const rows = yield* warehouse.query(`SELECT p, sum(n) AS n, sum(s) AS s FROM ${target} GROUP BY p`)
   const found = rows.map(({ n, p, s }) => ({ partition: Number(p), rows: Number(n), sum: Number(s) }))
-  return compareView(`view ${target} == topic ${stream.topic}`, oracle, found)
+  const phantoms = (yield* phantomTokens(stream.table)) + (yield* phantomTokens(target))
+  return compareView(`view ${target} == topic ${stream.topic}`, oracle, found, phantoms)
 })
 
 /** Records in dead-letter topics: none of the run's can be rejected. */
