@@ -71,7 +71,7 @@ const declaredTypes: Readonly<Record<string, string>> = {
   json: "String",
   date: "Date32",
   uuid: "UUID",
-  timestamp: "DateTime64(3, 'UTC')"
+  timestamp: "DateTime64(6, 'UTC')"
 }
 
 /** Reads a `FieldType` of the connector file; `undefined` when it is none. */

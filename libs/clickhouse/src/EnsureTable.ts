@@ -1,6 +1,7 @@
 import { Clock, Effect } from "effect"
 import type { Client, Settings } from "./Client.ts"
-import { type LoadedTableOptions, deadlineMs, insertSettings, makeLoadedTable } from "./LoadedTable.ts"
+import { insertSettings } from "./InsertSettings.ts"
+import { type LoadedTableOptions, deadlineMs, makeLoadedTable } from "./LoadedTable.ts"
 import { createStatement, defaultWindow, quotedName } from "./CreateStatement.ts"
 import { generationOf, newGenerationComment } from "./Generation.ts"
 import { identifier } from "./Sql.ts"
@@ -214,8 +215,8 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
   const table = yield* readTable(client, action, spec.database, spec.table)
   if (table === undefined)
     return yield* wrong(spec, {
-      problem: `${spec.database}.${spec.table} was dropped while it was made.`,
-      advice: "Try again."
+      problem: `${spec.database}.${spec.table} is there, but cannot be seen: it is detached, this user has no right to see it, or it was dropped just now.`,
+      advice: `Run ATTACH TABLE ${quotedName(spec)}, or give the user the rights SHOW, SELECT and INSERT on it.`
     })
   const problem = checkEngine(spec, table)
   if (problem !== undefined) return yield* wrong(spec, problem)

@@ -7,7 +7,7 @@ import { RowEncoder } from "./RowEncoder.ts"
 import { planTooOldText, tableReplacedText } from "./ServerCode.ts"
 import { identifier, literal } from "./Sql.ts"
 import type { Encoded, InsertPlan, SourceRecord, Table, TableSpec } from "./Table.ts"
-import { BadRecord, PlanTooOld, TableReplaced, WarehouseError } from "./WarehouseError.ts"
+import { BadRecord, Misconfigured, PlanTooOld, TableReplaced, WarehouseError } from "./WarehouseError.ts"
 
 /**
  * How long after its plan an insert may begin, in milliseconds. The table must remember all tokens of this time and of the 30
@@ -15,49 +15,10 @@ import { BadRecord, PlanTooOld, TableReplaced, WarehouseError } from "./Warehous
  */
 export const deadlineMs = 20_000
 
-/**
- * Settings of every insert. Each is here because its default, on this version or another, would lose, double or alter rows.
- * Those that a server does not know are left out (`deduplicate_*` are new names of 26.x).
- */
-export const insertSettings: Settings = {
-  // The answer must mean that the rows are stored, and they must be a block of their own.
-  async_insert: 0,
-  insert_deduplicate: 1,
-  deduplicate_insert: "enable",
-  // The SELECT from input() gives the same rows in the same order, though the server cannot know it.
-  deduplicate_insert_select: "enable_even_for_bad_queries",
-  // Targets of materialised views are deduplicated too (default 0 on older servers).
-  deduplicate_blocks_in_dependent_materialized_views: 1,
-  // A batch (at most 500,000 rows, 128 MiB) is one block, and so all or nothing.
-  max_insert_block_size: 1_048_576,
-  min_insert_block_size_rows: 1_048_576,
-  min_insert_block_size_bytes: 2 ** 30,
-  use_strict_insert_block_limits: 0,
-  max_insert_threads: 1,
-  // One parser keeps rows in order and makes no smaller blocks.
-  input_format_parallel_parsing: 0,
-  max_partitions_per_insert_block: 100,
-  throw_on_max_partitions_per_insert_block: 1,
-  // Rows stay as they are until a merge, so that those of one insert can be counted.
-  optimize_on_insert: 0,
-  // The fast parser of floats is off by one in the last place at times, and makes 5e-324 zero.
-  precise_float_parsing: 1,
-  date_time_input_format: "best_effort",
-  // A value that cannot be read is an error, never a default.
-  insert_null_as_default: 0,
-  input_format_null_as_default: 0,
-  input_format_skip_unknown_fields: 0,
-  input_format_allow_errors_num: 0,
-  input_format_allow_errors_ratio: 0,
-  input_format_defaults_for_omitted_fields: 0,
-  input_format_json_empty_as_default: 0,
-  input_format_json_throw_on_bad_escape_sequence: 1,
-  // Values that are not strings are kept in text columns as the JSON they are.
-  input_format_json_read_numbers_as_strings: 1,
-  input_format_json_read_bools_as_strings: 1,
-  input_format_json_read_objects_as_strings: 1,
-  input_format_json_read_arrays_as_strings: 1
-}
+/** Most that the server's start may seem later than a plan though it was before: the clocks may differ, uptime is in whole seconds. */
+const clockDifference = deadlineMs / 2 + 1_000
+/** How often rows that are not there after they were sent are sent again. Each time takes another crash in the wrong moment. */
+const mostRounds = 2
 
 export interface LoadedTableOptions {
   readonly client: Effect.Effect<Client, WarehouseError>
@@ -80,6 +41,8 @@ const tokenOf = ({ topicId, partition, first, last }: InsertPlan): string => `${
 
 /** Number of the insert that made a part, from its name: `<partition>_<first block>_<last block>_<level>`. */
 const firstBlock = (part: string): number => Number(/_(\d+)_\d+_\d+(_\d+)?$/u.exec(part)?.[1] ?? Number.NaN)
+
+const arrayOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
 /** The error with its row counted otherwise. */
 const withRow = (error: WarehouseError, rowOf: (row: number) => number | undefined): WarehouseError => {
@@ -190,22 +153,26 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     return Number(row?.["n"] ?? 0)
   })
 
-  /** The plan's offsets that are in the table, and whether the table certainly remembers the token of their insert. */
+  /**
+   * The plan's offsets that are in the table, whether the table certainly remembers the token of their insert, and whether the server
+   * may have been started anew since the plan was made.
+   */
   const found = Effect.fnUntraced(function* (plan: InsertPlan) {
     const client = yield* options.client
     const looking = `look for rows in ${name}`
-    const parts = yield* client.rows(
+    const [answer] = yield* client.rows(
       looking,
-      `SELECT _part AS part, groupArray(_offset) AS offsets FROM ${quoted} WHERE ${range} GROUP BY part`,
+      "SELECT groupArray(part) AS parts, groupArray(found) AS offsets, toUnixTimestamp64Milli(now64(3)) - 1000 * uptime() AS started " +
+        `FROM (SELECT _part AS part, groupArray(_offset) AS found FROM ${quoted} WHERE ${range} GROUP BY part)`,
       paramsOf(plan)
     )
     const offsets = new Set<number>()
     let first = Number.POSITIVE_INFINITY
-    for (const { part, offsets: some } of parts) {
-      if (Array.isArray(some)) for (const offset of some) offsets.add(Number(offset))
-      first = Math.min(first, firstBlock(String(part)))
-    }
-    if (offsets.size === 0 || options.window === undefined || Number.isNaN(first)) return { offsets, remembered: false }
+    for (const part of arrayOf(answer?.["parts"])) first = Math.min(first, firstBlock(String(part)))
+    for (const some of arrayOf(answer?.["offsets"])) for (const offset of arrayOf(some)) offsets.add(Number(offset))
+    const restarted = plan.madeAt === undefined || Number(answer?.["started"]) > plan.madeAt - clockDifference
+    if (offsets.size === 0 || options.window === undefined || Number.isNaN(first))
+      return { offsets, restarted, remembered: false }
     // Every insert into any partition takes the next number. A part that merges have grown begins at or before its own.
     const [row] = yield* client.rows(
       looking,
@@ -214,22 +181,151 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     )
     // A view's target may take several blocks for one of the table, so its window is used up sooner.
     const blocks = options.hasViews ? options.window / 10 : options.window
-    return { offsets, remembered: Number(row?.["last"] ?? 0) - first + 1 < blocks }
+    return { offsets, restarted, remembered: Number(row?.["last"] ?? 0) - first + 1 < blocks }
   })
 
-  /** Sends rows of a range of which others are stored, under a token of their own. `missing` counts them over those that fit. */
+  /**
+   * Sends rows of a range that are missing, under a token of their own that depends on `round`, too. `missing` counts them over
+   * those that fit.
+   */
   const sendMissing = Effect.fnUntraced(function* (
     plan: InsertPlan,
     fitting: ReadonlyArray<SourceRecord>,
-    missing: ReadonlyArray<number>
+    missing: ReadonlyArray<number>,
+    round = 0
   ) {
     const rest = missing.map((row) => fitting[row]!)
     const which = createHash("sha256")
       .update(rest.map(({ offset }) => offset).join())
       .digest("base64url")
-    yield* send(plan, encoder.encode(rest), `${tokenOf(plan)}/${which}`).pipe(
+    yield* send(plan, encoder.encode(rest), `${tokenOf(plan)}/${which}${round === 0 ? "" : `/${round}`}`).pipe(
       Effect.mapError((error) => withRow(error, (row) => missing[row]))
     )
+  })
+
+  /** Rows of the table that a filter hides from this user. Those of `DELETE` are not hidden, they are gone. */
+  const hiddenRows = Effect.fnUntraced(function* () {
+    const client = yield* options.client
+    const counting = `count the rows of ${name}`
+    const parts = Effect.map(
+      client.rows(
+        counting,
+        "SELECT name, rows FROM system.parts WHERE database = {database:String} AND table = {table:String} AND active",
+        { database: spec.database, table: spec.table }
+      ),
+      (rows) => new Map(rows.map((row) => [String(row["name"]), Number(row["rows"])]))
+    )
+    // A part that is there before and after was there in between, and its rows do not change.
+    const before = yield* parts
+    const seen = yield* client.rows(
+      counting,
+      `SELECT _part AS name, count() AS n FROM ${quoted} GROUP BY name SETTINGS apply_deleted_mask = 0`
+    )
+    const visible = new Map(seen.map((row) => [String(row["name"]), Number(row["n"])]))
+    let hidden = 0
+    for (const [part, rows] of yield* parts) if (before.has(part)) hidden += rows - (visible.get(part) ?? 0)
+    return hidden
+  })
+
+  /** Whether rows of the table are deleted when their time has come, so that those of a plan may be gone. */
+  const rowsExpire = Effect.fnUntraced(function* () {
+    const client = yield* options.client
+    const [row] = yield* client.rows(
+      action,
+      "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+      { database: spec.database, table: spec.table }
+    )
+    return / TTL /u.test(String(row?.["engine_full"]))
+  })
+
+  const unseen = (plan: InsertPlan, problem: string, help: string) =>
+    new WarehouseError({
+      action,
+      reason: new Misconfigured({
+        code: 0,
+        name: "ROWS_NOT_VISIBLE",
+        detail: `Rows of partition ${plan.partition}, offsets ${plan.first} to ${plan.last}, were inserted into ${name} and are not visible to this user: ${problem}.`,
+        advice: help
+      })
+    })
+
+  type MissingFrom = (there: ReadonlySet<number>) => ReadonlyArray<number>
+
+  /**
+   * Sends rows that are missing until they are there.
+   *
+   * A server writes a token down before it stores the block. One that was killed in between remembers the token of a block that
+   * is nowhere, and drops every insert with that token in silence. So what was sent is looked for, and goes again under another
+   * token: unless rows of the table are hidden, as those may be among them and would be stored twice. On replicas token and block
+   * are one, and a row that is not seen may only not have come yet; and in mode `upsert` rows that were replaced go again at any time.
+   */
+  const sendUntilThere = Effect.fnUntraced(function* (
+    plan: InsertPlan,
+    fitting: ReadonlyArray<SourceRecord>,
+    missing: ReadonlyArray<number>,
+    missingFrom: MissingFrom
+  ) {
+    let rest = missing
+    for (let round = 0; rest.length > 0; round++) {
+      const hidden = upsert ? 0 : yield* hiddenRows()
+      if (hidden > 0)
+        return yield* unseen(
+          plan,
+          `a filter hides ${hidden} rows of the table, and they may be among them`,
+          "Let this user see all rows: look for a row policy (SHOW POLICIES) and for additional_table_filters in its settings. They are not sent again before that, as they could be stored twice."
+        )
+      yield* sendMissing(plan, fitting, rest, round)
+      if (options.window === undefined || upsert) return
+      rest = missingFrom((yield* found(plan)).offsets)
+      if (rest.length === 0) return
+      if (yield* rowsExpire()) {
+        yield* Effect.logInfo(`Rows that were inserted into ${name} are gone; its TTL deletes rows.`).pipe(
+          Effect.annotateLogs({ partition: plan.partition, first: plan.first, last: plan.last, rows: rest.length })
+        )
+        return
+      }
+      if (round >= mostRounds)
+        return yield* unseen(
+          plan,
+          `${rest.length} of them were sent ${round + 1} times under different tokens`,
+          "Look for what removes or hides them (statements that delete, system.mutations) and stop it; the range is loaded then. If nothing does, the server loses rows: look at its log and its disk."
+        )
+    }
+  })
+
+  /** Inserts what is missing of `fitting`, of which `looked` was found. */
+  const complete = Effect.fnUntraced(function* (
+    plan: InsertPlan,
+    whole: Effect.Effect<void, WarehouseError>,
+    fitting: ReadonlyArray<SourceRecord>,
+    missingFrom: MissingFrom,
+    looked: Effect.Success<ReturnType<typeof found>>
+  ) {
+    const { offsets, remembered } = looked
+    const missing = missingFrom(offsets)
+    if (offsets.size === 0) {
+      yield* whole
+      // In mode upsert all rows may have been replaced, and views must not meet them twice.
+      if (options.window === undefined || (upsert && options.hasViews)) return
+      const after = yield* found(plan)
+      const lost = missingFrom(after.offsets)
+      // A server that was not started since then keeps its word: what is not there is hidden or was deleted.
+      if (!after.restarted || lost.length === 0) return
+      // Most likely they were deleted, and views must not meet them twice.
+      if (options.hasViews && (yield* rowsExpire())) return
+      return yield* sendUntilThere(plan, fitting, lost, missingFrom)
+    }
+    // The token is still known: the same insert again does what is missing in partitions and views.
+    if (remembered && (options.hasViews || missing.length > 0)) yield* whole
+    if (upsert && options.hasViews) {
+      // Replaced rows are gone, and must not reach the views again: a table without partitions had all of them.
+      if (!remembered && missing.length > 0 && spec.partitionBy !== undefined) yield* whole
+      return
+    }
+    // Still missing: the token is forgotten, or they did not fit when the range was tried first. In mode upsert rows that were
+    // replaced come again, in their old version, and are replaced again.
+    const still = remembered && missing.length > 0 ? missingFrom((yield* found(plan)).offsets) : missing
+    yield* sendUntilThere(plan, fitting, still, missingFrom)
   })
 
   const insertMissing = Effect.fn("Table.insertMissing")(function* (
@@ -237,32 +333,25 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     records: ReadonlyArray<SourceRecord>
   ) {
     const all = encoder.encode(records)
-    const { offsets, remembered } = yield* found(plan)
+    const looked = yield* found(plan)
     const unfit = new Set(all.rejected.map(({ index }) => index))
     const fitting = records.filter((_, index) => !unfit.has(index))
-    const missingFrom = (there: ReadonlySet<number>) =>
-      [...fitting.keys()].filter((row) => !there.has(fitting[row]!.offset))
-    const missing = missingFrom(offsets)
-    // The range may have been tried with another schema first: what was stored then is not rejected now.
-    const encoded = { ...all, rejected: all.rejected.filter(({ index }) => !offsets.has(records[index]!.offset)) }
-    const recovered = { encoded, stored: fitting.length - missing.length, inserted: missing.length }
-    const whole = send(plan, all, tokenOf(plan))
-    if (offsets.size === 0) {
-      yield* whole
-      return recovered
+    const missingFrom: MissingFrom = (there) => [...fitting.keys()].filter((row) => !there.has(fitting[row]!.offset))
+    yield* complete(plan, send(plan, all, tokenOf(plan)), fitting, missingFrom, looked)
+    if (options.hasViews && options.window !== undefined && looked.restarted && fitting.length > 0)
+      yield* Effect.logWarning(
+        `ClickHouse was started anew while a range was loaded into ${name}. The table has it, but materialised views of the table may lack it or have it twice: compare their counts with the table's, and fill a view that differs anew from the table (docs/decisions/0007-phantom-tokens.md).`
+      ).pipe(Effect.annotateLogs({ table: name, partition: plan.partition, first: plan.first, last: plan.last }))
+    const missing = missingFrom(looked.offsets)
+    return {
+      // The range may have been tried with another schema first: what was stored then is not rejected now.
+      encoded: {
+        ...all,
+        rejected: all.rejected.filter(({ index }) => !looked.offsets.has(records[index]!.offset))
+      },
+      stored: fitting.length - missing.length,
+      inserted: missing.length
     }
-    // The token is still known: the same insert again does what is missing in partitions and views.
-    if (remembered && (options.hasViews || missing.length > 0)) yield* whole
-    if (upsert && options.hasViews) {
-      // Replaced rows are gone, and must not reach the views again: a table without partitions had all of them.
-      if (!remembered && missing.length > 0 && spec.partitionBy !== undefined) yield* whole
-      return recovered
-    }
-    // Still missing: the token is forgotten, or they did not fit when the range was tried first. In mode upsert rows that were
-    // replaced come again, in their old version, and are replaced again.
-    const still = remembered && missing.length > 0 ? missingFrom((yield* found(plan)).offsets) : missing
-    if (still.length > 0) yield* sendMissing(plan, fitting, still)
-    return recovered
   })
 
   return {

@@ -92,7 +92,7 @@ const advice: ReadonlyMap<number, string> = new Map([
   [47, "Check the names in partition_by and the views; every column must be a field of the records."],
   [48, "The server or the table's engine does not support this."],
   [53, "The table's columns have changed; compare them with the stream's schema."],
-  [57, "A table of this name exists with another definition."],
+  [57, "A table of this name exists with another definition, or is detached: ATTACH it, or load another table."],
   [60, "The table does not exist (any more); restart the sink to have it made, or check the views."],
   [62, "Check partition_by and the SELECT of each view."],
   [70, "The table's columns have changed; compare them with the stream's schema."],

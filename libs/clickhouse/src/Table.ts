@@ -43,7 +43,7 @@ export interface Encoded {
   readonly rejected: ReadonlyArray<RejectedRecord>
 }
 
-/** The range of one insert. Everything but `plannedAt` must be the same each time the range is tried. */
+/** The range of one insert. Everything but the times must be the same each time the range is tried. */
 export interface InsertPlan {
   readonly topic: string
   readonly topicId: string
@@ -53,6 +53,8 @@ export interface InsertPlan {
   readonly last: number
   /** Milliseconds since 1970, read before the plan was committed. */
   readonly plannedAt: number
+  /** Milliseconds since 1970 at which the range was planned first, in whichever process; `undefined` when that is not known. */
+  readonly madeAt?: number
 }
 
 /**
@@ -104,6 +106,10 @@ export interface Table extends FoundTable {
    * ago: asks the table and inserts what is missing. `records` are all records of the range, or all but those that the server
    * refused. A `BadRecord` counts its row over all of them that fit, as `insert` does. Safe with a part of a range only where
    * no insert of the whole stored anything.
+   *
+   * A server that was killed may remember the insert of a block that it has lost. So if it was started since the plan was made, rows
+   * that are not there afterwards are sent under other tokens, but only if the user sees all rows of the table: `Misconfigured`
+   * otherwise. What views lack then cannot be told, and is warned of (docs/decisions/0007-phantom-tokens.md).
    */
   readonly insertMissing: (
     plan: InsertPlan,

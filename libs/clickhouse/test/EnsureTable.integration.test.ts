@@ -21,7 +21,7 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
         table.columns.map(({ name, type, declared }) => `${name} ${type}${declared ? " declared" : ""}`),
         [
           "total Nullable(Decimal(18, 2)) declared",
-          "placed DateTime64(3, 'UTC') declared",
+          "placed DateTime64(6, 'UTC') declared",
           "id Int64",
           "big Nullable(Int64)",
           "huge Nullable(UInt64)",

@@ -176,7 +176,7 @@ const decimal = (precision: number, scale: number): Case => ({
   same: (sent, found) => sameNumber(bare(sent), found)
 })
 const timestamp = (n: 0 | 3 | 6 | 9): Case => ({
-  field: n === 3 ? "timestamp" : `timestamp(${n})`,
+  field: n === 6 ? "timestamp" : `timestamp(${n})`,
   values: [
     ...many(2500, times),
     ...many(300, seconds),

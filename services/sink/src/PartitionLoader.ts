@@ -2,10 +2,28 @@ import type { Encoded, InsertPlan, RejectedRecord, SourceRecord, Table, Warehous
 import type { Claim, LogError, LogRecord, Producer } from "@tributary/log"
 import type { RegistryError, ValueDecoder } from "@tributary/schema-registry"
 import type { Reporter } from "@tributary/telemetry"
-import { Clock, Effect, Fiber, Random } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { deadLetters } from "./DeadLetter.ts"
-import { decodePlan, encodeAcknowledged, encodePlan, type Plan, type PlanLost, UnknownPlan } from "./Plan.ts"
-import { collect, collectPlanned, decodeRange, halves, type Range, type RangeLimits } from "./Range.ts"
+import { isPassing, patiently, waitAfter } from "./Patience.ts"
+import {
+  belongingOf,
+  decodePlan,
+  encodeAcknowledged,
+  encodePlan,
+  type Plan,
+  type PlanLost,
+  UnknownPlan
+} from "./Plan.ts"
+import {
+  collect,
+  collectPlanned,
+  decodeRange,
+  halves,
+  type Range,
+  type RangeLimits,
+  sampleLimits,
+  valuesOf
+} from "./Range.ts"
 
 export interface LoaderOptions extends RangeLimits {
   readonly table: string
@@ -21,11 +39,8 @@ type Attempt = (
   records: () => ReadonlyArray<SourceRecord>
 ) => Effect.Effect<ReadonlyArray<RejectedRecord>, WarehouseError>
 
-const longestDelay = 30_000
 /** With more records of a range than this that only the server refuses, it is halved: each of them costs an insert of the rest. */
 const mostRefused = 8
-/** Records by which the columns of a new table are chosen. */
-const sampleSize = 1_000
 const nothing = new Uint8Array()
 
 const source = ({ offset, value }: LogRecord): SourceRecord => ({ offset, value: value ?? nothing })
@@ -75,14 +90,19 @@ export const loadPartition = Effect.fnUntraced(function* (
   const committed = yield* claim.committed
   let table: Table | undefined
 
-  const planOf = ({ first, last }: Range): Plan => ({
+  const planOf = ({ first, last }: Range, madeAt: number | undefined): Plan => ({
     v: 1,
     first,
     last,
     epoch: topic.id,
     table: options.table,
-    ...(table?.generation === undefined ? {} : { generation: table.generation })
+    ...(table?.generation === undefined ? {} : { generation: table.generation }),
+    ...(madeAt === undefined ? {} : { madeAt })
   })
+
+  /** Says that everything before `offset` is done, with no range in flight. */
+  const acknowledge = (offset: number, generation: string | undefined) =>
+    claim.commit(offset, encodeAcknowledged(generation, topic.id))
 
   /**
    * Tries `insert` until it succeeds. Each try commits the plan first: that asks whether this member is still the owner, and
@@ -92,24 +112,19 @@ export const loadPartition = Effect.fnUntraced(function* (
     plan: Plan,
     insert: (plan: InsertPlan, tries: number) => Effect.Effect<A, WarehouseError>
   ) {
-    const { epoch, first, last } = plan
+    const { epoch, first, last, madeAt } = plan
+    const place = { topic: topic.name, topicId: epoch, partition: claim.partition, first, last }
     for (let tries = 0; ; tries++) {
       // Taken before the commit: time spent frozen behind it counts.
       const plannedAt = yield* Clock.currentTimeMillis
       yield* claim.commit(first, encodePlan(plan))
       const result = yield* Effect.result(
-        insert({ topic: topic.name, topicId: epoch, partition: claim.partition, first, last, plannedAt }, tries)
+        insert({ ...place, plannedAt, ...(madeAt === undefined ? {} : { madeAt }) }, tries)
       )
       if (result._tag === "Success") return result.success
       const error = result.failure
-      // The position has to be decided anew.
-      if (error.reason._tag === "TableReplaced") return yield* error
-      const passing = error.failureClass === "transient" || error.failureClass === "throttled"
-      if (!passing || tries >= options.retries) return yield* error
-      yield* reporter.state("retrying", { problem: { class: error.failureClass, message: error.message } })
-      yield* Effect.logWarning(error.message).pipe(Effect.annotateLogs({ attempt: tries + 1 }))
-      const delay = Math.min((error.failureClass === "throttled" ? 2_000 : 100) * 2 ** tries, longestDelay)
-      yield* Effect.sleep(delay * (0.5 + (yield* Random.next)))
+      if (!isPassing(error) || tries >= options.retries) return yield* error
+      yield* waitAfter(reporter, error, tries)
     }
   })
 
@@ -144,9 +159,10 @@ export const loadPartition = Effect.fnUntraced(function* (
     target: Table,
     attempt: Attempt,
     most: number,
+    madeAt: number | undefined,
     ready?: Encoded
   ) {
-    const plan = planOf(range)
+    const plan = planOf(range, madeAt)
     const refused: Array<RejectedRecord> = []
     /** Indices of the records that still go, once one has been refused. */
     let kept: ReadonlyArray<number> | undefined
@@ -188,20 +204,28 @@ export const loadPartition = Effect.fnUntraced(function* (
    * Loads a range to its end. One that has to be halved is planned anew as its first half; the server has refused the whole, so
    * nothing of it can arrive later. In the end a record that cannot be loaded stands alone.
    */
-  const load = Effect.fnUntraced(function* (range: Range, target: Table, attempt: Attempt, ready?: Encoded) {
-    const first = yield* insertRange(range, target, attempt, mostRefused, ready)
+  const load = Effect.fnUntraced(function* (
+    range: Range,
+    target: Table,
+    attempt: Attempt,
+    madeAt: number | undefined,
+    ready?: Encoded
+  ) {
+    const first = yield* insertRange(range, target, attempt, mostRefused, madeAt, ready)
     if (first !== "halve") return yield* finish(range, first)
     const waiting = [...halves(range)]
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const rejected = yield* insertRange(next, target, insertNew(target), 1)
+      const now = yield* Clock.currentTimeMillis
+      const rejected = yield* insertRange(next, target, insertNew(target), 1, now)
       if (rejected === "halve") waiting.unshift(...halves(next))
       else yield* finish(next, rejected)
     }
   })
 
   const tableFor = Effect.fnUntraced(function* (range: Range) {
-    const target =
-      table ?? (yield* ensureTable(range.records.slice(0, sampleSize).map((record) => source(record).value)))
+    if (table !== undefined) return table
+    const sample = valuesOf(range.records.slice(0, sampleLimits.maxRecords))
+    const target = yield* patiently(reporter, options.retries, ensureTable(sample))
     table = target
     return target
   })
@@ -219,8 +243,8 @@ export const loadPartition = Effect.fnUntraced(function* (
   const replay = Effect.fnUntraced(function* (plan: Plan) {
     const range = yield* decodeRange(yield* collectPlanned(claim, plan, options), decoder)
     const target = yield* tableFor(range)
-    yield* load(range, target, insertMissing(target))
-    yield* claim.commit(range.next, encodeAcknowledged(table?.generation))
+    yield* load(range, target, insertMissing(target), plan.madeAt)
+    yield* acknowledge(range.next, target.generation)
     yield* Effect.logInfo("Pending plan replayed.").pipe(
       Effect.annotateLogs({ first: plan.first, last: plan.last, records: range.records.length })
     )
@@ -228,7 +252,16 @@ export const loadPartition = Effect.fnUntraced(function* (
   })
 
   let position = committed?.offset ?? earliest
-  const pending = committed === undefined ? undefined : decodePlan(committed.metadata, committed.offset)
+  const belonging = committed === undefined ? undefined : belongingOf(committed)
+  const isForeign = belonging?.epoch !== undefined && belonging.epoch !== topic.id
+  const pending = committed === undefined || isForeign ? undefined : decodePlan(committed.metadata, committed.offset)
+  if (isForeign) {
+    position = earliest
+    yield* acknowledge(position, belonging.generation)
+    yield* Effect.logWarning(
+      `The topic ${topic.name} was deleted and made anew, so its position does not count. It is loaded from its first record.`
+    ).pipe(Effect.annotateLogs({ partition: claim.partition, committed: committed?.offset, from: earliest }))
+  }
   if (pending === "unknown") {
     return yield* new UnknownPlan({
       topic: topic.name,
@@ -236,8 +269,8 @@ export const loadPartition = Effect.fnUntraced(function* (
       metadata: committed?.metadata ?? ""
     })
   }
-  if (pending !== undefined && (pending.table !== options.table || pending.epoch !== topic.id)) {
-    yield* Effect.logWarning("The pending plan was made for another table or topic and is dropped.").pipe(
+  if (pending !== undefined && pending.table !== options.table) {
+    yield* Effect.logWarning("The pending plan was made for another table and is dropped.").pipe(
       Effect.annotateLogs({ plan: encodePlan(pending), table: options.table })
     )
   } else if (pending !== undefined) {
@@ -252,10 +285,10 @@ export const loadPartition = Effect.fnUntraced(function* (
     yield* reporter.state("running")
     // The next range is read and encoded while this one is on its way; only one is ever planned. It ends with this fiber.
     const following = yield* Effect.forkChild(prepare(range.next))
-    yield* load(range, target, insertNew(target), encoded)
+    yield* load(range, target, insertNew(target), yield* Clock.currentTimeMillis, encoded)
     if (following.pollUnsafe()?._tag !== "Success") {
       // No plan follows at once: acknowledge now, so that the group's lag is zero and a restart has nothing to replay.
-      yield* claim.commit(range.next, encodeAcknowledged(table?.generation))
+      yield* acknowledge(range.next, target.generation)
       yield* reporter.state("waiting")
     }
     prepared = yield* Fiber.join(following)

@@ -1,3 +1,4 @@
+import type { Committed } from "@tributary/log"
 import { Option, Schema } from "effect"
 
 /**
@@ -11,12 +12,18 @@ export const Plan = Schema.Struct({
   epoch: Schema.String,
   table: Schema.String,
   /** Generation of the table, if it has one: the position counts for that table only. */
-  generation: Schema.optionalKey(Schema.String)
+  generation: Schema.optionalKey(Schema.String),
+  /** Milliseconds since 1970 at which it was made; the same when it is confirmed. Older versions did not say. */
+  madeAt: Schema.optionalKey(Schema.Finite)
 })
 export type Plan = typeof Plan.Type
 
-/** What is committed beside a position with no range in flight. */
-const Acknowledged = Schema.Struct({ v: Schema.Literal(1), generation: Schema.String })
+/** What is committed beside a position with no range in flight. Older versions wrote no epoch, and nothing without a generation. */
+const Acknowledged = Schema.Struct({
+  v: Schema.Literal(1),
+  generation: Schema.optionalKey(Schema.String),
+  epoch: Schema.optionalKey(Schema.String)
+})
 
 const decodeAcknowledged = Schema.decodeUnknownOption(Schema.fromJsonString(Acknowledged), {
   onExcessProperty: "error"
@@ -56,16 +63,27 @@ export class PlanLost extends Schema.TaggedError<PlanLost>()("PlanLost", {
   }
 }
 
-/** Metadata of a position up to which everything is in the table of that generation. */
-export const encodeAcknowledged = (generation: string | undefined): string =>
-  generation === undefined ? "" : JSON.stringify({ v: 1, generation })
+/** What a position was committed for: a table by its generation, and a topic by its id. Each is `undefined` when it is not known. */
+interface Belonging {
+  readonly generation: string | undefined
+  readonly epoch: string | undefined
+}
 
-/** Generation of the table that a position was committed for; `undefined` when that is not known. */
-export const committedGeneration = (metadata: string): string | undefined => {
+/** Metadata of a position in that topic, up to which everything is in the table of that generation. */
+export const encodeAcknowledged = (generation: string | undefined, epoch: string): string =>
+  JSON.stringify({ v: 1, ...(generation === undefined ? {} : { generation }), epoch })
+
+/** What a committed position belongs to. A plan from before an operator moved the position does not say of which topic that is. */
+export const belongingOf = ({ metadata, offset }: Committed): Belonging => {
   const acknowledged = decodeAcknowledged(metadata)
-  if (Option.isSome(acknowledged)) return acknowledged.value.generation
+  if (Option.isSome(acknowledged)) {
+    const { epoch, generation } = acknowledged.value
+    return { epoch, generation }
+  }
   const plan = decode(metadata)
-  return plan._tag === "Success" ? plan.success.generation : undefined
+  if (plan._tag === "Failure") return { epoch: undefined, generation: undefined }
+  const { epoch, first, generation } = plan.success
+  return { generation, epoch: first === offset ? epoch : undefined }
 }
 
 export const encodePlan = (plan: Plan): string => JSON.stringify(plan)

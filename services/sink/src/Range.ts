@@ -28,6 +28,9 @@ export interface RangeLimits {
   readonly flushEvery: Duration.Duration
 }
 
+/** Records by which the columns of a new table are chosen. */
+export const sampleLimits = { maxRecords: 1_000, maxBytes: 16 * 2 ** 20 } as const
+
 const oneMinute = Duration.minutes(1)
 /** How long records that were there may take to be found again. */
 const longestLook = Duration.seconds(1)
@@ -94,9 +97,13 @@ export const collectPlanned = Effect.fnUntraced(function* (claim: Claim, plan: P
 
 const nothing = new Uint8Array()
 
+/** What the table gets to see of records. */
+export const valuesOf = (records: ReadonlyArray<LogRecord>): ReadonlyArray<Uint8Array> =>
+  records.map(({ value }) => value ?? nothing)
+
 /** The range with its values as JSON. Records whose values are JSON already stay what they are. */
 export const decodeRange = Effect.fnUntraced(function* (range: Range, decoder: ValueDecoder) {
-  const { values, wrong } = yield* decoder.decode(range.records.map(({ value }) => value ?? nothing))
+  const { values, wrong } = yield* decoder.decode(valuesOf(range.records))
   const records = range.records.map((record, index): RangeRecord => {
     const value = values[index]!
     const problem = wrong.get(index)

@@ -1,11 +1,12 @@
-import { type TableSpec, Warehouse } from "@tributary/clickhouse"
+import { type FoundTable, TableReplaced, type TableSpec, Warehouse, WarehouseError } from "@tributary/clickhouse"
 import { type Connector, deadTopic, outputTopic, sinkFor, streamOf } from "@tributary/domain"
-import { type Claim, Log } from "@tributary/log"
+import { Log } from "@tributary/log"
 import { valueDecoder } from "@tributary/schema-registry"
 import { Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { Duration, Effect } from "effect"
+import { beginAgain, type Tables } from "./BeginAgain.ts"
 import { loadPartition } from "./PartitionLoader.ts"
-import { committedGeneration } from "./Plan.ts"
+import { patiently } from "./Patience.ts"
 import { keepViews } from "./Views.ts"
 
 /**
@@ -14,6 +15,10 @@ import { keepViews } from "./Views.ts"
  */
 export const sinkGroup = (connector: string, stream: string, table: string): string =>
   `tributary.sink.${connector}.${stream}.${table}`
+
+/** Whether a table may be the one of that generation. Positions do not count for another: it was made anew while nothing came. */
+const isTable = (expected: string | undefined) => (table: FoundTable) =>
+  expected === undefined || table.generation === undefined || table.generation === expected
 
 /** Loads a stream into its table for as long as it runs. Returns at once when the stream has no sink. */
 export const runSink = Effect.fn("sink.run")(function* (
@@ -51,6 +56,14 @@ export const runSink = Effect.fn("sink.run")(function* (
     retries: options.once ? 12 : 1_000
   }
 
+  const patient = <A>(ask: Effect.Effect<A, WarehouseError>) => patiently(reporter, loader.retries, ask)
+  const tables: Tables = {
+    name: table,
+    find: patient(warehouse.findTable(sink.database, sink.table)),
+    ensure: (sample) => patient(warehouse.ensureTable(spec, sample))
+  }
+  const replaced = new WarehouseError({ action: `prepare ${table}`, reason: new TableReplaced({ table }) })
+
   const work = Effect.gen(function* () {
     yield* log.ensureTopic({
       name: topic,
@@ -59,37 +72,23 @@ export const runSink = Effect.fn("sink.run")(function* (
       ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
     })
     yield* log.ensureTopic({ name: dead, partitions: 1, retention: Duration.days(30) })
-    /**
-     * A table that is not there any more, or was made anew by another process, does not hold what was committed for the one
-     * before: the partition begins again. Asked for each claim anew.
-     */
-    const beginAgain = Effect.fnUntraced(function* (claim: Claim, earliest: number) {
-      const committed = yield* claim.committed
-      if (committed === undefined || committed.offset <= earliest) return
-      const found = yield* warehouse.findTable(sink.database, sink.table)
-      const known = committedGeneration(committed.metadata)
-      if (found !== undefined && (known === undefined || found.generation === undefined || found.generation === known))
-        return
-      yield* claim.commit(earliest, "")
-      yield* Effect.logWarning(
-        `The table ${table} is ${found === undefined ? "gone" : "another than the one that was loaded"}. What its topic still has is loaded again, from the first record.`
-      ).pipe(Effect.annotateLogs({ topic, partition: claim.partition, loaded: committed.offset, from: earliest }))
-    })
     return yield* log.consume({ group, topics: [topic] }, (claim) =>
       Effect.scoped(
         Effect.gen(function* () {
           // Fence first, then read the position and its plan.
           const producer = yield* log.producer(`${group}/${topic}/${claim.partition}`)
           const offsets = yield* log.offsets(topic)
-          const earliest = offsets.find(({ partition }) => partition === claim.partition)?.earliest ?? 0
-          yield* beginAgain(claim, earliest)
+          const bounds = offsets.find(({ partition }) => partition === claim.partition) ?? { earliest: 0, end: 0 }
+          // A table that is not there any more, or was made anew by another process, does not hold what was committed for the one
+          // before. Asked for each claim anew.
+          const expected = yield* beginAgain(claim, bounds, tables, decoder)
           return yield* loadPartition(
             claim,
             producer,
-            (sample) => warehouse.ensureTable(spec, sample),
+            (sample) => Effect.filterOrFail(warehouse.ensureTable(spec, sample), isTable(expected), () => replaced),
             reporter,
             loader,
-            earliest,
+            bounds.earliest,
             decoder
           )
         })

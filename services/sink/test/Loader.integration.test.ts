@@ -5,7 +5,7 @@ import { Status } from "@tributary/telemetry"
 import { assert, describe, layer } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Ref } from "effect"
 import { loadPartition } from "../src/PartitionLoader.ts"
-import { encodePlan } from "../src/Plan.ts"
+import { belongingOf, encodeAcknowledged, encodePlan, type Plan } from "../src/Plan.ts"
 import {
   dead,
   Engine,
@@ -172,20 +172,70 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
       })
     )
 
-    it.effect("for another topic of that name, or another table, is dropped; the position counts", () =>
+    it.effect(
+      "for another table is dropped, and the position counts; for another topic of that name neither counts",
+      () =>
+        Effect.gen(function* () {
+          const plan = (place: Setting, claim: Claim): Plan => ({
+            v: 1,
+            first: 5,
+            last: 99,
+            epoch: claim.topic.id,
+            table: place.options.table
+          })
+          const cases: ReadonlyArray<
+            readonly [name: string, offset: number, first: number, (place: Setting, claim: Claim) => string]
+          > = [
+            ["moved", 5, 5, (place, claim) => encodePlan({ ...plan(place, claim), table: "shop.elsewhere" })],
+            ["epoch", 5, 0, (place, claim) => encodePlan({ ...plan(place, claim), epoch: "another topic" })],
+            // Without a plan, and beyond the end of the topic that is there now.
+            ["epoch_done", 50, 0, () => encodeAcknowledged("generation", "another topic")],
+            ["same_done", 5, 5, (_, claim) => encodeAcknowledged(undefined, claim.topic.id)],
+            // As versions wrote it that did not know the topic.
+            ["old_done", 5, 5, () => '{"v":1,"generation":"before"}'],
+            ["older_done", 5, 5, () => ""],
+            // Somebody has set the position, and left the metadata.
+            ["epoch_reset", 8, 8, (place, claim) => encodePlan({ ...plan(place, claim), epoch: "another topic" })]
+          ]
+          for (const [name, offset, first, metadata] of cases) {
+            const place = yield* setting(name)
+            yield* publish(place, rows(0, 15))
+            yield* commitAs(place, offset, (claim) => metadata(place, claim))
+            yield* finish(place)
+            assert.deepStrictEqual(
+              yield* stored(place),
+              expected(15, (n) => n < first),
+              name
+            )
+            const [after] = yield* position(place)
+            const topic = (yield* (yield* Log).topics).find((one) => one.name === place.topic)
+            assert.strictEqual(after === undefined ? undefined : belongingOf(after).epoch, topic?.id, name)
+          }
+        })
+    )
+
+    it.effect("keeps the time at which it was made, by which it is told whether the server was started since", () =>
       Effect.gen(function* () {
-        for (const [name, change] of [
-          ["epoch", { epoch: "another topic" }],
-          ["moved", { table: "shop.elsewhere" }]
-        ] as const) {
-          const place = yield* setting(name)
-          yield* publish(place, rows(0, 15))
-          yield* commitAs(place, 0, (claim) =>
-            encodePlan({ v: 1, first: 0, last: 99, epoch: claim.topic.id, table: place.options.table, ...change })
-          )
-          yield* finish(place)
-          assert.deepStrictEqual(yield* stored(place), expected(15))
-        }
+        const place = yield* setting("made_at")
+        yield* publish(place, rows(0, 15))
+        yield* commitAs(place, 0, (claim) =>
+          encodePlan({ v: 1, first: 0, last: 4, epoch: claim.topic.id, table: place.options.table, madeAt: 12_345 })
+        )
+        const plans: Array<string> = []
+        const before = wallClock() - 1
+        yield* finish(place, {
+          claim: (claim) => ({
+            ...claim,
+            commit: (offset, metadata) => {
+              if (!isAcknowledged(metadata)) plans.push(metadata)
+              return claim.commit(offset, metadata)
+            }
+          })
+        })
+        assert.strictEqual(plans.length, 2)
+        assert.include(plans[0], '"madeAt":12345')
+        assert.isAtLeast(Number(/"madeAt":(\d+)/u.exec(plans[1] ?? "")?.[1]), before)
+        assert.deepStrictEqual(yield* stored(place), expected(15))
       })
     )
 
