@@ -1,6 +1,19 @@
 import { type ConnectorId, connectorsTopic } from "@tributary/domain"
 import { Log, type LogError, type LogRecord, type NewRecord, partitionOf } from "@tributary/log"
-import { Clock, Context, Deferred, Duration, Effect, Layer, Result, Schema, SynchronizedRef } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Result,
+  Schedule,
+  Schema,
+  Semaphore,
+  SynchronizedRef
+} from "effect"
 import { type KeyedRecords, readCompacted, readPartition } from "./CompactedTopic.ts"
 import { Registration, UnreadableRegistration } from "./Registration.ts"
 
@@ -39,14 +52,28 @@ const read = (key: string, value: Uint8Array): Registered => {
       )
 }
 
-/** The partition of `_tributary.connectors` that a connector is in. */
-export const connectorPartition = (connector: string): number =>
-  partitionOf(utf8.encode(connector), connectorPartitions)
+/** The partition of `_tributary.connectors` that a connector is written to; `partitions` is how many the topic has. */
+export const connectorPartition = (connector: string, partitions: number = connectorPartitions): number =>
+  partitionOf(utf8.encode(connector), partitions)
+
+/** A connector with the partition that its registration is in: of those who follow, only its followers run it. */
+interface Placed {
+  readonly partition: number
+  /** When it was written: where somebody changed the number of partitions, an older one may be in another. */
+  readonly timestamp: number
+  readonly registered: Registered
+}
+
+interface Known {
+  /** Of the topic that was read; "" before the first. */
+  readonly id: string
+  readonly partitions: ReadonlyMap<number, KeyedRecords>
+}
 
 interface Waiting {
   /** Grows with each change of the partition. */
   readonly version: number
-  readonly entries: Registrations
+  readonly entries: ReadonlyMap<string, Placed>
   readonly changed: Deferred.Deferred<void>
 }
 
@@ -82,40 +109,57 @@ export class Catalog extends Context.Service<
         log.ensureTopic({ name: connectorsTopic, partitions: connectorPartitions, compacted: true })
       )
 
-      const known = new Map<number, { id: string; keyed: KeyedRecords }>()
+      let known: Known = { id: "", partitions: new Map() }
       const decoded = new WeakMap<LogRecord, Registered>()
       let state: Waiting = { version: 0, entries: new Map(), changed: Deferred.makeUnsafe<void>() }
-      let isKnown = false
 
-      const refresh = Effect.gen(function* () {
+      /** What is known changes as a whole or, when a read fails, not at all: the next one sees the same news. */
+      const lookOnce = Effect.gen(function* () {
         const topic = (yield* log.topics).find(({ name }) => name === connectorsTopic)
         // A topic that has gone is a mistake of somebody's: what runs goes on, until connectors are registered again.
-        if (topic === undefined) return yield* isKnown ? Effect.void : prepare
-        let hasChanged = !isKnown
-        for (const { earliest, end, partition } of yield* log.offsets(connectorsTopic)) {
-          const before = known.get(partition)
-          const from =
-            before === undefined || before.id !== topic.id || before.keyed.next < earliest
-              ? { records: new Map(), next: earliest }
-              : before.keyed
-          if (before?.id === topic.id && from.next >= end) continue
-          const keyed = yield* withLog(readPartition(connectorsTopic, partition, end, from))
-          known.set(partition, { id: topic.id, keyed })
-          hasChanged = true
+        if (topic === undefined) return yield* known.id === "" ? prepare : Effect.void
+        const isAnew = known.id !== topic.id
+        const partitions = new Map(isAnew ? [] : known.partitions)
+        const offsets = yield* log.offsets(connectorsTopic)
+        // So it is with one that was made anew, by a worker that started, before anything was written to it.
+        if (isAnew && known.id !== "" && offsets.every(({ end }) => end === 0)) return
+        let hasNews = isAnew
+        for (const { earliest, end, partition } of offsets) {
+          const before = partitions.get(partition)
+          const from = before === undefined || before.next < earliest ? { records: new Map(), next: earliest } : before
+          if (before !== undefined && from.next >= end) continue
+          partitions.set(partition, yield* withLog(readPartition(connectorsTopic, partition, end, from)))
+          hasNews = true
         }
-        if (!hasChanged) return
-        isKnown = true
-        const entries = new Map<string, Registered>()
-        for (const { keyed } of known.values()) {
-          for (const [key, record] of keyed.records) {
+        if (!hasNews) return
+        known = { id: topic.id, partitions }
+        const entries = new Map<string, Placed>()
+        for (const [partition, { records }] of partitions) {
+          for (const [key, record] of records) {
             const registered = decoded.get(record) ?? read(key, record.value ?? new Uint8Array())
             decoded.set(record, registered)
-            entries.set(key, registered)
+            const other = entries.get(key)
+            if (other !== undefined && other.timestamp > record.timestamp) continue
+            entries.set(key, { partition, timestamp: record.timestamp, registered })
           }
         }
         const previous = state
         state = { version: previous.version + 1, entries, changed: Deferred.makeUnsafe<void>() }
-        yield* Deferred.succeed(previous.changed, undefined)
+        // At once with the state: whoever looks may be interrupted at any step.
+        Deferred.doneUnsafe(previous.changed, Exit.void)
+      })
+      const turn = yield* Semaphore.make(1)
+      let looks = 0
+      let lastGood = 0
+      const numbered = Effect.suspend(() => {
+        const own = ++looks
+        return Effect.tap(lookOnce, () => Effect.sync(() => (lastGood = own)))
+      })
+      const refresh = turn.withPermit(numbered)
+      /** As of now or later; those who ask at the same time share one look. */
+      const refreshed = Effect.suspend(() => {
+        const asked = looks
+        return turn.withPermit(Effect.suspend(() => (lastGood > asked ? Effect.void : numbered)))
       })
 
       let isFailing = false
@@ -144,6 +188,8 @@ export class Catalog extends Context.Service<
         take: (registered: Registrations) => Effect.Effect<void, E, R>
       ): Effect.fn.Return<never, E, R> {
         yield* start
+        // What was seen a moment ago may be that of a topic that was deleted meanwhile. The loop says why a look fails.
+        yield* Effect.retry(refreshed, Schedule.spaced(look)).pipe(Effect.ignore)
         let shown = 0
         for (;;) {
           const now = state
@@ -152,11 +198,10 @@ export class Catalog extends Context.Service<
             continue
           }
           shown = now.version
-          yield* take(
-            partition === undefined
-              ? now.entries
-              : new Map([...now.entries].filter(([id]) => connectorPartition(id) === partition))
+          const shares = [...now.entries].filter(
+            ([, entry]) => partition === undefined || entry.partition === partition
           )
+          yield* take(new Map(shares.map(([id, { registered }]) => [id, registered])))
         }
       })
 

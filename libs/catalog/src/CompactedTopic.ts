@@ -45,7 +45,11 @@ export const readCompacted = Effect.fn("catalog.readCompacted")(function* (
   const all = new Map<string, LogRecord>()
   for (const { earliest, end, partition } of yield* log.offsets(topic)) {
     const { records } = yield* readPartition(topic, partition, end, { records: new Map(), next: earliest })
-    for (const [key, record] of records) all.set(key, record)
+    for (const [key, record] of records) {
+      const other = all.get(key)
+      // A key is in two partitions where somebody changed their number; its last value counts.
+      if (other === undefined || other.timestamp <= record.timestamp) all.set(key, record)
+    }
   }
   return all
 })

@@ -84,7 +84,7 @@ describe("a catalog", () => {
         for (const { end, partition } of yield* log.offsets(connectorsTopic)) {
           assert.strictEqual(end, ids.filter((id) => connectorPartition(id) === partition).length)
         }
-        assert.isAbove(new Set(ids.map(connectorPartition)).size, 40)
+        assert.isAbove(new Set(ids.map((id) => connectorPartition(id))).size, 40)
       })
     )
   )
@@ -211,6 +211,71 @@ describe("a catalog", () => {
         yield* catalog.write([register(near, "1"), register(near, "2"), register(near, "3"), register(near, "4")])
         yield* until({ [near]: "4" })
         assert.deepStrictEqual(shown(yield* catalog.list), { [near]: "4" })
+      })
+    )
+  )
+
+  it.live("shows the followers of a partition what is in it, however many partitions the topic has", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const catalog = yield* Catalog
+        const log = yield* Log
+        const ids = Array.from({ length: 20 }, (_, index) => `connector${index}`)
+        const follows = (partitions: number) =>
+          Effect.forEach(
+            Array.from({ length: partitions }, (_, partition) => partition),
+            (partition) =>
+              Effect.gen(function* () {
+                const own = ids.filter((id) => connectorPartition(id, partitions) === partition)
+                const { until } = yield* following(partition)
+                yield* until(Object.fromEntries(own.map((id) => [id, `${partitions}`])))
+              })
+          )
+        yield* log.ensureTopic({ name: connectorsTopic, partitions: 5, compacted: true })
+        yield* catalog.write(ids.map((id) => register(id, "5")))
+        yield* follows(5)
+        // Made anew with fewer, nothing is left of the others.
+        const { until } = yield* following()
+        yield* log.deleteTopic(connectorsTopic)
+        yield* log.ensureTopic({ name: connectorsTopic, partitions: 2, compacted: true })
+        yield* catalog.write(ids.slice(1).map((id) => register(id, "2")))
+        yield* until(Object.fromEntries(ids.slice(1).map((id) => [id, "2"])))
+      })
+    )
+  )
+
+  it.live("shows one who begins to follow nothing of a topic that was made anew meanwhile", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const catalog = yield* Catalog
+        const log = yield* Log
+        yield* catalog.write([register("a", "1")])
+        yield* (yield* following()).until({ a: "1" })
+        yield* log.deleteTopic(connectorsTopic)
+        yield* catalog.write([register("b", "1")])
+        const { views } = yield* following()
+        assert.deepStrictEqual(yield* Queue.take(views), { b: "1" })
+      })
+    )
+  )
+
+  it.live("goes on as it was when the topic is deleted, until something is written to a new one", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const catalog = yield* Catalog
+        const log = yield* Log
+        yield* catalog.write([register("a", "1")])
+        const { until, views } = yield* following()
+        yield* until({ a: "1" })
+        yield* log.deleteTopic(connectorsTopic)
+        // Each looks before it is shown something.
+        assert.deepStrictEqual(yield* Queue.take((yield* following()).views), { a: "1" })
+        // As a worker does that starts.
+        yield* catalog.prepare
+        assert.deepStrictEqual(yield* Queue.take((yield* following()).views), { a: "1" })
+        assert.strictEqual(yield* Queue.size(views), 0)
+        yield* catalog.write([{ remove: "a" }])
+        yield* until({})
       })
     )
   )

@@ -147,6 +147,18 @@ export const StreamReport = Schema.Struct({
 }).annotate({ identifier: "StreamReport" })
 export type StreamReport = typeof StreamReport.Type
 
+/** What the process of a worker uses of its machine. */
+export const ProcessReport = Schema.Struct({
+  worker: Schema.String,
+  service: Schema.String,
+  at: Time,
+  isLive: Schema.Boolean,
+  startedAt: Time,
+  cpuSeconds: Schema.Finite.annotate({ description: "CPU time since the process started." }),
+  residentBytes: Schema.Finite.annotate({ description: "Memory that is in RAM." })
+}).annotate({ identifier: "ProcessReport" })
+export type ProcessReport = typeof ProcessReport.Type
+
 /** Which worker runs the sources of which connectors. */
 export const Owners = Schema.Struct({
   workers: Schema.Array(
@@ -210,6 +222,9 @@ const cluster = HttpApiGroup.make("cluster")
       success: Schema.Struct({
         at: Time,
         streams: Schema.Array(StreamReport),
+        processes: Schema.Array(ProcessReport).annotate({
+          description: "The processes of all workers; each reports every 5 seconds."
+        }),
         unreadable: Schema.Array(Schema.String).annotate({
           description: "Keys of the status topic whose value this version cannot read."
         })

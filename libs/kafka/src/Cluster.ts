@@ -12,6 +12,7 @@ import { Code } from "./Code.ts"
 import { isTransient, type KafkaFault, type Needs, Refused, toLogError, Unreachable } from "./KafkaFault.ts"
 import { Link, type LinkOptions, TooOld } from "./Link.ts"
 import type { Request } from "./Request.ts"
+import { explainTls } from "./Tls.ts"
 
 export interface ClusterOptions extends LinkOptions {
   readonly brokers: ReadonlyArray<{ readonly host: string; readonly port: number }>
@@ -58,7 +59,9 @@ export const newest = (known: TopicMetadata | undefined, answer: TopicMetadata):
   if (known === undefined || known.id !== answer.id) return answer
   const partitions = answer.partitions.map((partition, i) => {
     const before = known.partitions[i]
-    return before !== undefined && before.epoch > partition.epoch ? before : partition
+    if (before === undefined || before.epoch < partition.epoch) return partition
+    // Who does not see the leader of this election does not know of a later one either.
+    return before.epoch > partition.epoch || partition.leader < 0 ? before : partition
   })
   return { ...answer, partitions: [...partitions, ...known.partitions.slice(partitions.length)] }
 }
@@ -167,11 +170,17 @@ export class Cluster {
         const name = nameOf(address)
         const final = this.#closed || isFinal(error)
         const why = isLoginless(error)
-          ? new Error("this listener knows no login (SASL): leave user and password out, or name the port for SASL")
-          : error
-        return new Unreachable({ address: name, cause: why, final, told: !this.#given.has(name) })
+          ? "this listener knows no login (SASL): leave user and password out, or name the port for SASL"
+          : this.options.ssl === null
+            ? undefined
+            : explainTls(error, this.options.ssl)
+        return this.#unreachable(name, why === undefined ? error : new Error(why, { cause: error }), final)
       }
     })
+  }
+
+  #unreachable(name: string, cause: Error, final: boolean): Unreachable {
+    return new Unreachable({ address: name, cause, final, told: !this.#given.has(name) })
   }
 
   /**
@@ -195,7 +204,8 @@ export class Cluster {
 
   /**
    * Reads the metadata of topics (`null`: all) from a broker and remembers it. Topics that are not there are left out of what
-   * is remembered; one that was there before, or each with `sure`, is gone only when no broker that answers has it.
+   * is remembered; one that was there before, or each with `sure`, is gone only when no broker that answers has it. An answer
+   * without brokers is none: a broker that is being started gives it, and knows no topics then either.
    */
   readonly refresh = Effect.fnUntraced(
     { self: this },
@@ -204,7 +214,15 @@ export class Cluster {
       names: ReadonlyArray<string> | null,
       sure = false
     ): Effect.fn.Return<Metadata, KafkaFault> {
-      const answer = yield* this.#ask(metadata(names))
+      const asked = this.#any()
+      const answer = yield* this.send(asked, metadata(names))
+      if (answer.nodes.length === 0) {
+        this.#suspects.add(nameOf(asked))
+        const cause = new Error(
+          "it knows of no broker, not even itself: it is being started, or cut off from its cluster"
+        )
+        return yield* this.#unreachable(nameOf(asked), cause, false)
+      }
       const now = yield* Clock.currentTimeMillis
       this.#nodes.clear()
       for (const node of answer.nodes) this.#nodes.set(node.id, node)

@@ -7,7 +7,7 @@ import {
   partitionOf,
   type Transaction
 } from "@tributary/log"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { randomUUID } from "node:crypto"
 import { bearerLogin } from "./BearerLogin.ts"
 import { Cluster } from "./Cluster.ts"
@@ -21,8 +21,11 @@ import { consumption, isKafkaClaim } from "./KafkaClaim.ts"
 import { invalid, toLogError, unavailable, unusable } from "./KafkaFault.ts"
 import { Router } from "./Routing.ts"
 import { StallWatch } from "./StallWatch.ts"
+import { sslOf, type Tls, tlsProblem } from "./Tls.ts"
 import { infoOf, Topics } from "./Topics.ts"
 import { TransactionalProducer } from "./TransactionalProducer.ts"
+
+export type { Tls } from "./Tls.ts"
 
 /** How to say who one is (SASL). */
 export type Sasl =
@@ -36,14 +39,6 @@ export type Sasl =
       /** Gives a valid token; asked for every connection, so it should be cached. */
       readonly token: Effect.Effect<Redacted.Redacted, LogError>
     }
-
-export interface Tls {
-  /** Certificates of the authorities that are trusted (PEM), instead of the system's. */
-  readonly ca?: string
-  /** The client's own certificate and key (PEM), for brokers that ask for it. */
-  readonly certificate?: string
-  readonly key?: Redacted.Redacted
-}
 
 export interface KafkaLogOptions {
   /** Brokers to begin with, as `host:port`. The others are found through them. */
@@ -99,16 +94,6 @@ const saslOf = (sasl: Sasl, run: <A>(effect: Effect.Effect<A, LogError>) => Prom
       }
     : { mechanism: sasl.mechanism, username: sasl.username, password: Redacted.value(sasl.password) }
 
-const sslOf = (tls: boolean | Tls | undefined): object | null => {
-  if (tls === undefined || tls === false) return null
-  if (tls === true) return {}
-  return {
-    ...(tls.ca === undefined ? {} : { ca: [tls.ca] }),
-    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-    ...(tls.key === undefined ? {} : { key: Redacted.value(tls.key) })
-  }
-}
-
 const principalOf = ({ sasl, tls }: KafkaLogOptions): string | undefined => {
   if (sasl !== undefined) return sasl.mechanism === "oauthbearer" ? undefined : `User:${sasl.username}`
   return typeof tls === "object" && tls.certificate !== undefined ? undefined : "User:ANONYMOUS"
@@ -123,6 +108,10 @@ const openCluster = Effect.fnUntraced(function* (options: KafkaLogOptions) {
     brokers.push(broker)
   }
   if (brokers.length === 0) return yield* unusable("Kafka", "no brokers are given; name at least one as host:port.")
+  if (typeof options.tls === "object") {
+    const problem = tlsProblem(options.tls, yield* Clock.currentTimeMillis)
+    if (problem !== undefined) return yield* unusable(options.brokers.join(","), problem)
+  }
   const context = yield* Effect.context()
   const cluster = yield* Effect.acquireRelease(
     Effect.sync(

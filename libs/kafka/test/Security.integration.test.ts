@@ -100,6 +100,11 @@ describe.skipIf(missing !== undefined)(`Kafka with access control${missing ? ` (
   })
 
   const trusting = (): KafkaLog.Tls => ({ ca: broker.authority.certificate })
+  const identified = ({ certificate, key }: { readonly certificate: string; readonly key: string }): KafkaLog.Tls => ({
+    ...trusting(),
+    certificate,
+    key: Redacted.make(key)
+  })
   const use = <A, E>(
     options: KafkaLog.KafkaLogOptions,
     body: (log: Log["Service"]) => Effect.Effect<A, E, Log | Scope.Scope>
@@ -131,7 +136,7 @@ describe.skipIf(missing !== undefined)(`Kafka with access control${missing ? ` (
       }),
       "with a certificate of the client's": () => ({
         brokers: [broker.mutual],
-        tls: { ...trusting(), certificate: worker.certificate, key: Redacted.make(worker.key) }
+        tls: identified(worker)
       }),
       "over TLS without identity": () => ({ brokers: [broker.tls], tls: trusting() })
     }
@@ -195,6 +200,12 @@ describe.skipIf(missing !== undefined)(`Kafka with access control${missing ? ` (
           const { failureClass, message } = yield* refusal({ brokers: [broker.tls], tls })
           assert.strictEqual(failureClass, "misconfigured")
           assert.match(message, /localhost:\d+.*(unable to verify the first certificate|unable to get local issuer)/)
+          assert.match(
+            message,
+            tls === true
+              ? /an authority that this machine does not know\. Let TRIBUTARY_KAFKA_TLS be the path/
+              : /an authority that TRIBUTARY_KAFKA_TLS does not name\. Add the certificate/
+          )
         }
       })
     )
@@ -204,21 +215,71 @@ describe.skipIf(missing !== undefined)(`Kafka with access control${missing ? ` (
         const elsewhere = broker.tls.replace("localhost", "127.0.0.1")
         const { failureClass, message } = yield* refusal({ brokers: [elsewhere], tls: trusting() })
         assert.strictEqual(failureClass, "misconfigured")
-        assert.match(message, /127\.0\.0\.1:\d+.*does not match certificate's altnames/)
+        assert.match(
+          message,
+          /127\.0\.0\.1:\d+.*is for another name: .*does not match certificate's altnames.* cert's list: .*\. Name the broker \(here, and in its advertised\.listeners\)/
+        )
       })
     )
 
     it.live("no certificate where the broker asks for one, and one of a strange authority", () =>
       Effect.gen(function* () {
         const none = yield* refusal({ brokers: [broker.mutual], tls: trusting() })
+        assert.strictEqual(none.failureClass, "misconfigured")
+        assert.match(
+          none.message,
+          /localhost:\d+: the broker asks for a certificate of the client, and none was given .*Set TRIBUTARY_KAFKA_TLS_CERTIFICATE and TRIBUTARY_KAFKA_TLS_KEY/
+        )
         const strange = makeAuthority(directory, "strange").issue("worker", "/CN=worker")
-        const wrong = yield* refusal({
-          brokers: [broker.mutual],
-          tls: { ...trusting(), certificate: strange.certificate, key: Redacted.make(strange.key) }
-        })
-        for (const { failureClass, message } of [none, wrong]) {
-          assert.strictEqual(failureClass, "misconfigured")
-          assert.match(message, /localhost:\d+.*certificate/)
+        const wrong = yield* refusal({ brokers: [broker.mutual], tls: identified(strange) })
+        assert.strictEqual(wrong.failureClass, "misconfigured")
+        assert.match(
+          wrong.message,
+          /localhost:\d+: the broker refused this client's certificate .*an authority in the broker's ssl\.truststore/
+        )
+      })
+    )
+
+    it.live("a certificate of the broker that is over", () =>
+      Effect.gen(function* () {
+        const { failureClass, message } = yield* refusal({ brokers: [broker.expired], tls: trusting() })
+        assert.strictEqual(failureClass, "misconfigured")
+        assert.match(message, /localhost:\d+: the broker's certificate.* has expired .*Renew it at the broker/)
+      })
+    )
+
+    it.live("files that do not hold what they should, before anything is connected", () =>
+      Effect.gen(function* () {
+        const other = broker.authority.issue("other worker", "/CN=worker")
+        const over = broker.authority.issue("over", "/CN=worker", undefined, 0)
+        yield* Effect.sleep("1100 millis")
+        const der = Buffer.from(broker.authority.certificate.split("-----")[2] ?? "", "base64").toString("latin1")
+        const damaged = broker.authority.certificate.replace(/\n[^\n]{10}/, "\nAAAAAAAAAA")
+        const table: ReadonlyArray<readonly [string, KafkaLog.Tls, RegExp]> = [
+          [
+            "DER",
+            { ca: der },
+            /TRIBUTARY_KAFKA_TLS names\).*found that it is binary, perhaps DER.*openssl x509 -inform der/
+          ],
+          ["nothing", { ca: " " }, /TRIBUTARY_KAFKA_TLS names\).*it is empty/],
+          ["something else", { ca: "hello" }, /TRIBUTARY_KAFKA_TLS names\).*it is text of another kind/],
+          ["a key", { ca: worker.key }, /TRIBUTARY_KAFKA_TLS names\).*it holds private key/],
+          ["damaged", { ca: damaged }, /TRIBUTARY_KAFKA_TLS names\).*it holds a certificate that is damaged/],
+          ["half", { ...trusting(), certificate: worker.certificate }, /TLS_CERTIFICATE names\) is given alone/],
+          [
+            "no certificate",
+            identified({ ...worker, certificate: worker.key }),
+            /TLS_CERTIFICATE names\).*private key/
+          ],
+          ["no key", identified({ ...worker, key: "hello" }), /TLS_KEY names\).*text of another kind/],
+          ["not its key", identified({ ...worker, key: other.key }), /TLS_KEY names\) does not belong to/],
+          ["over", identified(over), /TLS_CERTIFICATE names\) expired on .*GMT\. Have a new one issued/]
+        ]
+        for (const [name, tls, expected] of table) {
+          const { failureClass, message } = yield* refusal({ brokers: [broker.mutual], tls })
+          assert.strictEqual(failureClass, "misconfigured", name)
+          assert.match(message, expected, name)
+          assert.include(message, broker.mutual, name)
         }
       })
     )

@@ -7,10 +7,11 @@ import {
   TokenStore,
   type VaultError
 } from "@tributary/vault"
-import { Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Redacted, Result, Scope } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Option, Redacted, Result, Scope } from "effect"
+import type { Custody, Spending } from "./Custody.ts"
+import { fingerprint } from "./fingerprint.ts"
 import type { Grant, GrantRequest } from "./Grant.ts"
 import { heldOf } from "./Held.ts"
-import { Lineage } from "./Lineage.ts"
 import type { Settings } from "./Settings.ts"
 import type { ExchangeFailure, TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
@@ -25,14 +26,6 @@ const legacy = 5000
 const legacyLook = 250
 /** Between two attempts to store tokens that were received. */
 const savePause = 500
-/** How long the end of the manager waits for tokens that were received and are not stored yet. */
-const lastSaves = "5 seconds"
-
-/** Tokens that were received and cannot be stored yet; the lease is held until they are. */
-interface Unsaved {
-  /** Outcome of the attempt to store them that is under way; `undefined`: somebody else has stored others. */
-  attempt: Deferred.Deferred<StoredTokens | undefined, TokenError>
-}
 
 /** What the request of a grant that spends something needs, with the lease held. */
 interface Turn {
@@ -46,6 +39,8 @@ export interface AcquisitionOptions {
   readonly settings: Settings
   readonly grant: Grant
   readonly endpoint: TokenEndpoint
+  /** What the process keeps of the authorization beyond the life of this. */
+  readonly custody: Custody
   /** Longest time for one token request. */
   readonly timeout: Duration.Duration
 }
@@ -55,20 +50,16 @@ export interface AcquisitionOptions {
  * stores what it got before anybody sees it. How processes keep out of each other's way is told in docs/decisions/0005.
  */
 export const makeAcquisition = Effect.fnUntraced(function* (options: AcquisitionOptions) {
-  const { endpoint, grant, id, settings } = options
+  const { custody, endpoint, grant, id, settings } = options
+  const { lineage } = custody
   const store = yield* TokenStore
   const leases = yield* Leases
-  const lineage = new Lineage()
   const timeout = Duration.toMillis(options.timeout)
   /** So that, renewed every third of it, more is left than one request may take. */
   const leaseTime = 2 * timeout
 
   /** A credential that the server refused for good; it is not sent again. */
   let dead: { readonly spends: string; readonly error: TokenError } | undefined
-  /** A credential whose last request has, or may have, an unknown outcome. */
-  let uncertain: string | undefined
-  let unsaved: Unsaved | undefined
-  let work: Fiber.Fiber<void> | undefined
 
   const failure = (parts: Pick<TokenError, "failureClass" | "problem" | "advice">, retryAfter?: number) =>
     new TokenError({ authorization: id, endpoint: undefined, retryAfter, ...parts })
@@ -131,10 +122,10 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
 
   const refused = (request: GrantRequest, { error, isUncertain }: ExchangeFailure): TokenError => {
     if (request.spends === undefined) return error
-    if (isUncertain) uncertain = request.spends
+    if (isUncertain) custody.uncertain = request.spends
     if (error.failureClass !== "needs-consent") return error
     const told =
-      uncertain === request.spends
+      custody.uncertain === request.spends
         ? new TokenError({
             ...error,
             problem: `${error.problem} The answer to an earlier request with this refresh token was lost, or the process that sent it ended before the answer was stored; so the server may have taken the repetition for a theft.`
@@ -187,7 +178,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     const adopted = yield* adopt(stored, newerThan)
     if (adopted !== undefined) return adopted
     const request = yield* prepare(stored)
-    if (lease.isInherited) uncertain = request.spends
+    if (lease.isInherited) custody.uncertain = request.spends
     return { lease, stored, request } satisfies Turn
   })
 
@@ -195,7 +186,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
    * Sends one request that spends something and stores its answer, however long that takes: what was received is not
    * forgotten, for what was spent is dead, and the lease keeps the others from spending it again.
    */
-  const spend = Effect.fnUntraced(function* ({ lease, request, stored }: Turn, first: Unsaved["attempt"]) {
+  const spend = Effect.fnUntraced(function* ({ lease, request, stored }: Turn, spending: Spending) {
     const expected = stored?.generation ?? 0
     yield* Effect.logDebug("Token request.").pipe(
       Effect.annotateLogs({ authorization: id, generation: expected + 1, epoch: lease.epoch })
@@ -204,31 +195,72 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     // `request.spends`, deadline) has to become durable; the save below completes it. What to do with an intent that was
     // found without completion is decided where `uncertain` is used now.
     const mayBeSent = Effect.map(lease.left, (left) => left >= timeout)
-    const answer = yield* Effect.exit(ask(request, mayBeSent))
-    if (Exit.isFailure(answer)) return yield* Deferred.failCause(first, answer.cause)
-    uncertain = undefined
-    const mine: Unsaved = (unsaved = { attempt: first })
+    const tokens = yield* ask(request, mayBeSent)
+    custody.uncertain = undefined
+    // A refresh token that the server did not replace is in the store, or where it was configured.
+    const { refreshToken } = tokens
+    const isReplaced = refreshToken !== undefined && fingerprint(Redacted.value(refreshToken)) !== request.spends
+    spending.stake = isReplaced ? "refresh token" : undefined
     for (;;) {
-      const saved = yield* store.save(id, expected, answer.value).pipe(
-        Effect.catchTag("Conflict", () => Effect.undefined),
+      const saved = yield* store.save(id, expected, tokens).pipe(
+        Effect.catchTag("Conflict", () =>
+          Effect.as(
+            Effect.logWarning("Tokens that were received are not stored: others were stored meanwhile.").pipe(
+              Effect.annotateLogs({ authorization: id })
+            ),
+            undefined
+          )
+        ),
         Effect.mapError(fromVault),
         Effect.exit
       )
-      const attempt = mine.attempt
+      const { attempt } = spending
       if (Exit.isSuccess(saved)) {
-        unsaved = undefined
+        if (saved.value !== undefined) lineage.replace(saved.value)
+        custody.spending = undefined
+        if (spending.problem !== "") {
+          yield* Effect.logInfo("Tokens that waited for the store are stored.").pipe(
+            Effect.annotateLogs({ authorization: id })
+          )
+        }
         return yield* Deferred.done(attempt, saved)
       }
-      mine.attempt = Deferred.makeUnsafe()
+      const error = Cause.findErrorOption(saved.cause)
+      const problem = Option.match(error, { onNone: () => "internal error.", onSome: (error) => error.problem })
+      if (spending.problem === "") {
+        yield* Effect.logWarning("Tokens were received and cannot be stored yet; it is tried until they are.").pipe(
+          Effect.annotateLogs({ authorization: id, problem })
+        )
+      }
+      spending.problem = problem
+      spending.attempt = Deferred.makeUnsafe()
       yield* Deferred.done(attempt, saved)
       yield* Effect.sleep(savePause)
     }
   })
 
+  /** Leaves the request and its answer to the process: they go on when the manager is gone. */
+  const startSpending = Effect.fnUntraced(function* (turn: Turn, scope: Scope.Closeable) {
+    const spending: Spending = { attempt: Deferred.makeUnsafe(), stake: "answer", problem: "", isDropped: false }
+    custody.spending = spending
+    const first = spending.attempt
+    custody.work = yield* spend(turn, spending).pipe(
+      Effect.onExit((exit) => {
+        if (Exit.isSuccess(exit)) return Effect.void
+        custody.spending = undefined
+        return Deferred.failCause(spending.attempt, exit.cause)
+      }),
+      Effect.ensuring(Effect.suspend(() => (spending.isDropped ? Effect.void : Scope.close(scope, Exit.void)))),
+      Effect.ignoreCause,
+      Effect.interruptible,
+      Effect.forkDetach({ startImmediately: true })
+    )
+    return first
+  })
+
   /** For grants that spend something: under the lease, or not at all. */
   const exclusively = (newerThan: number) =>
-    // Once something was spent, the answer has to be waited for even when the program is ending; the endpoint's time limit
-    // bounds it. The work runs in a fiber of its own so that this limit can interrupt it.
+    // Between the lease and the start of the request nobody may be interrupted: the lease would stay.
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
@@ -236,17 +268,8 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )
         if ("token" in begun) return yield* Effect.as(Scope.close(scope, Exit.void), begun)
-        const first: Unsaved["attempt"] = Deferred.makeUnsafe()
-        work = yield* Effect.forkDetach(
-          spend(begun, first).pipe(
-            Effect.onExit((exit) => (Exit.isFailure(exit) ? Deferred.failCause(first, exit.cause) : Effect.void)),
-            Effect.ensuring(Scope.close(scope, Exit.void)),
-            Effect.asVoid,
-            Effect.interruptible
-          ),
-          { startImmediately: true }
-        )
-        const saved = yield* Deferred.await(first).pipe(
+        const first = yield* startSpending(begun, scope)
+        const saved = yield* restore(Deferred.await(first)).pipe(
           Effect.catchIf(
             (error) => error.failureClass === "needs-consent",
             // Somebody else may have used the same refresh token just before; what they stored counts.
@@ -293,9 +316,22 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     return saved === undefined ? yield* adopt(yield* load, newerThan) : yield* own(saved)
   }, Effect.scoped)
 
+  /**
+   * Waits for what a manager before this one began. While its tokens cannot be stored, what is stored is not used: the refresh
+   * token there was spent. How its request failed is its own affair, for its settings may have been others.
+   */
+  const settled = Effect.suspend(() => {
+    const { spending } = custody
+    if (spending === undefined) return Effect.void
+    return Deferred.await(spending.attempt).pipe(
+      Effect.catch((error) => (custody.spending === spending ? error : Effect.void)),
+      Effect.asVoid
+    )
+  })
+
   /** One attempt to get a token of a greater generation than this. */
   const attempt = Effect.fnUntraced(function* (newerThan: number) {
-    if (unsaved !== undefined) yield* Deferred.await(unsaved.attempt)
+    yield* settled
     const before = yield* grant.isRepeatable ? reachable : Effect.map(load, (stored) => ({ stored }))
     const adopted = yield* adopt(before?.stored, newerThan)
     if (adopted !== undefined) return adopted
@@ -323,17 +359,12 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     return result
   })
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      if (work === undefined) return Effect.void
-      return Effect.andThen(Effect.timeoutOption(Fiber.await(work), lastSaves), Fiber.interrupt(work))
-    })
-  )
-
   return {
     attempt,
-    /** What is stored, if it may be used. Asks nobody. */
-    stored: Effect.flatMap(load, (stored) => adopt(stored, 0)),
+    /** What is stored, if it may be used and nothing newer waits to be stored. Asks nobody. */
+    stored: Effect.suspend(() =>
+      custody.spending === undefined ? Effect.flatMap(load, (stored) => adopt(stored, 0)) : Effect.undefined
+    ),
     /** Whether the failure is that of a credential which will not be sent again: to look for another one costs nothing. */
     isFinal: (error: TokenError) => error === dead?.error
   }

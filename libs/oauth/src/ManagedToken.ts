@@ -1,5 +1,6 @@
-import { Cause, Clock, Deferred, type Duration, Effect, Exit, Schedule, Scope, type Semaphore } from "effect"
+import { Cause, Clock, Deferred, type Duration, Effect, Exit, Schedule, Scope } from "effect"
 import { longestWaitInside, makeAcquisition } from "./Acquisition.ts"
+import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { Grant } from "./Grant.ts"
 import type { Held } from "./Held.ts"
@@ -50,17 +51,17 @@ export interface ManagedTokenOptions {
   readonly grant: Grant
   readonly endpoint: TokenEndpoint
   /** One per authorization in the process, whatever number of managers it has. */
-  readonly lock: Semaphore.Semaphore
+  readonly custody: Custody
   /** Longest time for one token request. */
   readonly timeout: Duration.Duration
 }
 
-/** Makes the manager of one authorization; background work ends with the scope. */
+/** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
 export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
-  const { lock, ...rest } = options
+  const { lock } = options.custody
   const { id } = options.authorization
   const scope = yield* Scope.Scope
-  const acquisition = yield* makeAcquisition({ ...rest, id })
+  const acquisition = yield* makeAcquisition({ ...options, id })
 
   const state: State = {
     held: undefined,

@@ -1,5 +1,6 @@
 import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
-import { Config, Context, Duration, Effect, Layer, RcMap, type Scope, Semaphore } from "effect"
+import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { makeCustodies } from "./Custody.ts"
 import { grantOf } from "./Grant.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
 import { settingsOf } from "./Settings.ts"
@@ -8,6 +9,12 @@ import type { TokenError } from "./TokenError.ts"
 import type { Authorization, TokenManager } from "./TokenManager.ts"
 import { TokenTransport } from "./TokenTransport.ts"
 
+/**
+ * Part of the drain deadline that tokens which are not stored yet are waited for at the end of the process. The rest is for what
+ * ended before, and for telling the loss: at the deadline the process ends without a word.
+ */
+const drainPart = 0.8
+
 /** Supplies connectors with access tokens. */
 export class Tokens extends Context.Service<
   Tokens,
@@ -15,7 +22,8 @@ export class Tokens extends Context.Service<
     /**
      * The manager of an authorization. Managers of equal authorizations are one and live as long as the longest of their
      * scopes. Makes no request: tokens that are still valid in the vault are used, so a restart costs none. Fails when
-     * the configuration or the vault's key is wrong.
+     * the configuration or the vault's key is wrong. Refresh tokens that were received outlive the manager: this layer keeps
+     * them until they are stored, and its end waits for that for most of `TRIBUTARY_DRAIN_DEADLINE`.
      */
     readonly manager: (authorization: Authorization) => Effect.Effect<TokenManager, TokenError, Scope.Scope>
   }
@@ -26,7 +34,8 @@ export class Tokens extends Context.Service<
     Effect.gen(function* () {
       const limits = yield* Config.all({
         timeout: Config.Duration("TRIBUTARY_OAUTH_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
-        allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false))
+        allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false)),
+        drain: Config.Duration("TRIBUTARY_DRAIN_DEADLINE").pipe(Config.withDefault(Duration.seconds(20)))
       })
       // Only these: the context also holds the scope of this layer, and managers live in a scope of their own.
       const dependencies = Context.pick(
@@ -36,15 +45,15 @@ export class Tokens extends Context.Service<
         Budgets,
         TokenTransport
       )(yield* Effect.context<Secrets | TokenStore | Leases | Budgets | TokenTransport>())
-      const locks = new Map<string, Semaphore.Semaphore>()
+      // Before the managers, so that it ends after them.
+      const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart))
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
         const grant = grantOf(settings, authorization, yield* Secrets)
         const endpoint = yield* makeTokenEndpoint(authorization, settings, limits)
-        const lock = locks.get(authorization.id) ?? Semaphore.makeUnsafe(1)
-        locks.set(authorization.id, lock)
-        return yield* makeManagedToken({ authorization, settings, grant, endpoint, lock, timeout: limits.timeout })
+        const custody = custodyOf(authorization.id)
+        return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, timeout: limits.timeout })
       })
 
       const managers = yield* RcMap.make({

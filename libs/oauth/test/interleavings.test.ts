@@ -137,8 +137,7 @@ const check = Effect.fnUntraced(function* ({ commands, grant, hasExpiry, life }:
         break
       }
       case "restart": {
-        // Tokens that the disk has no room for cannot outlive the process.
-        if (disk.isFull) break
+        // Of its connectors: the process goes on, with what the disk has no room for.
         const stopping = yield* Effect.forkDetach(programs[command.who].stop)
         yield* advance(30_000, 1000)
         assert.isDefined(stopping.pollUnsafe(), "stopping takes too long")

@@ -1,4 +1,5 @@
 import type { StageStatus, StreamStatus } from "./Status.ts"
+import type { SeenProcess, WorkerProcess } from "./WorkerProcess.ts"
 import type { WorkerStatus } from "./WorkerStatus.ts"
 
 /** A worker that has written nothing for so long is gone, milliseconds; it writes every 10 seconds. */
@@ -98,3 +99,9 @@ export const mergeStatus = (entries: Iterable<WorkerStatus>, now: number): Reado
     ]
   })
 }
+
+/** The processes of all workers, by service and name. `now` is in milliseconds since 1970. */
+export const seenProcesses = (processes: Iterable<WorkerProcess>, now: number): ReadonlyArray<SeenProcess> =>
+  [...processes]
+    .map((entry): SeenProcess => Object.assign({ isLive: now - entry.at <= goneAfter }, entry))
+    .toSorted((left, right) => (`${left.service} ${left.worker}` < `${right.service} ${right.worker}` ? -1 : 1))

@@ -1,5 +1,7 @@
 export * from "./Health.ts"
 export * from "./MergeStatus.ts"
 export * from "./Status.ts"
+export * from "./StatusEntries.ts"
 export * from "./Supervise.ts"
+export * from "./WorkerProcess.ts"
 export * from "./WorkerStatus.ts"

@@ -1,85 +1,9 @@
 import { randomBytes } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { setTimeout as delay } from "node:timers/promises"
+import { Offers, type SyntheticOffers } from "./SyntheticOffers.ts"
+import { syntheticDefaults, type SyntheticSettings, type SyntheticStats } from "./SyntheticSettings.ts"
 import { firstSince, sizeOfRecords, writeRecords } from "./SyntheticRecords.ts"
-
-/** What the API has and how it misbehaves. Rates are shares of the requests for records, from 0 to 1. */
-export interface SyntheticSettings {
-  /** Number of records; may grow while the API runs. */
-  readonly records: number
-  /** Number of the first record, so that several APIs have records of their own. */
-  readonly first: number
-  /** Records of a page unless the request says how many. */
-  readonly pageSize: number
-  /** Whether requests for records need a token. */
-  readonly auth: boolean
-  readonly clientId: string
-  readonly clientSecret: string
-  /** Scopes that the client may have; a request for records needs the first. */
-  readonly scopes: ReadonlyArray<string>
-  /** `expires_in` of tokens, and after how many seconds they are really refused. */
-  readonly tokenLife: number
-  readonly trueTokenLife: number
-  /** Revokes all tokens before every so many requests for records; 0 never. */
-  readonly revokeEvery: number
-  /** Share answered with 500. */
-  readonly errorRate: number
-  /** Share whose connection is closed before an answer. */
-  readonly dropRate: number
-  /** Share whose connection is closed in the middle of the body. */
-  readonly cutRate: number
-  /** Share answered with 429, how long it asks to wait (seconds), and in which form. */
-  readonly throttleRate: number
-  readonly retryAfter: number
-  readonly retryAfterForm: "seconds" | "date"
-  /** Milliseconds before each answer. */
-  readonly latency: number
-  /** Milliseconds before each answer of the token endpoint. */
-  readonly tokenLatency: number
-}
-
-export const syntheticDefaults: SyntheticSettings = {
-  records: 100_000,
-  first: 0,
-  pageSize: 1000,
-  auth: true,
-  clientId: "client",
-  clientSecret: "client-secret",
-  scopes: ["records.read"],
-  tokenLife: 3600,
-  trueTokenLife: 3600,
-  revokeEvery: 0,
-  errorRate: 0,
-  dropRate: 0,
-  cutRate: 0,
-  throttleRate: 0,
-  retryAfter: 1,
-  retryAfterForm: "seconds",
-  latency: 0,
-  tokenLatency: 0
-}
-
-/** What has happened since the start. */
-export interface SyntheticStats {
-  /** Requests for records, and how they ended. */
-  requests: number
-  pages: number
-  records: number
-  bytes: number
-  unauthorized: number
-  forbidden: number
-  throttled: number
-  /** Requests that came before the time that a 429 had asked for; they get 429 again. */
-  early: number
-  errors: number
-  dropped: number
-  cut: number
-  badRequests: number
-  tokenRequests: number
-  tokensRefused: number
-  /** Largest number of requests for records at one time. */
-  mostAtOnce: number
-}
 
 export interface SyntheticApi {
   readonly url: string
@@ -126,17 +50,22 @@ const credentials = (
 }
 
 /**
- * Starts the API on a free port of 127.0.0.1 (or `port`):
+ * Starts the API on a free port of 127.0.0.1 (or `port` of `host`):
  *
  * - `POST /oauth/token`: client credentials grant.
- * - `GET /records`: a page, chosen by `cursor` (opaque), `page` (from 1) or `offset`; `limit` is its size, `since` (RFC 3339)
+ * - `GET /records`, `/records/1`, ...: a page of the first stream, of the second, ..., chosen by `cursor` (opaque), `page` (from 1) or `offset`; `limit` is its size, `since` (RFC 3339)
  *   leaves out records with an earlier `updated_at`. The body has `data`, `next` (cursor) and `links.next`; so has the Link header.
- * - `GET /stats`: counters. `POST /settings`: changes settings (a JSON object of them).
+ * - `GET /stats`: counters. `GET /offers`: what was offered when. `POST /settings`: changes settings (a JSON object of them, but
+ *   `streams`). These are not protected: the API is for tests.
  */
 export const startSyntheticApi = async (
-  options: Partial<SyntheticSettings> & { readonly port?: number; readonly random?: () => number } = {}
+  options: Partial<SyntheticSettings> & {
+    readonly host?: string
+    readonly port?: number
+    readonly random?: () => number
+  } = {}
 ): Promise<SyntheticApi> => {
-  const { port = 0, random = Math.random, ...given } = options
+  const { host = "127.0.0.1", port = 0, random = Math.random, ...given } = options
   let settings: SyntheticSettings = { ...syntheticDefaults, ...given }
   const stats: SyntheticStats = {
     requests: 0,
@@ -153,8 +82,10 @@ export const startSyntheticApi = async (
     badRequests: 0,
     tokenRequests: 0,
     tokensRefused: 0,
-    mostAtOnce: 0
+    mostAtOnce: 0,
+    pagesOf: Array.from({ length: settings.streams }, () => 0)
   }
+  const offers = new Offers(settings.streams, now(), settings.records, settings.rate)
   const tokens = new Map<string, { readonly end: number; readonly scopes: ReadonlyArray<string> }>()
   let blockedUntil = 0
   let atOnce = 0
@@ -221,13 +152,15 @@ export const startSyntheticApi = async (
       else {
         // A date has whole seconds only, so the end is set to one.
         const end = now() + 1000 * settings.retryAfter
-        blockedUntil = settings.retryAfterForm === "date" ? Math.ceil(end / 1000) * 1000 : end
+        blockedUntil = settings.retryAfterForm === "seconds" ? end : Math.ceil(end / 1000) * 1000
       }
       stats.throttled++
       const seconds = Math.ceil((blockedUntil - now()) / 1000)
       // oxlint-disable-next-line eslint/no-restricted-globals -- formats a given time
       const date = new Date(blockedUntil).toUTCString()
-      const retryAfter = settings.retryAfterForm === "date" ? date : String(Math.max(1, seconds))
+      const isDate =
+        settings.retryAfterForm === "date" || (settings.retryAfterForm === "both" && stats.throttled % 2 === 0)
+      const retryAfter = isDate ? date : String(Math.max(1, seconds))
       json(response, 429, { error: "rate_limited" }, { "retry-after": settings.retryAfter === 0 ? "0" : retryAfter })
       return "done"
     }
@@ -244,7 +177,9 @@ export const startSyntheticApi = async (
     return chance < below + settings.cutRate ? "cut" : "none"
   }
 
-  const page = (query: URLSearchParams, response: ServerResponse, isCut: boolean): void => {
+  const page = (stream: number, query: URLSearchParams, response: ServerResponse, isCut: boolean): void => {
+    const first = settings.first + stream * settings.span
+    const available = offers.available(now())
     const refuse = (parameter: string) => {
       stats.badRequests++
       json(response, 400, { error: "bad_request", parameter })
@@ -255,7 +190,7 @@ export const startSyntheticApi = async (
     }
     const since = query.get("since")
     // oxlint-disable-next-line eslint/no-restricted-globals -- parses a given time
-    const base = since === null ? 0 : Math.max(0, firstSince(Date.parse(since)) - settings.first)
+    const base = since === null ? 0 : Math.max(0, firstSince(Date.parse(since)) - first)
     if (Number.isNaN(base)) return refuse("since")
     const limit = natural("limit", settings.pageSize)
     if (!(limit >= 1 && limit <= 10_000)) return refuse("limit")
@@ -268,9 +203,9 @@ export const startSyntheticApi = async (
       start = at === undefined ? Number.NaN : Number(at)
     }
     if (!(start >= 0)) return refuse(cursor === null ? "offset" : "cursor")
-    start = Math.min(start, settings.records)
-    const count = Math.min(limit, settings.records - start)
-    const isLast = start + count >= settings.records
+    start = Math.min(start, available)
+    const count = Math.min(limit, available - start)
+    const isLast = start + count >= available
 
     const following = new URLSearchParams(query)
     let next: string | null = null
@@ -281,14 +216,14 @@ export const startSyntheticApi = async (
       else if (query.has("offset")) following.set("offset", String(offset + count))
       else following.set("cursor", next)
     }
-    const link = isLast ? null : `/records?${following.toString()}`
+    const link = isLast ? null : `/records${stream === 0 ? "" : `/${stream}`}?${following.toString()}`
     const head = '{"data":['
     const tail = `],"next":${JSON.stringify(next)},"links":{"next":${JSON.stringify(link)}}}`
-    const size = head.length + sizeOfRecords(settings.first + start, count) + tail.length
+    const size = head.length + sizeOfRecords(first + start, count, settings.recordSize) + tail.length
     const reused = pool.findIndex((buffer) => buffer.length >= size)
     const buffer = reused < 0 ? Buffer.allocUnsafeSlow(Math.ceil(size / 65_536) * 65_536) : pool.splice(reused, 1)[0]!
     buffer.write(head, 0, "latin1")
-    const end = writeRecords(buffer, head.length, settings.first + start, count)
+    const end = writeRecords(buffer, head.length, first + start, count, settings.recordSize)
     buffer.write(tail, end, "latin1")
     const body = buffer.subarray(0, size)
     const headers: Record<string, string | number> = { "content-type": "application/json", "content-length": size }
@@ -300,6 +235,8 @@ export const startSyntheticApi = async (
       return
     }
     stats.pages++
+    stats.pagesOf[stream] = (stats.pagesOf[stream] ?? 0) + 1
+    offers.note(stream, now(), start + count)
     stats.records += count
     stats.bytes += size
     response.end(body, () => {
@@ -307,7 +244,12 @@ export const startSyntheticApi = async (
     })
   }
 
-  const records = async (request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> => {
+  const records = async (
+    stream: number,
+    request: IncomingMessage,
+    response: ServerResponse,
+    query: URLSearchParams
+  ): Promise<void> => {
     stats.requests++
     atOnce++
     stats.mostAtOnce = Math.max(stats.mostAtOnce, atOnce)
@@ -315,21 +257,39 @@ export const startSyntheticApi = async (
     const outcome = fault(request, response)
     if (outcome === "done") return
     if (settings.latency > 0) await delay(settings.latency)
-    page(query, response, outcome === "cut")
+    page(stream, query, response, outcome === "cut")
+  }
+
+  const set = (changed: Partial<SyntheticSettings>): void => {
+    settings = { ...settings, ...changed }
+    if (changed.records !== undefined || changed.rate !== undefined) {
+      offers.change(now(), settings.records, settings.rate)
+    }
   }
 
   const change = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let text = ""
     for await (const chunk of request) text += String(chunk)
-    settings = { ...settings, ...(JSON.parse(text) as Partial<SyntheticSettings>) }
+    set(JSON.parse(text) as Partial<SyntheticSettings>)
     json(response, 200, { ...settings, clientSecret: undefined })
   }
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const [path = "", query = ""] = (request.url ?? "").split("?")
-    if (path === "/records") return records(request, response, new URLSearchParams(query))
+    const found = /^\/records(?:\/(\d{1,4}))?$/u.exec(path)
+    if (found !== null && Number(found[1] ?? 0) < settings.streams) {
+      return records(Number(found[1] ?? 0), request, response, new URLSearchParams(query))
+    }
     if (path === "/oauth/token" && request.method === "POST") return token(request, response)
     if (path === "/stats") return json(response, 200, stats)
+    if (path === "/offers") {
+      const offered: SyntheticOffers = {
+        segments: offers.segments,
+        sent: offers.sent,
+        records: offers.available(now())
+      }
+      return json(response, 200, offered)
+    }
     if (path === "/settings" && request.method === "POST") return change(request, response)
     json(response, 404, { error: "not_found", path })
   }
@@ -343,18 +303,16 @@ export const startSyntheticApi = async (
   server.keepAliveTimeout = 60_000
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject)
-    server.listen(port, "127.0.0.1", resolve)
+    server.listen(port, host, resolve)
   })
   const address = server.address()
   if (typeof address !== "object" || address === null) throw new Error("The server has no port.")
-  url = `http://127.0.0.1:${address.port}`
+  url = `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${address.port}`
   return {
     url,
     tokenUrl: `${url}/oauth/token`,
     stats,
-    set: (changed) => {
-      settings = { ...settings, ...changed }
-    },
+    set,
     revokeTokens: () => tokens.clear(),
     stop: () =>
       new Promise((resolve) => {

@@ -1,17 +1,19 @@
 /**
  * The synthetic API as a process: `node libs/testkit/src/synthetic-api-main.ts --port 0 --records 2000000 --page-size 1000`.
- * Every setting of `SyntheticSettings` is an option. Prints one JSON line with its addresses when it is ready; ends on SIGTERM
+ * Every setting of `SyntheticSettings` is an option, `--host` and `--port` say where it listens, the environment variable
+ * `SYNTHETIC_CLIENT_SECRET` is the client's secret. Prints one JSON line with its addresses when it is ready; ends on SIGTERM
  * and when its input ends.
  */
-import process, { stdin, stdout } from "node:process"
+import process, { env, stderr, stdin, stdout } from "node:process"
 import { parseArgs } from "node:util"
-import { startSyntheticApi, syntheticDefaults, type SyntheticSettings } from "./SyntheticApi.ts"
+import { startSyntheticApi } from "./SyntheticApi.ts"
+import { syntheticDefaults, type SyntheticSettings } from "./SyntheticSettings.ts"
 
 const optionOf = (name: string): string => name.replace(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)
 const names = Object.keys(syntheticDefaults)
 
 const parsed = parseArgs({
-  options: Object.fromEntries(["port", ...names].map((name) => [optionOf(name), { type: "string" as const }]))
+  options: Object.fromEntries(["host", "port", ...names].map((name) => [optionOf(name), { type: "string" as const }]))
 })
 const values = new Map<string, unknown>(Object.entries(parsed.values))
 
@@ -26,9 +28,17 @@ for (const [name, fallback] of Object.entries(syntheticDefaults)) {
   else settings[name] = Array.isArray(fallback) ? text.split(" ") : text
 }
 
+// Not among the arguments, which every user of the machine can read.
+const secret = env["SYNTHETIC_CLIENT_SECRET"]
+if (secret !== undefined) settings["clientSecret"] = secret
+
 const api = await startSyntheticApi({
   ...(settings as Partial<SyntheticSettings>),
+  host: String(values.get("host") ?? "127.0.0.1"),
   port: Number(values.get("port") ?? 0)
+}).catch((error: unknown) => {
+  stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
 })
 stdout.write(`${JSON.stringify({ url: api.url, tokenUrl: api.tokenUrl })}\n`)
 

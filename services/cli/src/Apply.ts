@@ -65,7 +65,7 @@ const tryOut = Effect.fnUntraced(function* (loaded: LoadedConnector) {
   const fs = yield* FileSystem.FileSystem
   const registration = yield* registrationOf(loaded)
   const directory = yield* fs.makeTempDirectoryScoped({ prefix: "tributary-apply-" })
-  const copy = yield* loadRegistered(registration, directory)
+  const copy = yield* loadRegistered(registration, directory, { withScripts: true })
   for (const stream of Object.keys(copy.connector.streams)) {
     const steps = transformSteps(copy.connector, stream)
     yield* compileTransform(steps, { connector: copy.connector.connector, stream, base: copy.base }).pipe(

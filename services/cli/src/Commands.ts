@@ -3,6 +3,7 @@ import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
 import { authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
+import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
@@ -226,11 +227,18 @@ const queryCommand = Command.make(
 
 const statusCommand = Command.make(
   "status",
-  {},
-  Effect.fn(function* () {
+  {
+    processes: Flag.Boolean("processes").pipe(
+      Flag.withDescription(
+        "Show the services that share a Kafka, with their CPU time and memory, in place of the streams"
+      ),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fn(function* ({ processes }) {
     const { connectors, data, json } = yield* root
     const path = yield* Path.Path
-    yield* showStatus({ connectors, data: path.resolve(data), json })
+    yield* showStatus({ connectors, data: path.resolve(data), json, processes })
   })
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
@@ -244,7 +252,8 @@ const tributary = root.pipe(
     previewCommand,
     tapCommand,
     queryCommand,
-    statusCommand
+    statusCommand,
+    loadCommand(root)
   ])
 )
 

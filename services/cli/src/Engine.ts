@@ -11,6 +11,7 @@ import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
 import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
 import { Fatal } from "./Fatal.ts"
+import { lateLog } from "./LateLog.ts"
 import { servers } from "./Servers.ts"
 
 // The clients of servers are loaded where a server is named: they would make each command a third slower to start.
@@ -102,15 +103,19 @@ export const engine = (data: string) =>
     })
   )
 
+const inOneProcess = ", or run everything in this process with: tributary run"
+
 /** Stages can only be apart on servers that processes share. */
 export class NeedsServers extends Schema.TaggedError<NeedsServers>()("NeedsServers", {
   command: Schema.String,
   missing: Schema.Array(Schema.String),
-  why: Schema.String
+  why: Schema.String,
+  /** What else can be done, as the end of the sentence. */
+  instead: Schema.optionalKey(Schema.String)
 }) {
   readonly failureClass = "misconfigured" as const
   override get message(): string {
-    return `tributary ${this.command} ${this.why}. Set ${this.missing.join(" and ")}, or run everything in this process with: tributary run`
+    return `tributary ${this.command} ${this.why}. Set ${this.missing.join(" and ")}${this.instead ?? inOneProcess}`
   }
 }
 
@@ -118,7 +123,7 @@ export class NeedsServers extends Schema.TaggedError<NeedsServers>()("NeedsServe
 const shared = Effect.fnUntraced(function* (
   command: string,
   why: string,
-  needed: { readonly clickhouse?: boolean; readonly redis?: boolean }
+  needed: { readonly clickhouse?: boolean; readonly redis?: boolean; readonly instead?: string }
 ) {
   const given = yield* servers
   const missing = [
@@ -126,7 +131,13 @@ const shared = Effect.fnUntraced(function* (
     ...(needed.clickhouse === true && Option.isNone(given.clickhouse) ? ["TRIBUTARY_CLICKHOUSE_URL"] : []),
     ...(needed.redis === true && Option.isNone(given.redis) ? ["TRIBUTARY_REDIS_URL"] : [])
   ]
-  if (missing.length > 0) return yield* new NeedsServers({ command, missing, why })
+  if (missing.length > 0)
+    return yield* new NeedsServers({
+      command,
+      missing,
+      why,
+      ...(needed.instead === undefined ? {} : { instead: needed.instead })
+    })
   const on = <A>(server: Option.Option<A>): A => Option.getOrThrow(server)
   return { kafka: kafkaLog(on(given.kafka)), given, on }
 })
@@ -134,8 +145,13 @@ const shared = Effect.fnUntraced(function* (
 /** Registered connectors, on a Kafka that is named. */
 export const catalogOf = (command: string) =>
   Layer.unwrap(
-    Effect.map(shared(command, "works on the connectors that are registered on Kafka", {}), ({ kafka }) =>
-      Catalog.layer.pipe(Layer.provideMerge(kafka))
+    Effect.map(
+      shared(command, "works on registrations: they are kept on Kafka, and no Kafka is named", {
+        instead:
+          " to the brokers of your workers (host:port,host:port). Without Kafka nothing needs to be registered: " +
+          "tributary run and tributary dev take the connector files as they are."
+      }),
+      ({ kafka }) => Catalog.layer.pipe(Layer.provideMerge(kafka))
     )
   )
 
@@ -169,9 +185,11 @@ export const sinkEngine = Layer.unwrap(
   )
 )
 
-/** The engine of the control service. */
+/** The engine of the control service, which answers while Kafka is away too. */
 export const controlEngine = Layer.unwrap(
-  Effect.map(shared("run control", "answers for the processes that share a Kafka", {}), ({ kafka }) => worker(kafka))
+  Effect.map(shared("run control", "answers for the processes that share a Kafka", {}), ({ kafka }) =>
+    worker(lateLog(kafka))
+  )
 )
 
 /** The topics, for reading beside a running process. */

@@ -13,10 +13,22 @@ export const Fatal = Context.Reference<(problem: string) => Effect.Effect<void>>
   defaultValue: () => (problem) => Effect.logError(problem)
 })
 
-/** Runs a program that ends when something in it is fatal to the process. */
-export const untilFatal = Effect.fnUntraced(function* <A, E, R>(program: Effect.Effect<A, E, R>) {
+/**
+ * Runs a program that ends when something in it is fatal to the process. `onFatal` runs first: what is broken may hold up the
+ * program's end for ever.
+ */
+export const untilFatal = Effect.fnUntraced(function* <A, E, R>(
+  program: Effect.Effect<A, E, R>,
+  onFatal: (failed: ProcessFailed) => Effect.Effect<void>
+) {
   const died = yield* Deferred.make<never, ProcessFailed>()
   return yield* Effect.raceFirst(program, Deferred.await(died)).pipe(
-    Effect.provideService(Fatal, (problem) => Effect.asVoid(Deferred.fail(died, new ProcessFailed({ problem }))))
+    Effect.provideService(Fatal, (problem) => {
+      const failed = new ProcessFailed({ problem })
+      return Effect.andThen(
+        onFatal(failed),
+        Effect.suspend(() => Deferred.fail(died, failed))
+      ).pipe(Effect.asVoid)
+    })
   )
 })

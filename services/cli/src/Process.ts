@@ -5,7 +5,7 @@ import { CliError } from "effect/cli"
 // The edge of the process, as Screen.ts.
 // oxlint-disable-next-line no-restricted-imports
 import process from "node:process"
-import { untilFatal } from "./Fatal.ts"
+import { type ProcessFailed, untilFatal } from "./Fatal.ts"
 import { Screen, screenLogger } from "./Screen.ts"
 
 /** Exit codes; docs/guides/operating.md has them as a table. */
@@ -21,33 +21,43 @@ const echo = 1_000
 
 /**
  * Bounds the time that a stop takes: after the first signal the process ends by itself; after the drain deadline
- * (`TRIBUTARY_DRAIN_DEADLINE`, 20 seconds) or a second signal it ends all the same. What was under way is then replayed at the
+ * (`TRIBUTARY_DRAIN_DEADLINE`, 20 seconds) or a second signal it ends all the same; so it does after something fatal. What was under way is then replayed at the
  * next start.
  */
 const boundStop = Effect.gen(function* () {
   const deadline = yield* Config.Duration("TRIBUTARY_DRAIN_DEADLINE").pipe(Config.withDefault(Duration.seconds(20)))
+  const giveUp = (why: string, code: number) => {
+    process.stderr.write(
+      `\n${why}: ended at once. What was committed is kept; the rest is done again at the next start.\n`
+    )
+    process.exit(code)
+  }
+  /** A timer of the process itself: by now the fibers are being interrupted. */
+  const endAfterDeadline = (code: number, before = "") => {
+    const why = `${before}The stop took longer than ${Duration.format(deadline)}`
+    // oxlint-disable-next-line eslint/no-restricted-globals -- see above
+    setTimeout(() => giveUp(why, code), Duration.toMillis(deadline)).unref()
+  }
+  let isFatal = false
   yield* Effect.sync(() => {
     let first: number | undefined
-    const giveUp = (why: string) => {
-      process.stderr.write(
-        `\n${why}: ended at once. What was committed is kept; the rest is done again at the next start.\n`
-      )
-      process.exit(exitCodes.stopped)
-    }
     const onSignal = () => {
       const now = performance.now()
       if (first === undefined) {
         first = now
-        // A timer of the process itself: by now the fibers are being interrupted.
-        // oxlint-disable-next-line eslint/no-restricted-globals -- see above
-        setTimeout(
-          () => giveUp(`The stop took longer than ${Duration.format(deadline)}`),
-          Duration.toMillis(deadline)
-        ).unref()
-      } else if (now - first > echo) giveUp("Second signal")
+        endAfterDeadline(exitCodes.stopped)
+      } else if (now - first > echo) giveUp("Second signal", exitCodes.stopped)
     }
     for (const signal of signals) process.on(signal, onSignal)
   })
+  return {
+    /** What is broken so that the process cannot go on may well hold up its end too. */
+    onFatal: ({ message }: ProcessFailed) =>
+      Effect.sync(() => {
+        if (!isFatal) endAfterDeadline(exitCodes.failed, `error: ${message}\n`)
+        isFatal = true
+      })
+  }
 })
 
 /** What is wrong with an environment variable, without its value. */
@@ -96,7 +106,7 @@ export const runProcess = <E>(
     // write comes after everything that was printed.
     process.stdout.write("", () => process.exit(codeOf(exit, options.stopCode)))
   }
-  Effect.andThen(boundStop, untilFatal(program)).pipe(
+  Effect.flatMap(boundStop, ({ onFatal }) => untilFatal(program, onFatal)).pipe(
     Effect.tapCause(report),
     Effect.provide(
       screenLogger(options.level ?? "Info").pipe(Layer.provideMerge(Layer.merge(Screen.layer, NodeServices.layer)))

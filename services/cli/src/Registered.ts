@@ -1,6 +1,7 @@
 import { type Registration, type RegisteredScript, revisionOf } from "@tributary/catalog"
 import { formatProblem, parseConnector, transformSteps } from "@tributary/domain"
-import { Effect, FileSystem, Path, Schema } from "effect"
+import { Effect, FileSystem, Option, Path, Schema } from "effect"
+import { randomUUID } from "node:crypto"
 import { type LoadedConnector, why } from "./ConnectorFiles.ts"
 
 /** A connector file that cannot be registered, or a registration that cannot be run here. */
@@ -13,6 +14,37 @@ export class NotRegistrable extends Schema.TaggedError<NotRegistrable>()("NotReg
     return `Connector ${this.connector}: ${this.problem}`
   }
 }
+
+/** A disk that is full, or the like: what is registered may be run here later. */
+export class NotWritten extends Schema.TaggedError<NotWritten>()("NotWritten", {
+  connector: Schema.String,
+  file: Schema.String,
+  problem: Schema.String
+}) {
+  readonly failureClass = "transient" as const
+  override get message(): string {
+    return (
+      `Connector ${this.connector}: its module ${this.file} cannot be written (${this.problem}). ` +
+      "Make room or give the right to write there; it is tried again every 10 seconds. Another folder can be named with --data."
+    )
+  }
+}
+
+/**
+ * Writes a text where it is not yet, whole or not at all: other workers of this machine may be reading it, and one that is
+ * killed leaves no half of it.
+ */
+const writeWhole = Effect.fnUntraced(function* (target: string, text: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const present = yield* Effect.option(fs.readFileString(target))
+  if (Option.isSome(present) && present.value === text) return
+  yield* fs.makeDirectory(path.dirname(target), { recursive: true })
+  const part = `${target}.${randomUUID()}`
+  yield* Effect.andThen(fs.writeFileString(part, text), fs.rename(part, target)).pipe(
+    Effect.onError(() => Effect.ignore(fs.remove(part, { force: true })))
+  )
+})
 
 /** Paths of the modules that a connector's transforms name, as its file has them. */
 const scriptPaths = ({ connector }: Pick<LoadedConnector, "connector">): ReadonlyArray<string> => {
@@ -54,13 +86,13 @@ export const registrationOf = Effect.fn("cli.registrationOf")(function* (loaded:
 
 /**
  * A registered connector as it is run here. The modules that it names are written below `directory`, under its revision, so
- * that one that runs is never changed.
+ * that one that runs is never changed; without `withScripts` they are not: only transforms load them.
  */
 export const loadRegistered = Effect.fn("cli.loadRegistered")(function* (
   registration: Omit<Registration, "v" | "at">,
-  directory: string
+  directory: string,
+  { withScripts }: { readonly withScripts: boolean }
 ) {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { connector: id, file, revision, scripts, text } = registration
   const wrong = (problem: string) => new NotRegistrable({ connector: id, problem })
@@ -77,9 +109,10 @@ export const loadRegistered = Effect.fn("cli.loadRegistered")(function* (
     const inside = path.relative(base, target)
     if (inside.startsWith("..") || path.isAbsolute(inside))
       return yield* wrong(`its registration has the module ${script.path}, which is outside of its own folder.`)
-    const cannot = (error: Parameters<typeof why>[0]) => wrong(`the file ${target} cannot be written (${why(error)}).`)
-    yield* fs.makeDirectory(path.dirname(target), { recursive: true }).pipe(Effect.mapError(cannot))
-    yield* fs.writeFileString(target, script.text).pipe(Effect.mapError(cannot))
+    if (!withScripts) continue
+    yield* writeWhole(target, script.text).pipe(
+      Effect.mapError((error) => new NotWritten({ connector: id, file: target, problem: why(error) }))
+    )
   }
   return {
     file,

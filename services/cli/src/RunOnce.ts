@@ -48,7 +48,7 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
   const startedAt = yield* Clock.currentTimeMillis
   const loaded = yield* loadConnectors(options.connectors)
   yield* noteProblems(loaded)
-  const publisher = yield* Effect.forkChild(publishStatus(""))
+  const publisher = yield* Effect.forkChild(publishStatus(undefined))
   const progress = yield* Effect.forkChild(showProgress(() => loaded.connectors, false))
   const problems: ReadonlyArray<GaveUp> = (yield* Effect.forEach(loaded.connectors, runConnectorOnce, {
     concurrency: "unbounded"

@@ -15,8 +15,11 @@ export const makeRunning = Effect.fnUntraced(function* <R>(
   run: (loaded: LoadedConnector) => Effect.Effect<never, never, R>
 ): Effect.fn.Return<Running<R>, never, Status | Scope.Scope> {
   const status = yield* Status
-  const fibers = yield* FiberMap.make<string>()
   const current = new Map<string, LoadedConnector>()
+  // Before the fibers are, so that it runs when they have ended: until then they report.
+  const ran = new Set<string>()
+  yield* Effect.addFinalizer(() => Effect.forEach(ran, (id) => status.forget(id), { discard: true }))
+  const fibers = yield* FiberMap.make<string>()
 
   const stop = Effect.fnUntraced(function* (id: string) {
     current.delete(id)
@@ -28,17 +31,22 @@ export const makeRunning = Effect.fnUntraced(function* <R>(
   const start = Effect.fnUntraced(function* (next: LoadedConnector) {
     const id = next.connector.connector
     const running = current.get(id)
-    current.set(id, next)
-    if (running?.revision === next.revision && running.base === next.base) return
+    if (running?.revision === next.revision && running.base === next.base) {
+      current.set(id, next)
+      return
+    }
+    // Until it runs it is not there: who is interrupted here, or fails, starts it the next time.
+    current.delete(id)
     // remove waits for the old one to end; then the new one takes over where it committed last.
     yield* FiberMap.remove(fibers, id)
     yield* status.forget(id)
+    ran.add(id)
     yield* FiberMap.run(fibers, id, run(next))
+    current.set(id, next)
     yield* Effect.logInfo(running === undefined ? "Connector started." : "Connector restarted with its new file.").pipe(
       Effect.annotateLogs({ connector: id, file: next.file })
     )
   })
 
-  yield* Effect.addFinalizer(() => Effect.forEach(current.keys(), (id) => status.forget(id), { discard: true }))
   return { current, start, stop }
 })

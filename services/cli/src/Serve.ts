@@ -108,7 +108,7 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
   return yield* Effect.all(
     [
       options.watch ? watching : Effect.never,
-      publishStatus(""),
+      publishStatus(undefined),
       showProgress(() => [...current.values()], options.json),
       caughtUp,
       Effect.never

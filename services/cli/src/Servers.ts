@@ -107,6 +107,13 @@ const saslOf = Effect.fnUntraced(function* ({ password, sasl, username }: Given)
 const kafkaOf = Effect.fnUntraced(function* (given: Given) {
   const brokers = filled(given.brokers)
   if (brokers === undefined) return Option.none()
+  if (brokers.includes("@")) {
+    return yield* new WrongServer({
+      variable: "TRIBUTARY_KAFKA_BROKERS",
+      problem:
+        "holds an @, as an address with credentials has. Expected host:port,host:port; credentials go into TRIBUTARY_KAFKA_SASL, TRIBUTARY_KAFKA_USERNAME and TRIBUTARY_KAFKA_PASSWORD."
+    })
+  }
   return Option.some({
     brokers: brokers.split(",").map((broker) => broker.trim()),
     ...Option.match(given.replication, { onNone: () => ({}), onSome: (replication) => ({ replication }) }),
@@ -116,21 +123,88 @@ const kafkaOf = Effect.fnUntraced(function* (given: Given) {
   })
 })
 
+const secretParameter = /^(?:user(?:name)?|pass(?:word)?|(?:access_)?token|api_?key|secret)$/iu
+
+/**
+ * An address over HTTP. Addresses are shown in messages, logs and health, so none may hold a secret; what stands there is not
+ * shown here either.
+ */
+const addressOf = Effect.fnUntraced(function* (variable: string, address: string, instead: string) {
+  const wrong = (problem: string) => new WrongServer({ variable, problem })
+  const url = URL.parse(address)
+  if (url === null || !["http:", "https:"].includes(url.protocol) || url.hostname === "") {
+    return yield* wrong("is not of the form http://host:port (https:// for TLS).")
+  }
+  if (url.username !== "" || url.password !== "") {
+    return yield* wrong(`holds credentials. Take them out, and set ${instead}.`)
+  }
+  if ([...url.searchParams.keys()].some((name) => secretParameter.test(name))) {
+    return yield* wrong(`holds credentials behind its question mark. Take them out, and set ${instead}.`)
+  }
+  return address
+})
+
+/** A part of an address in which reserved characters are written as %xx; as it stands where they are not. */
+const unescaped = (part: string): string => {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+/** An address of Redis is usual with its credentials in it; they are taken out of it before anyone can show it. */
+const redisOf = Effect.fnUntraced(function* ({ redis, redisPassword }: Given) {
+  const variable = "TRIBUTARY_REDIS_URL"
+  const address = filled(redis)
+  if (address === undefined) return Option.none()
+  const url = URL.parse(address)
+  if (url === null || !["redis:", "rediss:"].includes(url.protocol) || url.hostname === "") {
+    return yield* new WrongServer({
+      variable,
+      problem: "is not of the form redis://host:port/database (rediss:// for TLS)."
+    })
+  }
+  const username = unescaped(url.username)
+  const password = unescaped(url.password)
+  const other = Option.filter(redisPassword, (given) => Redacted.value(given) !== "")
+  if (password !== "" && Option.isSome(other)) {
+    return yield* new WrongServer({
+      variable,
+      problem: "holds a password, and TRIBUTARY_REDIS_PASSWORD is another. Take one of them away."
+    })
+  }
+  url.username = ""
+  url.password = ""
+  const given = password === "" ? Option.getOrUndefined(other) : Redacted.make(password)
+  return Option.some({
+    url: url.href,
+    ...(username === "" ? {} : { username }),
+    ...(given === undefined ? {} : { password: given })
+  })
+})
+
 /** What the environment says of servers; what it does not name is embedded. */
 export const servers = Effect.gen(function* () {
   const given = yield* settings
+  const ofServer = (name: "CLICKHOUSE" | "REGISTRY", setting: Option.Option<string>) => {
+    const address = filled(setting)
+    const instead = `TRIBUTARY_${name}_USER and TRIBUTARY_${name}_PASSWORD`
+    return address === undefined
+      ? Effect.succeedNone
+      : Effect.asSome(addressOf(`TRIBUTARY_${name}_URL`, address.trim(), instead))
+  }
+  const clickhouse = yield* ofServer("CLICKHOUSE", given.clickhouse)
+  const registry = yield* ofServer("REGISTRY", given.registry)
   return {
     kafka: yield* kafkaOf(given),
-    clickhouse: Option.map(Option.fromUndefinedOr(filled(given.clickhouse)), (url) => ({
+    clickhouse: Option.map(clickhouse, (url) => ({
       url,
       user: given.clickhouseUser,
       password: given.clickhousePassword
     })),
-    redis: Option.map(Option.fromUndefinedOr(filled(given.redis)), (url) => ({
-      url,
-      ...Option.match(given.redisPassword, { onNone: () => ({}), onSome: (password) => ({ password }) })
-    })),
-    registry: Option.map(Option.fromUndefinedOr(filled(given.registry)), (url) => ({
+    redis: yield* redisOf(given),
+    registry: Option.map(registry, (url) => ({
       url,
       ...Option.match(given.registryUser, { onNone: () => ({}), onSome: (user) => ({ user }) }),
       ...Option.match(given.registryPassword, { onNone: () => ({}), onSome: (password) => ({ password }) })

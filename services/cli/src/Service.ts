@@ -7,6 +7,7 @@ import process from "node:process"
 import { controlEngine, sinkEngine, sourceEngine, transformEngine } from "./Engine.ts"
 import { runSinks, runTransforms } from "./Pipeline.ts"
 import type { ServiceName } from "./ServiceName.ts"
+import { publishStatus } from "./StatusTopic.ts"
 import { workOnAll, workOnSources } from "./Worker.ts"
 
 /** Name of this process among the workers. */
@@ -69,16 +70,20 @@ export const runService = Effect.fn("cli.runService")(function* (
   const { data, http } = options
   const at = http === undefined ? undefined : yield* Effect.fromResult(parseListenAddress(http))
   yield* Effect.logInfo("Service starts.").pipe(Effect.annotateLogs({ service, worker }))
+  const name = { worker, service }
   const running = Effect.gen(function* () {
     switch (service) {
       case "source":
-        return yield* keptUp(workOnSources({ data, worker }), sourceEngine(data))
+        return yield* keptUp(workOnSources({ data, name }), sourceEngine(data))
       case "transform":
-        return yield* keptUp(workOnAll({ data, worker }, runTransforms), transformEngine)
+        return yield* keptUp(workOnAll({ data, name, withScripts: true }, runTransforms), transformEngine)
       case "sink":
-        return yield* keptUp(workOnAll({ data, worker }, runSinks), sinkEngine)
+        return yield* keptUp(workOnAll({ data, name, withScripts: false }, runSinks), sinkEngine)
       case "control":
-        return yield* keptUp(runControl(at ?? defaultControlAddress), controlEngine)
+        return yield* keptUp(
+          Effect.raceFirst(runControl(at ?? defaultControlAddress), publishStatus(name)),
+          controlEngine
+        )
     }
   })
   const served = at === undefined || service === "control" ? Layer.empty : healthServer({ ...at, worker })

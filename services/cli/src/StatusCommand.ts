@@ -1,19 +1,23 @@
 import { outputTopic, parseConnector, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
 import { directoryHolder, Log } from "@tributary/log"
 import { Catalog, readCompacted } from "@tributary/catalog"
-import { type MergedStatus, mergeStatus, type StageStatus, WorkerStatus } from "@tributary/telemetry"
-import { Clock, Effect, FileSystem, Layer, Option, Schema } from "effect"
+import {
+  type MergedStatus,
+  mergeStatus,
+  readStatusEntries,
+  type SeenProcess,
+  seenProcesses,
+  type StageStatus
+} from "@tributary/telemetry"
+import { Clock, Effect, FileSystem, Layer, Option } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { directories } from "./Directories.ts"
 import { topicsOf } from "./Engine.ts"
 import { noteProblems } from "./FileProblems.ts"
-import { count, duration, table } from "./Format.ts"
+import { bytes, count, duration, table } from "./Format.ts"
 import { lagOf } from "./Pipeline.ts"
 import { Screen } from "./Screen.ts"
 import { servers } from "./Servers.ts"
-
-const decodeStatus = Schema.decodeUnknownEffect(Schema.fromJsonString(WorkerStatus))
-const text = new TextDecoder()
 
 interface Row {
   readonly connector: string
@@ -41,14 +45,13 @@ const emptyRow = ({ connector }: Pick<LoadedConnector, "connector">, stream: str
 
 /** What all workers reported. */
 const reported = Effect.gen(function* () {
-  const stored = yield* readCompacted(statusTopic)
-  const entries = yield* Effect.forEach(stored.values(), ({ value }) =>
-    // By another version; there is nothing else to be had from it.
-    value === null ? Effect.succeedNone : Effect.option(decodeStatus(text.decode(value)))
-  )
+  // What another version wrote is left out; there is nothing else to be had from it.
+  const { processes, streams } = readStatusEntries(yield* readCompacted(statusTopic))
   const now = yield* Clock.currentTimeMillis
-  const known = entries.flatMap((entry) => Option.toArray(entry))
-  return new Map(mergeStatus(known, now).map((status) => [streamKey(status.connector, status.stream), status]))
+  return {
+    streams: new Map(mergeStatus(streams, now).map((status) => [streamKey(status.connector, status.stream), status])),
+    processes: seenProcesses(processes, now)
+  }
 })
 
 /** Reads from the log how far a stream is; its log need not know the stream. */
@@ -96,11 +99,28 @@ const registeredConnectors = Effect.gen(function* () {
   return connectors
 })
 
+const processTable = (processes: ReadonlyArray<SeenProcess>, now: number): string =>
+  processes.length === 0
+    ? "No service reports itself. Those that share a Kafka do (tributary run source, transform, sink, control)."
+    : table([
+        ["service", "worker", "started", "CPU time", "memory", "reported"],
+        ...processes.map(({ at, cpuSeconds, isLive, residentBytes, service, startedAt, worker }) => [
+          service,
+          worker,
+          `${duration(now - startedAt)} ago`,
+          duration(cpuSeconds * 1_000),
+          bytes(residentBytes),
+          isLive ? `${duration(now - at)} ago` : `${duration(now - at)} ago (gone)`
+        ])
+      ])
+
 /** State, lag and last problem of each stream, read from the log; works beside a running process and without one. */
 export const showStatus = Effect.fn("cli.status")(function* (options: {
   readonly connectors: string
   readonly data: string
   readonly json: boolean
+  /** Show the processes in place of the streams. */
+  readonly processes: boolean
 }) {
   const fs = yield* FileSystem.FileSystem
   const screen = yield* Screen
@@ -116,11 +136,17 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
     const registered = onKafka ? yield* registeredConnectors : []
     const streams = streamsOf(registered.length > 0 ? registered : yield* ofFiles)
     const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
-    const statuses = yield* reported
+    const statuses = (yield* reported).streams
     return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known, statuses))
   })
+  const onLog = Effect.provide(Catalog.layer.pipe(Layer.provideMerge(topicsOf(options.data))))
+  if (options.processes) {
+    const processes = ran ? (yield* onLog(reported)).processes : []
+    const now = yield* Clock.currentTimeMillis
+    return yield* screen.print(options.json ? JSON.stringify(processes) : processTable(processes, now))
+  }
   const rows: ReadonlyArray<Row> = ran
-    ? yield* Effect.provide(read, Catalog.layer.pipe(Layer.provideMerge(topicsOf(options.data))))
+    ? yield* onLog(read)
     : streamsOf(yield* ofFiles).map(({ connector, stream }) => emptyRow(connector, stream))
   const pid = yield* directoryHolder(directory)
   // Nobody holds a folder on a cluster: what was reported last is shown.

@@ -1,47 +1,20 @@
-import { Catalog, type Registered, sourcesGroup } from "@tributary/catalog"
+import { Catalog, sourcesGroup } from "@tributary/catalog"
 import { connectorsTopic } from "@tributary/domain"
 import { Log } from "@tributary/log"
 import { Health, type HealthResult } from "@tributary/telemetry"
-import { Clock, Duration, Effect, Path, Ref, Schedule } from "effect"
+import { Clock, Duration, Effect, Ref, Schedule } from "effect"
 import type { LoadedConnector } from "./ConnectorFiles.ts"
 import { runSources } from "./Pipeline.ts"
-import { loadRegistered } from "./Registered.ts"
-import { makeRunning, type Running } from "./Running.ts"
-import { publishStatus } from "./StatusTopic.ts"
+import { keepRunning, loadingIn } from "./Reconcile.ts"
+import { makeRunning } from "./Running.ts"
+import { publishStatus, type WorkerName } from "./StatusTopic.ts"
 
 export interface WorkerOptions {
-  /** Name of this process among the workers. */
-  readonly worker: string
+  /** This process among the workers. */
+  readonly name: WorkerName
   /** Folder that modules of registered connectors are written to. */
   readonly data: string
 }
-
-/** Makes what runs what is registered. What cannot be read or run is said, and an older revision that runs goes on. */
-const reconcile = Effect.fnUntraced(function* <R>(
-  running: Running<R>,
-  registered: ReadonlyMap<string, Registered>,
-  directory: string,
-  said: Map<string, string>
-) {
-  for (const id of running.current.keys()) if (!registered.has(id)) yield* running.stop(id)
-  for (const [id, entry] of registered) {
-    const loaded = yield* Effect.fromResult(entry).pipe(
-      Effect.flatMap((registration) => loadRegistered(registration, directory)),
-      Effect.result
-    )
-    if (loaded._tag === "Success") {
-      said.delete(id)
-      yield* running.start(loaded.success)
-      continue
-    }
-    const { message } = loaded.failure
-    if (said.get(id) === message) continue
-    said.set(id, message)
-    yield* Effect.logError(
-      running.current.has(id) ? `${message}\nThe connector goes on as it was before.` : message
-    ).pipe(Effect.annotateLogs({ connector: id }))
-  }
-})
 
 const firstDelay = Duration.millis(250)
 const longestDelay = Duration.seconds(2)
@@ -59,7 +32,7 @@ const comingBack = <A, E extends { readonly message: string }, R>(part: Effect.E
   )
 
 /** What all workers do: say that they are there, and answer for their health. */
-const present = Effect.fnUntraced(function* (worker: string) {
+const present = Effect.fnUntraced(function* (name: WorkerName) {
   const health = yield* Health
   const log = yield* Log
   let answeredAt = yield* Clock.currentTimeMillis
@@ -79,21 +52,18 @@ const present = Effect.fnUntraced(function* (worker: string) {
       )
     )
   )
-  return yield* publishStatus(worker)
+  return yield* publishStatus(name)
 }, Effect.scoped)
-
-const registeredIn = (data: string) => Effect.map(Path.Path, (path) => path.join(data, "registered"))
 
 /**
  * Runs the sources of registered connectors until interrupted. Workers share the connectors: they form one consumer group on
  * `_tributary.connectors`, and owning a partition means running the connectors in it.
  */
-export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, worker }: WorkerOptions) {
+export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, name }: WorkerOptions) {
   const catalog = yield* Catalog
   const log = yield* Log
   const health = yield* Health
-  const directory = yield* registeredIn(data)
-  const said = new Map<string, string>()
+  const loading = yield* loadingIn(data, false)
   const shares = new Map<number, ReadonlyMap<string, LoadedConnector>>()
   const showOwned = Effect.suspend(() =>
     Ref.set(
@@ -101,7 +71,7 @@ export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, w
       [...shares.values()].flatMap((own) => Array.from(own.keys()))
     )
   )
-  const owner = JSON.stringify({ v: 1, worker })
+  const owner = JSON.stringify({ v: 1, worker: name.worker })
   const share = Effect.andThen(
     catalog.prepare,
     log.consume({ group: sourcesGroup, topics: [connectorsTopic] }, (claim) =>
@@ -117,13 +87,11 @@ export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, w
         )
         const running = yield* makeRunning((loaded) => runSources(loaded, owned))
         shares.set(claim.partition, running.current)
-        return yield* catalog.follow(claim.partition, (registered) =>
-          Effect.andThen(reconcile(running, registered, directory, said), showOwned)
-        )
+        return yield* keepRunning(claim.partition, running, loading, showOwned)
       }).pipe(Effect.scoped)
     )
   )
-  return yield* Effect.raceFirst(comingBack(share), present(worker))
+  return yield* Effect.raceFirst(comingBack(share), present(name))
 })
 
 /**
@@ -131,19 +99,23 @@ export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, w
  * consumer group of the stage and stream.
  */
 export const workOnAll = Effect.fn("cli.workOnAll")(function* <R>(
-  { data, worker }: WorkerOptions,
+  {
+    data,
+    name,
+    withScripts
+  }: WorkerOptions & {
+    /** Whether `run` loads the modules that connectors name. */
+    readonly withScripts: boolean
+  },
   run: (loaded: LoadedConnector) => Effect.Effect<never, never, R>
 ) {
   const catalog = yield* Catalog
   const health = yield* Health
-  const directory = yield* registeredIn(data)
-  const said = new Map<string, string>()
+  const loading = yield* loadingIn(data, withScripts)
   const running = yield* makeRunning(run)
-  const following = catalog.follow(undefined, (registered) =>
-    Effect.andThen(
-      reconcile(running, registered, directory, said),
-      Effect.suspend(() => Ref.set(health.owned, [...running.current.keys()]))
-    )
+  const showOwned = Effect.suspend(() => Ref.set(health.owned, [...running.current.keys()]))
+  return yield* Effect.raceFirst(
+    Effect.andThen(comingBack(catalog.prepare), keepRunning(undefined, running, loading, showOwned)),
+    present(name)
   )
-  return yield* Effect.raceFirst(Effect.andThen(comingBack(catalog.prepare), following), present(worker))
 }, Effect.scoped)

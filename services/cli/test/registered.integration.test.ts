@@ -1,5 +1,6 @@
 import { findKafka, freePorts, startCluster } from "@tributary/kafka/testing"
 import { durable, missing as missingRedis, redisServer } from "@tributary/redis/testing"
+import type { WorkerProcess } from "@tributary/telemetry"
 import { Effect, Exit, Scope } from "effect"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -169,6 +170,22 @@ describe.skipIf(reason !== undefined)(
         await files.run(["delete", changed], variables).ended
         await until("the deleted one has no owner", async () => !(await first.owned()).includes(changed), 10)
 
+        // Each says what its process uses; one that ends well says no more.
+        const processes = async () => {
+          const { out } = await files.run(["status", "--processes", "--json"], variables).ended
+          const found: ReadonlyArray<WorkerProcess> = JSON.parse(out)
+          return new Map(found.map((one) => [one.worker, one]))
+        }
+        const seen = await processes()
+        for (const name of ["first", "second"]) {
+          const one = seen.get(name)
+          assert(one !== undefined, name)
+          assert.strictEqual(one.service, "source")
+          assert.isAbove(one.cpuSeconds, 0.1)
+          assert.isAbove(one.residentBytes, 30e6)
+          assert.isBelow(one.startedAt, one.at)
+        }
+
         const ready = await second.health("/readyz")
         assert.strictEqual(ready.status, 200, ready.text)
         second.run.child.kill("SIGKILL")
@@ -178,47 +195,66 @@ describe.skipIf(reason !== undefined)(
         first.run.child.kill("SIGTERM")
         const ended = await first.run.ended
         assert.strictEqual(ended.code, 0, ended.err)
+        const left = [...(await processes()).keys()]
+        assert.notInclude(left, "first")
+        assert.include(left, "second")
       }
     )
   }
 )
 
 describe("one service of many", () => {
-  it.skipIf("missing" in kafka)("waits for servers that are not there yet, and says so", async () => {
-    const files = folder({})
-    const [port] = await freePorts(1)
-    assert(port !== undefined)
-    const run = files.run(["run", "transform", "--http", "127.0.0.1:0"], {
-      TRIBUTARY_KAFKA_BROKERS: `127.0.0.1:${port}`
-    })
-    const address = () => /http:\/\/[\d.:]+(?=\/livez)/u.exec(run.err())?.[0]
-    await run.until("its health is served", () => address() !== undefined, 30)
-    const ask = async (path: string) => {
-      // oxlint-disable-next-line eslint/no-restricted-globals -- a probe, as an orchestrator makes it
-      const answer = await fetch(`${address()}${path}`)
-      return { status: answer.status, text: await answer.text() }
+  it.skipIf("missing" in kafka).each(["transform", "control"])(
+    "%s waits for servers that are not there yet, and says so",
+    async (service) => {
+      const files = folder({})
+      const [port] = await freePorts(1)
+      assert(port !== undefined)
+      const run = files.run(["run", service, "--http", "127.0.0.1:0"], {
+        TRIBUTARY_KAFKA_BROKERS: `127.0.0.1:${port}`
+      })
+      const address = () => /http:\/\/[\d.:]+(?=\/livez|\/v1)/u.exec(run.err())?.[0]
+      await run.until("its health is served", () => address() !== undefined, 30)
+      const ask = async (path: string) => {
+        // oxlint-disable-next-line eslint/no-restricted-globals -- a probe, as an orchestrator makes it
+        const answer = await fetch(`${address()}${path}`)
+        return { status: answer.status, text: await answer.text() }
+      }
+      await run.until("it says that nothing listens there", () => run.err().includes("ECONNREFUSED"), 30)
+      await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"), 5)
+      assert.strictEqual((await ask("/readyz")).status, 503)
+      assert.strictEqual((await ask("/livez")).status, 200)
+      const broker = Scope.makeUnsafe()
+      try {
+        if (service === "control") {
+          const refused = await ask("/v1/connectors")
+          assert.strictEqual(refused.status, 503)
+          assert.include(refused.text, "ECONNREFUSED")
+        }
+        const cluster = startCluster({ nodes: 1, ports: [port], directory: join(files.path, "kafka") })
+        await Effect.runPromise(Scope.provide(cluster, broker))
+        await run.until("it is ready", async () => (await ask("/readyz")).status === 200, 40)
+        if (service === "control") assert.strictEqual((await ask("/v1/connectors")).status, 200)
+        run.child.kill("SIGTERM")
+        assert.strictEqual((await run.ended).code, 0)
+      } finally {
+        await Effect.runPromise(Scope.close(broker, Exit.void))
+      }
     }
-    await run.until("it says that nothing listens there", () => run.err().includes("ECONNREFUSED"), 30)
-    await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"), 5)
-    assert.strictEqual((await ask("/readyz")).status, 503)
-    assert.strictEqual((await ask("/livez")).status, 200)
-    const broker = Scope.makeUnsafe()
-    try {
-      const cluster = startCluster({ nodes: 1, ports: [port], directory: join(files.path, "kafka") })
-      await Effect.runPromise(Scope.provide(cluster, broker))
-      await run.until("it is ready", async () => (await ask("/readyz")).status === 200, 40)
-      run.child.kill("SIGTERM")
-      assert.strictEqual((await run.ended).code, 0)
-    } finally {
-      await Effect.runPromise(Scope.close(broker, Exit.void))
-    }
-  })
+  )
 
   it("says which servers it needs", async () => {
     const files = folder({})
     const { code, err } = await files.run(["run", "source"]).ended
     assert.strictEqual(code, 1)
-    assert.include(err, "Set TRIBUTARY_KAFKA_BROKERS and TRIBUTARY_REDIS_URL")
+    assert.include(err, "Set TRIBUTARY_KAFKA_BROKERS and TRIBUTARY_REDIS_URL, or run everything in this process")
+    for (const args of [["apply"], ["delete", "shop"]]) {
+      const registering = await files.run(args).ended
+      assert.strictEqual(registering.code, 1)
+      assert.include(registering.err, "works on registrations: they are kept on Kafka, and no Kafka is named")
+      assert.include(registering.err, "Set TRIBUTARY_KAFKA_BROKERS to the brokers of your workers")
+      assert.include(registering.err, "tributary run and tributary dev take the connector files as they are")
+    }
     const wrong = await files.run(["run", "sink", "--http", "here"], { TRIBUTARY_KAFKA_SASL: "plain" }).ended
     assert.include(wrong.err, "Cannot listen on here: expected host:port")
     const sasl = await files.run(["apply"], { TRIBUTARY_KAFKA_BROKERS: "127.0.0.1:1", TRIBUTARY_KAFKA_SASL: "plain" })

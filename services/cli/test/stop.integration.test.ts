@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { kill } from "node:process"
 import { setTimeout as delay } from "node:timers/promises"
 import { afterAll, assert, describe, it } from "vitest"
@@ -11,6 +12,7 @@ import {
   isAlive,
   json,
   removeFolders,
+  script,
   startApi,
   stopApis,
   until
@@ -109,6 +111,28 @@ describe("a signal", () => {
       kill(server, "SIGCONT")
     }
     await until("the server is gone", () => !isAlive(server), 3)
+  })
+})
+
+describe("something fatal", () => {
+  const stalled = (how: "hangs" | "ends", deadline: string) =>
+    script(join(import.meta.dirname, "fixtures", "stalled.ts"), [how], { env: { TRIBUTARY_DRAIN_DEADLINE: deadline } })
+
+  it.concurrent("ends the process with code 1, and says what", async () => {
+    const { code, err, took } = await stalled("ends", "1 minute").ended
+    assert.strictEqual(code, 1, err)
+    assert.include(err, "This process cannot go on and ends, to be started again: partition 3 stands still")
+    assert.notInclude(err, "ended at once")
+    assert.isBelow(took, 10_000)
+  })
+
+  it.concurrent("ends the process with code 1 at the deadline when its end hangs, and says what", async () => {
+    const run = stalled("hangs", "500 millis")
+    await run.until("it has ended", () => run.child.exitCode !== null)
+    const { code, err } = await run.ended
+    assert.strictEqual(code, 1, err)
+    assert.include(err, "This process cannot go on and ends, to be started again: partition 3 stands still")
+    assert.include(err, "The stop took longer than 500ms: ended at once.")
   })
 })
 

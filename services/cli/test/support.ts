@@ -46,13 +46,18 @@ export const planted = { secret: "planted-secret-4f1c", salt: "planted-salt-77aa
 
 const running = new Set<ChildProcess>()
 
+interface Surroundings {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
 /** Starts `tributary`. What it finds in its environment is what is given here, and the path. */
-export const tributary = (
-  args: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}
-): Run => {
+export const tributary = (args: ReadonlyArray<string>, options: Surroundings = {}): Run => script(main, args, options)
+
+/** Starts a module as a process of its own. */
+export const script = (file: string, args: ReadonlyArray<string>, options: Surroundings = {}): Run => {
   const started = performance.now()
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [file, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     cwd: options.cwd,
     env: {

@@ -1,4 +1,4 @@
-import { Catalog, connectorPartition, type Registered } from "@tributary/catalog"
+import { Catalog, type Registered } from "@tributary/catalog"
 import { connectorWithoutSecrets, parseConnector, textWithoutSecrets } from "@tributary/domain"
 import { ConnectorInvalid, ConnectorNotFound, type ConnectorSummary, ControlApi } from "@tributary/domain/control"
 import { Log } from "@tributary/log"
@@ -6,19 +6,15 @@ import { Effect, Result } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { answered } from "./Answered.ts"
 import { checkSource } from "./CheckSource.ts"
-import { ownersOf } from "./Owned.ts"
+import { type Owned, ownersOf } from "./Owned.ts"
 
 const notFound = (connector: string) =>
   new ConnectorNotFound({
     message: `No connector ${JSON.stringify(connector.slice(0, 80))} is registered. GET /v1/connectors lists those that are.`
   })
 
-const summaryOf = (
-  connector: string,
-  registered: Registered,
-  owners: ReadonlyMap<number, string>
-): ConnectorSummary => {
-  const owner = owners.get(connectorPartition(connector)) ?? null
+const summaryOf = (connector: string, registered: Registered, owned: Owned): ConnectorSummary => {
+  const owner = owned.ownerOf(connector) ?? null
   return Result.match(registered, {
     onSuccess: ({ at, file, revision }) => ({ connector, revision, registeredAt: at, file, problem: null, owner }),
     onFailure: ({ message }) => ({

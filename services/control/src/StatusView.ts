@@ -1,21 +1,19 @@
-import { type KeyedRecords, readPartition } from "@tributary/catalog"
+import { Catalog, type KeyedRecords, readPartition } from "@tributary/catalog"
 import { statusTopic } from "@tributary/domain"
-import type { StreamReport } from "@tributary/domain/control"
+import type { ProcessReport, StreamReport } from "@tributary/domain/control"
 import { Log, type LogError } from "@tributary/log"
-import { mergeStatus, WorkerStatus } from "@tributary/telemetry"
-import { Clock, Context, Effect, Layer, Result, Schema, Semaphore } from "effect"
-
-const decode = Schema.decodeUnknownResult(Schema.fromJsonString(WorkerStatus))
-const text = new TextDecoder()
+import { mergeStatus, readStatusEntries, seenProcesses } from "@tributary/telemetry"
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 
 /** Offsets that are read before what was read is kept: a reader that is interrupted goes on from there. */
 const stride = 20_000
 
-/** What `_tributary.status` says as of now. */
+/** What `_tributary.status` says as of now, of connectors that are registered. */
 export interface StatusOfAll {
   /** Milliseconds since 1970. */
   readonly at: number
   readonly streams: ReadonlyArray<StreamReport>
+  readonly processes: ReadonlyArray<ProcessReport>
   /** Keys whose value this version cannot read. */
   readonly unreadable: ReadonlyArray<string>
 }
@@ -32,6 +30,7 @@ export class StatusView extends Context.Service<
     StatusView,
     Effect.gen(function* () {
       const log = yield* Log
+      const catalog = yield* Catalog
       const known = new Map<number, { readonly id: string; readonly keyed: KeyedRecords }>()
       const turn = yield* Semaphore.make(1)
 
@@ -55,18 +54,21 @@ export class StatusView extends Context.Service<
       }).pipe(Effect.provideService(Log, log))
 
       const current = Effect.gen(function* () {
-        yield* turn.withPermit(refresh)
+        const [registered] = yield* Effect.all([catalog.list, turn.withPermit(refresh)], { concurrency: 2 })
         const at = yield* Clock.currentTimeMillis
-        const entries: Array<WorkerStatus> = []
-        const unreadable: Array<string> = []
-        for (const { keyed } of known.values()) {
-          for (const [key, { value }] of keyed.records) {
-            const status = value === null ? undefined : decode(text.decode(value))
-            if (status === undefined || Result.isFailure(status)) unreadable.push(key)
-            else entries.push(status.success)
-          }
+        const { processes, streams, unreadable } = readStatusEntries(
+          [...known.values()].flatMap(({ keyed }) => Array.from(keyed.records))
+        )
+        return {
+          at,
+          // What was deleted is left over where a worker died; the one process of an engine ("") runs what its files say.
+          streams: mergeStatus(
+            streams.filter(({ connector, worker }) => worker === "" || registered.has(connector)),
+            at
+          ),
+          processes: seenProcesses(processes, at),
+          unreadable
         }
-        return { at, streams: mergeStatus(entries, at), unreadable: unreadable.toSorted() }
       }).pipe(Effect.withSpan("StatusView.current"))
 
       return StatusView.of({ current })

@@ -1,7 +1,14 @@
-import { Catalog, connectorPartition, sourcesGroup } from "@tributary/catalog"
+import { Catalog, connectorPartition, connectorPartitions, sourcesGroup } from "@tributary/catalog"
 import { connectorsTopic, statusTopic } from "@tributary/domain"
 import { Log, LogError, LogUnavailable } from "@tributary/log"
-import { Health, WorkerStatus, workerStatusKey, type StageStatus } from "@tributary/telemetry"
+import {
+  Health,
+  type StageStatus,
+  type WorkerProcess,
+  workerProcessKey,
+  WorkerStatus,
+  workerStatusKey
+} from "@tributary/telemetry"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Layer, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
@@ -73,6 +80,7 @@ describe("what the workers do", () => {
         const { send } = yield* startControl()
         const log = yield* Log
         assert.deepStrictEqual((yield* send(get("/v1/status"))).json.streams, [])
+        yield* send(putText("shop", file("shop")))
         yield* log.ensureTopic({ name: statusTopic, partitions: 1, compacted: true })
         const now = yield* Clock.currentTimeMillis
         const report = (worker: string, at: number, stages: WorkerStatus["stages"]) => {
@@ -114,41 +122,101 @@ describe("what the workers do", () => {
     )
   )
 
-  it.live("says who owns which connectors, by the commits of the group", () =>
+  it.live("is that of registered connectors, and of the one process of an engine", () =>
     on(
       Effect.gen(function* () {
         const { send } = yield* startControl()
         const log = yield* Log
-        for (const id of ["shop", "bank"]) yield* send(putText(id, file(id)))
-        assert.deepStrictEqual((yield* send(get("/v1/owners"))).body, { workers: [], unowned: ["bank", "shop"] })
-        const owned = connectorPartition("shop")
-        const committed = yield* Deferred.make<void>()
-        yield* Effect.forkScoped(
-          log.consume({ group: sourcesGroup, topics: [connectorsTopic] }, ({ commit, partition }) =>
-            (partition === owned
-              ? Effect.andThen(commit(0, '{"v":1,"worker":"one"}'), Deferred.succeed(committed, undefined))
-              : partition === connectorPartition("bank")
-                ? commit(0, "not of ours")
-                : Effect.void
-            ).pipe(Effect.andThen(Effect.never))
-          )
+        yield* send(putText("shop", file("shop")))
+        yield* log.ensureTopic({ name: statusTopic, partitions: 1, compacted: true })
+        const now = yield* Clock.currentTimeMillis
+        const report = (connector: string, worker: string) => {
+          const status: WorkerStatus = { connector, stream: "orders", worker, at: now, stages: {} }
+          return { topic: statusTopic, key: utf8.encode(workerStatusKey(status)), value: utf8.encode(encode(status)) }
+        }
+        yield* log.publish([report("shop", "a"), report("deleted", "a"), report("of-files", "")])
+        const connectors = Effect.map(send(get("/v1/status")), ({ json }) =>
+          json.streams.map(({ connector }) => connector)
         )
-        yield* Deferred.await(committed)
-        assert.deepStrictEqual((yield* send(get("/v1/owners"))).body, {
-          workers: [{ worker: "one", partitions: [owned], connectors: ["shop"] }],
-          unowned: ["bank"]
-        })
-        assert.strictEqual((yield* send(get("/v1/connectors/shop"))).json.owner, "one")
-        const { connectors } = (yield* send(get("/v1/connectors"))).json
-        assert.deepStrictEqual(
-          connectors.map(({ connector, owner }) => [connector, owner]),
-          [
-            ["bank", null],
-            ["shop", "one"]
-          ]
-        )
+        assert.deepStrictEqual(yield* connectors, ["of-files", "shop"])
+        yield* send(HttpClientRequest.delete("/v1/connectors/shop"))
+        assert.deepStrictEqual(yield* connectors, ["of-files"])
       })
     )
+  )
+
+  it.live("has what the processes use", () =>
+    on(
+      Effect.gen(function* () {
+        const { send } = yield* startControl()
+        const log = yield* Log
+        yield* log.ensureTopic({ name: statusTopic, partitions: 1, compacted: true })
+        const now = yield* Clock.currentTimeMillis
+        const use = (worker: string, at: number): WorkerProcess => ({
+          worker,
+          service: "sink",
+          at,
+          startedAt: 5,
+          cpuSeconds: 1.5,
+          residentBytes: 1e8
+        })
+        const gone = use("a", now - 120_000)
+        const live = use("b", now)
+        yield* log.publish(
+          [live, gone].map((value) => ({
+            topic: statusTopic,
+            key: utf8.encode(workerProcessKey(value.worker)),
+            value: utf8.encode(JSON.stringify(value))
+          }))
+        )
+        const { json } = yield* send(get("/v1/status"))
+        assert.deepStrictEqual(json.processes, [
+          { ...gone, isLive: false },
+          { ...live, isLive: true }
+        ])
+        assert.deepStrictEqual([json.streams, json.unreadable], [[], []])
+      })
+    )
+  )
+
+  it.live.each([connectorPartitions, 5])(
+    "says who owns which of %i partitions, by the commits of the group",
+    (partitions) =>
+      on(
+        Effect.gen(function* () {
+          const { send } = yield* startControl()
+          const log = yield* Log
+          yield* log.ensureTopic({ name: connectorsTopic, partitions, compacted: true })
+          for (const id of ["shop", "bank"]) yield* send(putText(id, file(id)))
+          assert.deepStrictEqual((yield* send(get("/v1/owners"))).body, { workers: [], unowned: ["bank", "shop"] })
+          const owned = connectorPartition("shop", partitions)
+          const committed = yield* Deferred.make<void>()
+          yield* Effect.forkScoped(
+            log.consume({ group: sourcesGroup, topics: [connectorsTopic] }, ({ commit, partition }) =>
+              (partition === owned
+                ? Effect.andThen(commit(0, '{"v":1,"worker":"one"}'), Deferred.succeed(committed, undefined))
+                : partition === connectorPartition("bank", partitions)
+                  ? commit(0, "not of ours")
+                  : Effect.void
+              ).pipe(Effect.andThen(Effect.never))
+            )
+          )
+          yield* Deferred.await(committed)
+          assert.deepStrictEqual((yield* send(get("/v1/owners"))).body, {
+            workers: [{ worker: "one", partitions: [owned], connectors: ["shop"] }],
+            unowned: ["bank"]
+          })
+          assert.strictEqual((yield* send(get("/v1/connectors/shop"))).json.owner, "one")
+          const { connectors } = (yield* send(get("/v1/connectors"))).json
+          assert.deepStrictEqual(
+            connectors.map(({ connector, owner }) => [connector, owner]),
+            [
+              ["bank", null],
+              ["shop", "one"]
+            ]
+          )
+        })
+      )
   )
 })
 

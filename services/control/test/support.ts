@@ -2,7 +2,7 @@ import { Catalog } from "@tributary/catalog"
 import { type Log, SqliteLog } from "@tributary/log"
 import { Health } from "@tributary/telemetry"
 import type { ConfigProblem } from "@tributary/domain"
-import type { ConnectorDetail, ConnectorSummary, StreamReport } from "@tributary/domain/control"
+import type { ConnectorDetail, ConnectorSummary, ProcessReport, StreamReport } from "@tributary/domain/control"
 import { ConfigProvider, type Context, Effect, Layer, References, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, type HttpServer } from "effect/http"
 import { assert } from "@effect/vitest"
@@ -35,6 +35,7 @@ interface Body extends ConnectorDetail {
   readonly dryRun: boolean
   readonly connectors: ReadonlyArray<ConnectorSummary>
   readonly streams: ReadonlyArray<StreamReport>
+  readonly processes: ReadonlyArray<ProcessReport>
   readonly unreadable: ReadonlyArray<string>
   readonly openapi: string
 }

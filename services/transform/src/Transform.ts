@@ -139,7 +139,11 @@ export const compileTransform = Effect.fn("transform.compile")(function* (
   { base, connector, stream }: TransformOptions
 ): Effect.fn.Return<Transform, TransformError, Secrets> {
   const compiled: Array<Step> = []
-  for (const [i, step] of steps.entries()) {
+  // Modules come last: what was loaded stays in memory, and a secret that cannot be had is asked for again and again.
+  const inOrder = [...steps.entries()].toSorted(
+    ([, left], [, right]) => Number("typescript" in left) - Number("typescript" in right)
+  )
+  for (const [i, step] of inOrder) {
     const kind = Object.keys(step).find((name) => name !== "salt") ?? "unknown"
     const wrong = (problem: string, cause?: unknown) =>
       new TransformError({
@@ -149,7 +153,7 @@ export const compileTransform = Effect.fn("transform.compile")(function* (
         problem,
         ...(cause === undefined ? {} : { cause })
       })
-    compiled.push(yield* compileStep(step, base, wrong))
+    compiled[i] = yield* compileStep(step, base, wrong)
   }
   const changes = compiled.some((step) => step.changes)
 

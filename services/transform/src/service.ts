@@ -133,12 +133,14 @@ export const runTransform = Effect.fn("transform.run")(function* (
   const reporter = yield* (yield* Status).reporter(connector.connector, stream, "transform")
   const group = transformGroup(connector.connector, stream)
   const settings = streamOf(connector, stream).topic
+  let compiled: Transform | undefined
   const work = Effect.gen(function* () {
-    const transform = yield* compileTransform(transformSteps(connector, stream), {
+    // Once, however often the work begins again: a module that was loaded stays in memory for as long as the process runs.
+    const transform = (compiled ??= yield* compileTransform(transformSteps(connector, stream), {
       connector: connector.connector,
       stream,
       base
-    })
+    }))
     const codecs = { decoder: yield* valueDecoder, encoder: yield* valueEncoder(connector, stream) }
     const topics = { output, dead: deadTopic(connector.connector, stream) }
     for (const name of [raw, topics.output]) {

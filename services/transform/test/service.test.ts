@@ -398,6 +398,29 @@ describe("runTransform", () => {
     )
   )
 
+  it.live("loads its modules once, however often it begins again", () =>
+    test(
+      Effect.gen(function* () {
+        const before = globalThis.loadsOfCounted ?? 0
+        let tries = 0
+        yield* publish([order(0)])
+        yield* finish(connector([{ typescript: "./counted.ts" }]), {
+          before: Effect.suspend(() => (++tries < 3 ? Effect.die(new Error("again")) : Effect.void))
+        })
+        assert.strictEqual(tries, 3)
+        assert.strictEqual((globalThis.loadsOfCounted ?? 0) - before, 1)
+        // One that cannot be made for want of a secret is tried again too.
+        const wrong = connector([
+          { typescript: "./counted.ts" },
+          { mask: { customer: "sha256" }, salt: "${env:MISSING}" }
+        ])
+        const { problem } = yield* Effect.flip(runTransform(wrong, "orders", fixtures, { once: true }))
+        assert.include(problem, "step 2 (mask)")
+        assert.strictEqual((globalThis.loadsOfCounted ?? 0) - before, 1)
+      })
+    )
+  )
+
   it.live("keeps each key's order over partitions, and goes on with what comes later", () =>
     test(
       Effect.gen(function* () {

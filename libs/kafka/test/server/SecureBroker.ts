@@ -13,6 +13,8 @@ export interface SecureBroker {
   readonly mutual: string
   /** TLS without any identity. */
   readonly tls: string
+  /** The same, with a certificate that is over. */
+  readonly expired: string
   /** Neither: for the tests' own administration, with all rights. */
   readonly open: string
   readonly authority: ReturnType<typeof makeAuthority>
@@ -34,7 +36,8 @@ export const startSecureBroker = Effect.fn("SecureBroker.start")(function* (opti
     return makeAuthority(directory, "authority")
   })
   const server = yield* Effect.sync(() => authority.issue("server", "/CN=broker", "DNS:localhost"))
-  const [mutual = 0, tls = 0, open = 0] = yield* Effect.promise(() => freePorts(3))
+  const stale = yield* Effect.sync(() => authority.issue("stale", "/CN=broker", "DNS:localhost", 0))
+  const [mutual = 0, tls = 0, open = 0, expired = 0] = yield* Effect.promise(() => freePorts(4))
   const plain = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`)
   const cluster = yield* startCluster({
     nodes: 1,
@@ -47,6 +50,7 @@ export const startSecureBroker = Effect.fn("SecureBroker.start")(function* (opti
         `SASL://localhost:${port}`,
         `MUTUAL://localhost:${mutual}`,
         `TLS://localhost:${tls}`,
+        `EXPIRED://localhost:${expired}`,
         `OPEN://localhost:${open}`
       ].join(",")
       return {
@@ -55,12 +59,15 @@ export const startSecureBroker = Effect.fn("SecureBroker.start")(function* (opti
         "broker.session.timeout.ms": "30000",
         listeners: `${listeners},CONTROLLER://127.0.0.1:${controllerPort}`,
         "advertised.listeners": listeners,
-        "listener.security.protocol.map": "SASL:SASL_SSL,MUTUAL:SSL,TLS:SSL,OPEN:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map":
+          "SASL:SASL_SSL,MUTUAL:SSL,TLS:SSL,EXPIRED:SSL,OPEN:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "OPEN",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": server.storeFile,
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": authority.certificateFile,
+        "listener.name.expired.ssl.keystore.type": "PEM",
+        "listener.name.expired.ssl.keystore.location": stale.storeFile,
         "listener.name.mutual.ssl.client.auth": "required",
         "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         "listener.name.sasl.plain.sasl.jaas.config": `${login}.plain.PlainLoginModule required ${plain.join(" ")};`,
@@ -77,6 +84,7 @@ export const startSecureBroker = Effect.fn("SecureBroker.start")(function* (opti
     sasl: `localhost:${broker?.address.split(":")[1] ?? 0}`,
     mutual: `localhost:${mutual}`,
     tls: `localhost:${tls}`,
+    expired: `localhost:${expired}`,
     open: `localhost:${open}`,
     authority
   }

@@ -1,0 +1,7 @@
+export * from "./LoadEngine.ts"
+export * from "./LoadOptions.ts"
+export * from "./LoadResult.ts"
+export * from "./LoadText.ts"
+export * from "./RunLoad.ts"
+export * from "./ServerUse.ts"
+export * from "./Shapes.ts"
