@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { controlDocument } from "../libs/domain/src/ControlApi.ts"
 import { connectorEditorSchema, connectorReference } from "../libs/domain/src/index.ts"
 import { profileEditorSchema } from "../libs/oauth/src/profile/Profile.ts"
+import { composeEnvironment } from "./compose-env.ts"
 
 interface Generator {
   /** Relative to the root of the project. */
@@ -20,6 +21,7 @@ const generators: ReadonlyArray<Generator> = [
   { file: "schemas/connector.schema.json", text: () => `${JSON.stringify(connectorEditorSchema(), null, 2)}\n` },
   { file: "schemas/openapi.json", text: () => `${JSON.stringify(controlDocument(), null, 2)}\n` },
   { file: "libs/oauth/profiles/schema.json", text: () => `${JSON.stringify(profileEditorSchema(), null, 2)}\n` },
+  { file: ".env.example", text: composeEnvironment },
   { file: "docs/reference/connector.md", text: connectorReference }
 ]
 

@@ -2,7 +2,7 @@ import { Clock, type Duration, Effect, Ref } from "effect"
 import { describeFault, type Fault } from "./FaultPlan.ts"
 import { behind } from "./InSync.ts"
 import type { Server, Servers } from "./Servers.ts"
-import type { Worker } from "./Workers.ts"
+import type { Worker } from "@tributary/load"
 
 /** What was done, and when: milliseconds since 1970. */
 export interface Action {

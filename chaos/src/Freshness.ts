@@ -1,7 +1,7 @@
 import { Warehouse } from "@tributary/clickhouse"
+import type { Places } from "@tributary/load"
 import { Clock, Duration, Effect } from "effect"
 import type { ChaosStream } from "./Streams.ts"
-import type { PartitionPlaces } from "./TopicCheck.ts"
 
 /** What could be queried at a moment: of each table and partition the last offset, keyed `table/partition`. */
 interface Look {
@@ -43,7 +43,7 @@ export interface Freshness {
 /** Freshness of the records that were published while it was watched, and were found. */
 export const freshnessOf = (
   looks: ReadonlyArray<Look>,
-  tables: ReadonlyArray<{ readonly table: string; readonly places: ReadonlyArray<PartitionPlaces> }>
+  tables: ReadonlyArray<{ readonly table: string; readonly places: ReadonlyArray<Places> }>
 ): Freshness => {
   const ages: Array<number> = []
   const begun = looks[0]?.at ?? 0

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs"
 import { createInterface } from "node:readline"
 import { Effect } from "effect"
-import type { Worker } from "./Workers.ts"
+import type { Worker } from "@tributary/load"
 
 /** What the workers' own logs say of a run. */
 export interface LogSummary {
@@ -40,7 +40,7 @@ export const readLogs = (workers: ReadonlyArray<Worker>): Effect.Effect<LogSumma
     const complaints = new Map<string, number>()
     for (const { log, stage } of workers) {
       for await (const line of createInterface({ input: createReadStream(log), crlfDelay: Infinity })) {
-        if (line.startsWith('{"chaos"')) continue
+        if (line.startsWith('{"start"')) continue
         const { level, message } = entryOf(line)
         if (message.includes(fencedText)) fenced++
         if (message.includes(replayedText)) replayed++

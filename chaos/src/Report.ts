@@ -1,9 +1,8 @@
+import { type Comparison, type Death, describeComparison, differs } from "@tributary/load"
 import type { Action } from "./Faults.ts"
-import { type Comparison, describeComparison, differs } from "./Findings.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { LogSummary } from "./Logs.ts"
 import type { Progress } from "./Progress.ts"
-import type { Death } from "./Workers.ts"
 
 /** Everything that is known about a run when it is over. */
 export interface Outcome {

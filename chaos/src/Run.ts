@@ -1,5 +1,6 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { KafkaLog } from "@tributary/kafka"
+import type { Death } from "@tributary/load"
 import { Clock, Console, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -15,7 +16,7 @@ import { registryOf, startServers } from "./Servers.ts"
 import { chaosStreams, rowsOfStream } from "./Streams.ts"
 import { prepareTables } from "./Tables.ts"
 import { verify, type Verified } from "./Verify.ts"
-import { type Death, runCommand, startWorker } from "./Workers.ts"
+import { runCommand, startWorker } from "./Workers.ts"
 
 export interface ChaosOptions {
   readonly seed: number
@@ -203,7 +204,7 @@ export const runChaos = Effect.fn("chaos.run")(function* (options: ChaosOptions)
     const verified: Array<Verified> = []
     for (const one of apis) {
       const isDamaged = options.sabotage === "record-lost" && one.stream === damaged
-      verified.push(yield* verify(isDamaged ? { ...one, total: one.total + 1 } : one))
+      verified.push(yield* verify(isDamaged ? { ...one, total: one.total + 1 } : one, servers.phantoms))
     }
     const outcome: Outcome = {
       seed,

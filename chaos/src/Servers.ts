@@ -6,6 +6,7 @@ import { startRegistry } from "@tributary/schema-registry/testing"
 import { Effect, Redacted, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
+import { phantomTokens } from "./PhantomTokens.ts"
 
 /** A server that can be killed and started again on its data. */
 export interface Server {
@@ -63,8 +64,13 @@ export const startServers = Effect.fn("chaos.startServers")(function* ({
     kill9,
     start: failing(`kafka-${id}`)(start)
   }))
+  const phantoms = phantomTokens(join(directory, "clickhouse", "data"))
   const others: ReadonlyArray<Server> = [
-    { name: "clickhouse", kill9: clickhouse.kill9, start: failing("clickhouse")(clickhouse.start) },
+    {
+      name: "clickhouse",
+      kill9: Effect.andThen(clickhouse.kill9, phantoms.look),
+      start: failing("clickhouse")(clickhouse.start)
+    },
     { name: "redis", kill9: redis.kill, start: redis.start },
     ...(registry === undefined
       ? []
@@ -76,6 +82,7 @@ export const startServers = Effect.fn("chaos.startServers")(function* ({
     others,
     /** Address of the registry, when there is one. */
     registry: registry?.url,
+    phantoms,
     clickhouse: { url: clickhouse.url, user: clickhouse.user, password: clickhouse.password },
     /** What a process of the platform finds in its environment. */
     env: {

@@ -1,7 +1,8 @@
 import { Warehouse } from "@tributary/clickhouse"
+import { digestSql } from "@tributary/load"
 import { syntheticRecord } from "@tributary/testkit"
 import { Effect } from "effect"
-import { type ChaosStream, digestSql } from "./Streams.ts"
+import type { ChaosStream } from "./Streams.ts"
 import { countedTable } from "./Verify.ts"
 
 const sampleSize = 100

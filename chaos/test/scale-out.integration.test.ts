@@ -1,6 +1,7 @@
 import { it } from "@effect/vitest"
 import { KafkaLog } from "@tributary/kafka"
 import { freePorts } from "@tributary/kafka/testing"
+import { checkTopic, describeComparison, differs, type Worker } from "@tributary/load"
 import { Log } from "@tributary/log"
 import { layerNone } from "@tributary/schema-registry"
 import { Clock, Duration, Effect, Fiber, Layer, Schema } from "effect"
@@ -10,11 +11,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe } from "vitest"
 import { clientSecret, release, startApis } from "../src/Apis.ts"
-import { describeComparison, differs } from "../src/Findings.ts"
 import { type Servers, startServers } from "../src/Servers.ts"
 import { plainStream, rawOracle } from "../src/Streams.ts"
-import { checkTopic } from "../src/Verify.ts"
-import { runCommand, startWorker, type Worker } from "../src/Workers.ts"
+import { runCommand, startWorker } from "../src/Workers.ts"
 
 const connectors = 200
 const records = 120

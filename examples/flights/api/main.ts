@@ -10,7 +10,9 @@ import { defaults } from "./settings.ts"
  */
 const { values } = parseArgs({
   options: {
+    host: { type: "string", default: defaults.host },
     port: { type: "string", default: String(defaults.port) },
+    url: { type: "string" },
     once: { type: "boolean", default: defaults.once },
     "history-days": { type: "string", default: String(defaults.historyDays) },
     speed: { type: "string", default: String(defaults.speed) },
@@ -29,7 +31,7 @@ const stop = (message: string): never => {
   return process.exit(2)
 }
 
-const number = (name: Exclude<keyof typeof values, "once">, least: number, most: number): number => {
+const number = (name: Exclude<keyof typeof values, "once" | "host" | "url">, least: number, most: number): number => {
   const text = values[name]
   const value = Number(text)
   if (text.trim() !== "" && value >= least && value <= most) return value
@@ -39,7 +41,17 @@ const number = (name: Exclude<keyof typeof values, "once">, least: number, most:
 const secret = (name: string): string =>
   process.env[name] || stop(`${name} is not set: the secret of the API's only client.`)
 
+const publicUrl = (): string | undefined => {
+  if (values.url === undefined) return undefined
+  const url = URL.parse(values.url)
+  return url?.protocol === "http:" || url?.protocol === "https:"
+    ? url.href.replace(/\/$/u, "")
+    : stop(`--url: found "${values.url}", expected an address as in http://api:7480.`)
+}
+
 const api = await startApi({
+  host: values.host,
+  url: publicUrl(),
   port: number("port", 0, 65_535),
   clientId: process.env["FLIGHTS_CLIENT_ID"] || "tributary",
   clientSecret: secret("FLIGHTS_CLIENT_SECRET"),

@@ -161,7 +161,7 @@ const send = (response: ServerResponse, { body, headers, status }: Answer, share
 const issuerPath = "/oidc"
 const metadata = `${issuerPath}/.well-known/openid-configuration`
 
-/** Starts API and authorization server on one port of 127.0.0.1. */
+/** Starts API and authorization server on one port. */
 export const startApi = async (settings: ApiSettings): Promise<FlightsApi> => {
   const stats: Stats = {
     requests: 0,
@@ -185,11 +185,11 @@ export const startApi = async (settings: ApiSettings): Promise<FlightsApi> => {
   const server = createServer()
   await new Promise<void>((listening, failed) => {
     server.once("error", failed)
-    server.listen(settings.port, "127.0.0.1", listening)
+    server.listen(settings.port, settings.host, listening)
   })
   const address = server.address()
   if (address === null || typeof address === "string") throw new Error("The server has no port.")
-  const url = `http://127.0.0.1:${address.port}`
+  const url = settings.url ?? `http://127.0.0.1:${address.port}`
   const issuer = url + issuerPath
   const { clientId, clientSecret, tokenLife } = settings
   const onIssued = () => void stats.tokens_issued++

@@ -1,7 +1,11 @@
 /** How the API behaves. Rates are shares of requests, between 0 and 1. */
 export interface ApiSettings {
-  /** Port on 127.0.0.1; 0 takes a free one. */
+  /** Address to listen on. */
+  readonly host: string
+  /** 0 takes a free one. */
   readonly port: number
+  /** What others reach it under, as in `http://api:7480`; by default `http://127.0.0.1:` and the port. */
+  readonly url: string | undefined
   readonly clientId: string
   readonly clientSecret: string
   /** Life of an access token, seconds. */
@@ -27,7 +31,9 @@ export interface ApiSettings {
 }
 
 export const defaults: Omit<ApiSettings, "clientId" | "clientSecret"> = {
+  host: "127.0.0.1",
   port: 0,
+  url: undefined,
   tokenLife: 30,
   pageSize: 500,
   once: false,

@@ -102,7 +102,10 @@ const judge = async (api: Api, variables: Readonly<Record<string, string>>) => {
   assert.deepStrictEqual(await differences(data, variables), [])
   // oxlint-disable-next-line eslint/no-restricted-globals -- as any other program would ask
   const subjects: unknown = await (await fetch(`${variables["TRIBUTARY_REGISTRY_URL"]}/subjects`)).json()
-  assert.includeMembers(Array.isArray(subjects) ? subjects : [], ["flights.flights-value", "raw.flights.airports-value"])
+  assert.includeMembers(Array.isArray(subjects) ? subjects : [], [
+    "flights.flights-value",
+    "raw.flights.airports-value"
+  ])
 }
 
 describe.skipIf(reason !== undefined)(

@@ -4,6 +4,7 @@ import type { Client, Settings } from "./Client.ts"
 import type { EncoderColumn } from "./EncoderColumn.ts"
 import { anyGenerationText, generationText } from "./Generation.ts"
 import { RowEncoder } from "./RowEncoder.ts"
+import { insertMoved } from "./MovedInsert.ts"
 import { planTooOldText, tableReplacedText } from "./ServerCode.ts"
 import { identifier, literal } from "./Sql.ts"
 import type { Encoded, InsertPlan, SourceRecord, Table, TableSpec } from "./Table.ts"
@@ -79,10 +80,10 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
       : `throwIf((SELECT countIf(position(comment, ${literal(anyGenerationText)}) > 0 AND position(comment, ${literal(generationText(generation))}) = 0) ` +
         `FROM system.tables WHERE database = ${literal(spec.database)} AND name = ${literal(spec.table)}) > 0, ${literal(tableReplacedText)}) = 0`
 
-  const statement = (plan: InsertPlan, base: string): string => {
+  const statement = (plan: InsertPlan, base: string, target: string): string => {
     const constants = [literal(plan.topic), literal(plan.topicId), String(plan.partition)]
     return [
-      `INSERT INTO ${quoted} (${["_topic", "_topic_id", "_partition", ...(upsert ? ["_version"] : []), "_offset", ...fields, "_extra"].join(", ")})`,
+      `INSERT INTO ${target} (${["_topic", "_topic_id", "_partition", ...(upsert ? ["_version"] : []), "_offset", ...fields, "_extra"].join(", ")})`,
       `SELECT ${[...constants, ...(upsert ? [`${base} + _offset`] : []), "_offset", ...fields, "_extra"].join(", ")}`,
       `FROM input(${literal(structure)})`,
       // Checked by the server, because a process that was frozen between its own check and the request cannot know.
@@ -111,12 +112,12 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     return base
   })
 
-  const send = Effect.fnUntraced(function* (plan: InsertPlan, encoded: Encoded, token: string) {
+  const send = Effect.fnUntraced(function* (plan: InsertPlan, encoded: Encoded, token: string, target = quoted) {
     if (encoded.rows === 0) return
     const base = yield* baseOf(plan)
     const client = yield* options.client
     yield* client
-      .insert(action, statement(plan, base), encoded.body, { ...settings, insert_deduplication_token: token })
+      .insert(action, statement(plan, base, target), encoded.body, { ...settings, insert_deduplication_token: token })
       .pipe(Effect.mapError((error) => asRefusal(error, plan)))
   })
 
@@ -186,21 +187,32 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
 
   /**
    * Sends rows of a range that are missing, under a token of their own that depends on `round`, too. `missing` counts them over
-   * those that fit.
+   * those that fit. Views that have had them already must not be shown them again.
    */
   const sendMissing = Effect.fnUntraced(function* (
     plan: InsertPlan,
     fitting: ReadonlyArray<SourceRecord>,
     missing: ReadonlyArray<number>,
-    round = 0
+    round: number,
+    viewsHadThem: boolean
   ) {
     const rest = missing.map((row) => fitting[row]!)
     const which = createHash("sha256")
       .update(rest.map(({ offset }) => offset).join())
       .digest("base64url")
-    yield* send(plan, encoder.encode(rest), `${tokenOf(plan)}/${which}${round === 0 ? "" : `/${round}`}`).pipe(
-      Effect.mapError((error) => withRow(error, (row) => missing[row]))
-    )
+    const token = `${tokenOf(plan)}/${which}${round === 0 ? "" : `/${round}`}`
+    const sending = (target: string) =>
+      Effect.mapError(send(plan, encoder.encode(rest), token, target), (error) => withRow(error, (row) => missing[row]))
+    if (!viewsHadThem) return yield* sending(quoted)
+    const client = yield* options.client
+    yield* insertMoved({
+      client,
+      database: spec.database,
+      table: spec.table,
+      action,
+      purpose: tokenOf(plan),
+      insert: sending
+    })
   })
 
   /** Rows of the table that a filter hides from this user. Those of `DELETE` are not hidden, they are gone. */
@@ -263,7 +275,8 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     plan: InsertPlan,
     fitting: ReadonlyArray<SourceRecord>,
     missing: ReadonlyArray<number>,
-    missingFrom: MissingFrom
+    missingFrom: MissingFrom,
+    viewsHadThem: boolean
   ) {
     let rest = missing
     for (let round = 0; rest.length > 0; round++) {
@@ -274,7 +287,7 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
           `a filter hides ${hidden} rows of the table, and they may be among them`,
           "Let this user see all rows: look for a row policy (SHOW POLICIES) and for additional_table_filters in its settings. They are not sent again before that, as they could be stored twice."
         )
-      yield* sendMissing(plan, fitting, rest, round)
+      yield* sendMissing(plan, fitting, rest, round, viewsHadThem)
       if (options.window === undefined || upsert) return
       rest = missingFrom((yield* found(plan)).offsets)
       if (rest.length === 0) return
@@ -305,15 +318,13 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     const missing = missingFrom(offsets)
     if (offsets.size === 0) {
       yield* whole
-      // In mode upsert all rows may have been replaced, and views must not meet them twice.
-      if (options.window === undefined || (upsert && options.hasViews)) return
+      if (options.window === undefined) return
       const after = yield* found(plan)
       const lost = missingFrom(after.offsets)
-      // A server that was not started since then keeps its word: what is not there is hidden or was deleted.
+      // A server that was not started since then keeps its word: what is not there is hidden or was deleted or replaced.
       if (!after.restarted || lost.length === 0) return
-      // Most likely they were deleted, and views must not meet them twice.
-      if (options.hasViews && (yield* rowsExpire())) return
-      return yield* sendUntilThere(plan, fitting, lost, missingFrom)
+      // Views have their own tokens: they had the rows before, or from the insert that the table has just dropped.
+      return yield* sendUntilThere(plan, fitting, lost, missingFrom, options.hasViews)
     }
     // The token is still known: the same insert again does what is missing in partitions and views.
     if (remembered && (options.hasViews || missing.length > 0)) yield* whole
@@ -325,7 +336,7 @@ export const makeLoadedTable = (options: LoadedTableOptions): Table => {
     // Still missing: the token is forgotten, or they did not fit when the range was tried first. In mode upsert rows that were
     // replaced come again, in their old version, and are replaced again.
     const still = remembered && missing.length > 0 ? missingFrom((yield* found(plan)).offsets) : missing
-    yield* sendUntilThere(plan, fitting, still, missingFrom)
+    yield* sendUntilThere(plan, fitting, still, missingFrom, false)
   })
 
   const insertMissing = Effect.fn("Table.insertMissing")(function* (

@@ -76,6 +76,33 @@ describe("a server that was killed between a block's token and the block", () =>
     }).pipe(Effect.scoped)
   )
 
+  for (const mode of ["append", "upsert"] as const) {
+    it.live(`does not lose them from a table with views either, and the views count them once (${mode})`, () =>
+      Effect.gen(function* () {
+        const server = yield* start
+        yield* Effect.gen(function* () {
+          const warehouse = yield* Warehouse
+          yield* warehouse.ensureTable(spec("both", { mode }), [])
+          yield* command(
+            "CREATE TABLE shop.counted (p UInt32, n UInt64) ENGINE = SummingMergeTree ORDER BY p SETTINGS non_replicated_deduplication_window = 1000"
+          )
+          yield* command(
+            "CREATE MATERIALIZED VIEW shop.counting TO shop.counted AS SELECT _partition AS p, count() AS n FROM shop.both GROUP BY p"
+          )
+          const table = yield* warehouse.ensureTable(spec("both", { mode }), [])
+          yield* torn(server, table, "both")
+          for (let tries = 0; tries < 2; tries++) {
+            yield* table.insertMissing(again(planOf(10, 19)), rows(10))
+            assert.deepStrictEqual(yield* count("both"), exactly(20))
+            assert.deepStrictEqual(yield* query("SELECT sum(n) AS n FROM shop.counted"), [{ n: "20" }])
+          }
+          const copies = yield* query("SELECT name FROM system.tables WHERE name LIKE 'both\\_\\_lost\\_%'")
+          assert.deepStrictEqual(copies, [])
+        }).pipe(Effect.provide(Layer.merge(Warehouse.layerServer(server), Logger.layer([]))))
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.live("may leave a view without a range, which is warned of only if the server was started since the plan", () =>
     Effect.gen(function* () {
       const server = yield* start

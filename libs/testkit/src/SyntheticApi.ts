@@ -307,7 +307,8 @@ export const startSyntheticApi = async (
   })
   const address = server.address()
   if (typeof address !== "object" || address === null) throw new Error("The server has no port.")
-  url = `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${address.port}`
+  const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host
+  url = `http://${reached.includes(":") ? `[${reached}]` : reached}:${address.port}`
   return {
     url,
     tokenUrl: `${url}/oauth/token`,

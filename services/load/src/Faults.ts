@@ -21,18 +21,29 @@ export interface FaultDone {
   readonly what: string
 }
 
-/** Kills each worker once in every such time, one after the other, until interrupted; the first a quarter of its turn after the start. */
+/**
+ * Kills each worker once in every such time, one after the other, until interrupted; the first a quarter of its turn after the start.
+ * A worker is left alone while nothing has arrived since it was killed last (`progressAt`, milliseconds since 1970): on a machine
+ * that has much to do, one that is killed before it has started does no work ever.
+ */
 export const killWorkers = Effect.fn("load.killWorkers")(function* (
   workers: ReadonlyArray<Worker>,
   every: Duration.Duration,
+  progressAt: () => number,
   note: (fault: FaultDone) => Effect.Effect<void>
 ): Effect.fn.Return<never> {
   if (workers.length === 0) return yield* Effect.never
   const turn = Duration.toMillis(every) / workers.length
+  const killedAt = new Map<string, number>()
   yield* Effect.sleep(turn / 4)
   for (;;) {
     for (const worker of workers) {
-      if (yield* worker.kill9) yield* note({ at: yield* Clock.currentTimeMillis, what: `kill -9 ${worker.name}` })
+      const at = yield* Clock.currentTimeMillis
+      const isDue = (killedAt.get(worker.name) ?? 0) <= progressAt()
+      if (isDue && (yield* worker.kill9)) {
+        killedAt.set(worker.name, at)
+        yield* note({ at, what: `kill -9 ${worker.name}` })
+      }
       yield* Effect.sleep(turn)
     }
   }

@@ -18,7 +18,7 @@ const precision = 1.08
 const factor = 1.3
 const mostSteps = 24
 /** What fails so clearly is not tried again. */
-const clearly = 0.8
+const clearly = 0.6
 
 const mean = (values: Float64Array): number =>
   values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
@@ -75,7 +75,9 @@ export const findKnee = Effect.fn("load.findKnee")(function* (session: LoadSessi
     const third = Math.floor(samples.length / 3)
     const lagGrew = mean(wide.lags.slice(-third)) - mean(wide.lags.slice(0, third)) > growth
     const isWhole = watch.hasAll(() => last)
-    const p99 = isWhole ? own.freshness.quantile(0.99) : Math.max(now - to, own.freshness.quantile(0.99))
+    const p99 = isWhole
+      ? Math.round(own.freshness.quantile(0.99))
+      : Math.round(Math.max(now - to, own.freshness.quantile(0.99)))
     const step: Step = {
       rate: Math.round(rate),
       reached: Math.round(reached),

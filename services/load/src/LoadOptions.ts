@@ -113,7 +113,7 @@ export const problemOf = (options: LoadOptions, isEmbedded: boolean): WrongLoad 
 }
 
 /** Options as names and values to show. */
-export const describeOptions = (options: LoadOptions): Readonly<Record<string, string>> => {
+export const describeOptions = (options: LoadOptions, isEmbedded: boolean): Readonly<Record<string, string>> => {
   const { workers } = options
   return {
     records: options.findKnee ? "as many as it takes" : options.records.toLocaleString("en-US"),
@@ -122,12 +122,14 @@ export const describeOptions = (options: LoadOptions): Readonly<Record<string, s
     rate: options.rate === 0 ? "as fast as read" : `${options.rate.toLocaleString("en-US")} records/s`,
     format: options.format,
     transform: options.transform,
+    latency: Duration.format(options.latency),
     poll: `every ${Duration.format(options.poll)}`,
     faults: options.faults
       ? `5 % 500s, 2 % drops, 1 % 429s, 1 % cut, tokens of 5 s, revoked tokens, a kill of each worker every ${Duration.format(options.killEvery)}`
       : "none",
-    workers:
-      workers === "running"
+    workers: isEmbedded
+      ? "one process"
+      : workers === "running"
         ? "running"
         : `${workers.source} source, ${workers.transform} transform, ${workers.sink} sink`,
     objective: Duration.format(options.objective)

@@ -7,15 +7,16 @@ import { readFileSync } from "node:fs"
 import type { ApiStats, LoadApi } from "./LoadApi.ts"
 import type { LoadEngine } from "./LoadEngine.ts"
 import type { LoadOptions } from "./LoadOptions.ts"
-import type { LoadStream } from "./LoadStreams.ts"
+import { type LoadStream, secretVariable } from "./LoadStreams.ts"
 import type { UseRecorder } from "./ProcessUse.ts"
 import type { Watch } from "./Watch.ts"
 import type { Worker } from "./Workers.ts"
 
 /** Where a load test tells how far it is. */
 export interface LoadScreen {
+  readonly isTerminal: boolean
   readonly note: (line: string) => Effect.Effect<void>
-  /** Replaces the line of progress. */
+  /** Replaces the line of progress, on a terminal. */
   readonly progress: (line: string) => Effect.Effect<void>
 }
 
@@ -86,6 +87,8 @@ export const problemsOf = Effect.fn("load.problemsOf")(function* (
 })
 
 const startTimeout = Duration.seconds(90)
+/** A worker that has ended so often by itself will not start. */
+const mostStarts = 5
 
 /** Waits until every stream has been polled. */
 export const awaitPolls = Effect.fn("load.awaitPolls")(function* (
@@ -99,12 +102,19 @@ export const awaitPolls = Effect.fn("load.awaitPolls")(function* (
     const stats = yield* api.stats
     const waiting = streams.filter(({ number }) => (stats.pagesOf[number] ?? 0) === 0)
     if (waiting.length === 0) return
+    const dying = session.workers.find((worker) => worker.starts() > mostStarts)
+    if (dying !== undefined) {
+      const problem = `The worker ${dying.name} ends whenever it is started.\n${(yield* problemsOf(session)).join("\n")}`
+      return yield* new NotStarted({ problem })
+    }
     if ((yield* Clock.currentTimeMillis) - begun > Duration.toMillis(startTimeout)) {
       const problems = yield* problemsOf(session)
       const hint =
-        options.workers === "running" && problems.length === 0
-          ? ` Do workers run, can they reach ${url} (--url), and is TRIBUTARY_LOAD_SECRET the same for them and this command?`
-          : ""
+        session.engine.kind === "embedded"
+          ? ""
+          : options.workers === "running"
+            ? ` Do workers run, can they reach ${url} (--url), and is ${secretVariable} the same for them and this command?`
+            : ` If other workers run on these servers, they share the test's connectors: set ${secretVariable}, the same for them and this command, and --url if they cannot reach ${url}.`
       return yield* new NotStarted({
         problem: [
           `${waiting.length} of ${streams.length} stream(s) were not read within ${Duration.format(startTimeout)}.${hint}`,

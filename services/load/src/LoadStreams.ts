@@ -108,8 +108,11 @@ export const becomesOf = (stream: LoadStream): ReadonlyArray<number> =>
     (_, variant) => stream.shape.become(syntheticRecord(variant)).filter((value) => value !== undefined).length
   )
 
+/** Where the records of a stream begin, and their size (0: as they are). */
+type Numbered = Pick<LoadStream, "first" | "recordSize">
+
 /** What the raw topic of a stream must hold when its API had `count` records. */
-export const rawOracle = ({ first, recordSize }: LoadStream, count: number): Oracle => ({
+export const rawOracle = ({ first, recordSize }: Numbered, count: number): Oracle => ({
   slots: count,
   slotOf: (value) => {
     // As the API writes it, the identifier comes first.
@@ -126,8 +129,10 @@ export const rawOracle = ({ first, recordSize }: LoadStream, count: number): Ora
 const parts = ["a", "b"]
 
 /** What the topic behind a stream's transform must hold. */
-export const outputOracle = (stream: LoadStream, count: number): Oracle => {
-  const { first, recordSize, shape } = stream
+export const outputOracle = (
+  { first, recordSize, shape }: Numbered & Pick<LoadStream, "shape">,
+  count: number
+): Oracle => {
   let last: { readonly index: number; readonly values: ReadonlyArray<string | undefined> } = { index: -1, values: [] }
   const valuesOf = (index: number) => {
     if (last.index !== index) last = { index, values: shape.become(syntheticRecord(first + index, recordSize)) }

@@ -18,15 +18,16 @@ export const progressLine = (now: {
   readonly begun: number
   readonly now: number
   readonly stats: ApiStats
-  /** Rows of all tables, and how many there were a second ago. */
+  /** Rows of all tables, and how many there were so many seconds ago. */
   readonly rows: number
   readonly before: number
+  readonly seconds: number
   readonly use: Use
 }): string =>
   [
     time(now.now - now.begun),
     `read ${count(now.stats.records)}`,
-    `loaded ${count(now.rows)} (${count(Math.max(0, now.rows - now.before))}/s)`,
+    `loaded ${count(now.rows)} (${count(Math.max(0, now.rows - now.before) / now.seconds)}/s)`,
     `${mebibytes(now.use.rss)}`,
     ...(now.stats.errors + now.stats.dropped + now.stats.throttled === 0
       ? []
@@ -66,7 +67,7 @@ export const describeResult = (result: LoadResult, problems: ReadonlyArray<strin
       ({ cpu, name, restarts, rss }) =>
         `    ${name.padEnd(24)} ${cpu.toFixed(1).padStart(8)} s CPU  ${mebibytes(rss).padStart(10)}${restarts === 0 ? "" : `  started ${restarts + 1} times`}`
     ),
-    ...(faults.length === 0 ? [] : [`${faults.length} workers killed`]),
+    ...(faults.length === 0 ? [] : [`${faults.length} times a worker was killed or ended`]),
     ...(knee === undefined
       ? []
       : [

@@ -96,13 +96,13 @@ export const measure = (
   return { freshness, loaded, lags, rows, firstOffered, lastSeen }
 }
 
-/** Rows that were loaded by a moment. */
+/** Rows that were loaded by a moment, to the tenth of a second before it. */
 export const loadedBy = ({ loaded }: Measured, begun: number) => {
   let bin = 0
   let sum = 0
   /** To be asked for moments in their order. */
   return (at: number): number => {
-    const end = Math.min(loaded.length, Math.floor((at - begun) / width) + 1)
+    const end = Math.min(loaded.length, Math.floor((at - begun) / width))
     while (bin < end) sum += loaded[bin++]!
     return sum
   }

@@ -33,6 +33,19 @@ export class Places {
     this.#times = times
   }
 
+  get offsets(): Float64Array {
+    return this.#offsets.subarray(0, this.count)
+  }
+
+  get slots(): Int32Array {
+    return this.#slots.subarray(0, this.count)
+  }
+
+  /** Empty unless they are kept. */
+  get times(): Float64Array {
+    return this.#times.subarray(0, this.count)
+  }
+
   /** Offset of the record that is the `at`th; there must be so many. */
   offset(at: number): number {
     return this.#offsets[at]!
@@ -40,10 +53,6 @@ export class Places {
 
   slot(at: number): number {
     return this.#slots[at]!
-  }
-
-  time(at: number): number {
-    return this.#times[at]!
   }
 
   /** The positions of a slot, from the first on. */

@@ -1,15 +1,13 @@
 import { smallestSize, sizeOfRecords, type SyntheticSettings } from "@tributary/testkit"
-import { Clock, Duration, Effect, Fiber, Random, Schema } from "effect"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { randomBytes } from "node:crypto"
-import { tmpdir } from "node:os"
+import { Clock, Duration, Effect, Fiber } from "effect"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { env, pid } from "node:process"
+import { pid } from "node:process"
 import { apiFaults, type FaultDone, killWorkers } from "./Faults.ts"
 import { findKnee } from "./Knee.ts"
 import { type LoadApi, startLoadApi } from "./LoadApi.ts"
 import type { LoadEngine } from "./LoadEngine.ts"
-import { describeOptions, type LoadOptions, problemOf, WrongLoad } from "./LoadOptions.ts"
+import { describeOptions, type LoadOptions, problemOf } from "./LoadOptions.ts"
 import type { LoadResult, LoadSample, Verification } from "./LoadResult.ts"
 import {
   apiOf,
@@ -20,7 +18,8 @@ import {
   type LoadSession,
   problemsOf
 } from "./LoadSession.ts"
-import { connectorFiles, type LoadStream, loadStreams, secretVariable } from "./LoadStreams.ts"
+import { answering, folders, registered, runName, secretOf, startWorkers } from "./LoadSetup.ts"
+import { connectorFiles, loadStreams } from "./LoadStreams.ts"
 import { checkMemory, checkSpace, machine, prepareReport, writeReport } from "./Machine.ts"
 import { bestRate, loadedBy, measure, offeredBy } from "./Measure.ts"
 import { lookAtOwn, noteServers, type OwnProcess, runningUse, thinned, UseRecorder } from "./ProcessUse.ts"
@@ -28,132 +27,20 @@ import { progressLine } from "./LoadText.ts"
 import { renderReport } from "./report/index.ts"
 import { isRight, verifyStream } from "./Verify.ts"
 import { Watch } from "./Watch.ts"
-import { startWorker, type Worker } from "./Workers.ts"
-
-/** A folder that the test needs cannot be made or written. */
-class NoFolder extends Schema.TaggedError<NoFolder>()("NoFolder", { problem: Schema.String }) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return `The test needs a folder for its files, and none can be made: ${this.problem}. Set TMPDIR to one that can.`
-  }
-}
 
 /** Bytes of a page, about. */
 const pageBytes = 400_000
 const largestPage = 1_000
 /** Time for what should not come any more. */
 const settle = Duration.seconds(1)
-/** The longest that cleaning up may take. */
-const cleanUpTimeout = Duration.seconds(25)
 const mostSamples = 600
+/** Where no line can be replaced, one is written once in so many seconds. */
+const noteEvery = 10
+/** The rate that is shown is that of so many seconds. */
+const rateSeconds = 5
 /** Records have numbers of ten digits. */
 const mostNumbers = 9_000_000_000
 const mostPerStream = 1_000_000_000
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** What a killed worker has started ends a moment later, and may still write. */
-const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }
-
-const folders = (keep: boolean) =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => {
-        const folder = mkdtempSync(join(tmpdir(), "tributary-load-"))
-        for (const name of ["connectors", "data", "logs", "tmp"]) mkdirSync(join(folder, name))
-        return folder
-      },
-      catch: (error) => new NoFolder({ problem: messageOf(error) })
-    }),
-    (folder) => Effect.sync(() => (keep ? undefined : rmSync(folder, removal)))
-  )
-
-/** The secret that the API knows its client by: of the environment where others' workers have to know it too. */
-const secretOf = ({ workers }: LoadOptions): Effect.Effect<string, WrongLoad> => {
-  if (workers !== "running") return Effect.sync(() => randomBytes(18).toString("base64url"))
-  const given = env[secretVariable] ?? ""
-  return given === ""
-    ? Effect.fail(
-        new WrongLoad({
-          option: "workers",
-          problem: `is running, which needs the environment variable ${secretVariable}: a secret of your choice, the same for this command and for all workers.`
-        })
-      )
-    : Effect.succeed(given)
-}
-
-const runName = Effect.map(
-  Random.nextIntBetween(0, 36 ** 6),
-  (number) => `load_${number.toString(36).padStart(6, "0")}`
-)
-
-/** Starts the workers that the test has of its own; they end with the scope. */
-const startWorkers = Effect.fnUntraced(function* (
-  run: string,
-  engine: LoadEngine,
-  { workers }: LoadOptions,
-  folder: string,
-  secret: string
-) {
-  const logs = join(folder, "logs")
-  const start = (name: string, stage: string, args: ReadonlyArray<string>) =>
-    startWorker({
-      name,
-      stage,
-      args: [...engine.program, ...args],
-      env: {
-        ...engine.env,
-        [secretVariable]: secret,
-        TRIBUTARY_WORKER: `${run}-${name}`,
-        // What a killed worker leaves goes with the test's folder.
-        TMPDIR: join(folder, "tmp")
-      },
-      logs
-    })
-  if (workers === "running") return []
-  if (engine.kind === "embedded") {
-    const args = ["run", "-c", join(folder, "connectors"), "--data", join(folder, "data"), "--json"]
-    return [yield* start("tributary", "all", args)]
-  }
-  const started: Array<Worker> = []
-  for (const [stage, count] of Object.entries(workers)) {
-    for (let k = 1; k <= count; k++) {
-      const name = `${stage}-${k}`
-      started.push(yield* start(name, stage, ["run", stage, "--data", join(folder, "data", name)]))
-    }
-  }
-  return started
-})
-
-/** Registers the connectors; when the scope ends they are deleted with everything that they have left. */
-const registered = (
-  run: string,
-  engine: LoadEngine,
-  options: LoadOptions,
-  streams: ReadonlyArray<LoadStream>,
-  folder: string,
-  screen: LoadScreen
-) =>
-  Effect.acquireRelease(engine.register(folder), () =>
-    options.keep
-      ? Effect.void
-      : engine
-          .remove({
-            connectors: [...new Set(streams.map(({ connector }) => connector))],
-            streams,
-            topics: [...new Set(streams.flatMap((one) => [one.rawTopic, one.topic, one.deadTopic]))],
-            database: run,
-            areRunning: options.workers === "running"
-          })
-          .pipe(
-            Effect.timeout(cleanUpTimeout),
-            Effect.catch(({ message }) =>
-              screen.note(
-                `Not everything could be cleaned up: ${message} Connectors and topics of this run have ${run} in their names, its tables are in the database ${run}.`
-              )
-            )
-          )
-  )
 
 /** Looks once a second at what the chain does and uses. Fails when the test cannot go on. */
 const observe = Effect.fnUntraced(function* (session: LoadSession, moments: Array<number>) {
@@ -188,7 +75,8 @@ const observe = Effect.fnUntraced(function* (session: LoadSession, moments: Arra
     }
   })
   yield* Effect.forkChild(others)
-  let last = 0
+  /** Rows as of the last seconds. */
+  const rows: Array<number> = [0]
   for (;;) {
     const now = yield* Clock.currentTimeMillis
     moments.push(now)
@@ -200,11 +88,14 @@ const observe = Effect.fnUntraced(function* (session: LoadSession, moments: Arra
       now,
       stats,
       rows: watch.rows,
-      before: last,
+      before: rows[0] ?? 0,
+      seconds: rows.length,
       use: recorder.total()
     })
-    last = watch.rows
+    rows.push(watch.rows)
+    if (rows.length > rateSeconds) rows.shift()
     yield* screen.progress(line)
+    if (!screen.isTerminal && moments.length % noteEvery === 0) yield* screen.note(line)
     yield* Effect.sleep("1 second")
   }
 })
@@ -265,10 +156,14 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
     }
   })
   if (engine.kind === "servers") {
+    yield* Effect.provide(answering, engine.beside(data), { local: true })
     yield* registered(run, engine, options, streams, join(folder, "connectors"), screen)
   }
   const watch = new Watch(streams)
-  const started = yield* startWorkers(run, engine, options, folder, secret)
+  const faults: Array<FaultDone> = []
+  const started = yield* startWorkers(run, engine, options, folder, secret, ({ at, how, worker }) =>
+    faults.push({ at, what: `${worker} ended by itself (${how})` })
+  )
   yield* screen.note(
     `${run}: ${count} stream(s) at ${url}; ${started.length === 0 ? "workers that run" : started.map(({ name }) => name).join(", ")}`
   )
@@ -291,13 +186,16 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
   }
   const watching = yield* Effect.forkScoped(watch.run(engine.beside(data)))
   const moments: Array<number> = []
-  const faults: Array<FaultDone> = []
   const killing = options.faults
-    ? killWorkers(started, options.killEvery, (fault) =>
-        Effect.andThen(
-          Effect.sync(() => void faults.push(fault)),
-          screen.note(fault.what)
-        )
+    ? killWorkers(
+        started,
+        options.killEvery,
+        () => watch.changedAt,
+        (fault) =>
+          Effect.andThen(
+            Effect.sync(() => void faults.push(fault)),
+            screen.note(fault.what)
+          )
       )
     : Effect.never
   const offering = Effect.gen(function* () {
@@ -356,7 +254,7 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
     startedAt: begun,
     engine: engine.kind,
     workers: workers === "running" ? "running" : "own",
-    settings: describeOptions(options),
+    settings: describeOptions(options, engine.kind === "embedded"),
     machine: machine(),
     records: offered * count,
     bytes: streams.reduce((sum, { first }) => sum + sizeOfRecords(first, offered, options.recordSize), 0),
@@ -378,6 +276,11 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
       "load.json": `${JSON.stringify(result, undefined, 2)}\n`,
       "load.html": renderReport(result)
     })
+  }
+  if (options.keep) {
+    yield* screen.note(
+      `Kept: ${folder}${engine.kind === "servers" ? `, the database ${run}, and connectors and topics with ${run} in their names` : ""}.`
+    )
   }
   return { result, problems } satisfies LoadOutcome
 }, Effect.scoped)
