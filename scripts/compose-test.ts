@@ -24,6 +24,7 @@ const seconds = 1_000
 /** The longest that everything may take to become healthy, and a build. */
 const startLimit = 300 * seconds
 const buildLimit = 900 * seconds
+const containersLimit = 900 * seconds
 /** Simulated seconds per second of the example's API: the last six days of its month take so many minutes. */
 const speed = 1_800
 
@@ -249,6 +250,28 @@ const refusals = async (): Promise<void> => {
   )
 }
 
+/** The tests of the ports, on servers that testcontainers start from the same tags. */
+const containers = async (): Promise<void> => {
+  const tests = [
+    "libs/kafka/test/Kafka.integration.test.ts",
+    "libs/schema-registry/test/Confluent.integration.test.ts",
+    "libs/redis/test/Conformance.integration.test.ts",
+    "libs/clickhouse/test/Servers.integration.test.ts"
+  ]
+  const env = {
+    TRIBUTARY_TEST_DOCKER: "1",
+    // Its clean-up container is not there where nothing can be pulled; the tests stop what they started.
+    TESTCONTAINERS_RYUK_DISABLED: "true",
+    TESTCONTAINERS_HOST_OVERRIDE: "127.0.0.1"
+  }
+  const said = await check(
+    "vitest",
+    run(join(root, "node_modules", ".bin", "vitest"), ["run", ...tests], { env, limit: containersLimit })
+  )
+  const [passed = "nothing"] = /Tests .*/u.exec(said) ?? []
+  tell(`testcontainers from the same tags: ${passed}`)
+}
+
 /** What Docker has of this test, as lines. */
 const left = async (): Promise<ReadonlyArray<string>> => {
   const filter = ["--quiet", "--filter", `label=com.docker.compose.project=${project}`]
@@ -303,6 +326,7 @@ const main = async (): Promise<number> => {
   }
   await attempt(refusals)
   await attempt(platform)
+  await attempt(containers)
   if (failed) {
     const args = composeArgs(["logs", "--no-color", "--tail", "15"])
     console.error(lastLines((await run("docker", args, { env: environment })).said, 200))

@@ -1,40 +1,85 @@
-import type { OAuth2 } from "@tributary/domain"
-import type { AccessToken, TokenError, TokenManager } from "@tributary/oauth"
-import { Effect, Redacted } from "effect"
+import type { Auth } from "@tributary/domain"
+import {
+  type AuthorizedRequest,
+  makePlainAuthorizer,
+  makeRequestAuthorizer,
+  type RequestAuthorizer,
+  type TokenError,
+  type Tokens
+} from "@tributary/oauth"
+import type { Secrets } from "@tributary/vault"
+import { Effect, type Redacted, type Scope } from "effect"
 import { NoToken } from "./SourceError.ts"
 
 /** How one request is authorized. */
 export interface Authorized {
-  /** The Authorization header. */
-  readonly header: Redacted.Redacted<string>
+  /** Header fields, names in lower case. */
+  readonly headers: AuthorizedRequest["headers"]
   /** What must never be shown. */
-  readonly secret: Redacted.Redacted<string>
+  readonly secrets: AuthorizedRequest["secrets"]
+  /** Learns from the answer; true: it was refused for want of a nonce that is there now, and is worth being sent again. */
+  readonly answered: AuthorizedRequest["answered"]
   /** Says that the API answered 401; returns when there is something newer to try. */
   readonly rejected: Effect.Effect<void, NoToken>
 }
 
 /** Authorizes requests of a connector. */
 export interface Authorizer {
-  readonly authorize: Effect.Effect<Authorized, NoToken>
+  readonly authorize: (url: URL) => Effect.Effect<Authorized, NoToken>
   readonly scopes: ReadonlyArray<string>
   /** A 401 with a fresh token is mended by a person's consent rather than by settings. */
   readonly needsPerson: boolean
+  /** Whether the credentials stand in the connector file's secrets, and no server issues new ones. */
+  readonly isPlain: boolean
+  /** What connections to the API have to show. */
+  readonly tls:
+    | Redacted.Redacted<{
+        readonly certificate: string | undefined
+        readonly key: string | undefined
+      }>
+    | undefined
 }
 
 /** A `TokenError` as a reason of the engine. */
-export const noToken = (error: TokenError): NoToken =>
-  new NoToken({ problem: error.message, failureClass: error.failureClass, retryAfter: error.retryAfter })
-
-/** Bearer tokens (RFC 6750) of a token manager. */
-export const bearer = (manager: TokenManager, oauth2: OAuth2): Authorizer => {
-  const authorized = (token: AccessToken): Authorized => ({
-    header: Redacted.make(`${token.tokenType} ${Redacted.value(token.value)}`),
-    secret: token.value,
-    rejected: Effect.mapError(manager.rejected(token), noToken)
+const noToken = (error: TokenError): NoToken =>
+  new NoToken({
+    problem: error.message,
+    failureClass: error.failureClass,
+    retryAfter: error.retryAfter
   })
+
+const made = Effect.fnUntraced(function* (
+  { authorize, tls }: RequestAuthorizer,
+  rest: Pick<Authorizer, "scopes" | "needsPerson" | "isPlain">
+): Effect.fn.Return<Authorizer, NoToken> {
   return {
-    authorize: manager.get.pipe(Effect.map(authorized), Effect.mapError(noToken)),
-    scopes: oauth2.scopes,
-    needsPerson: oauth2.oauth2 === "refresh_token"
+    ...rest,
+    authorize: (url) =>
+      authorize("GET", url).pipe(
+        Effect.map((request) => ({
+          ...request,
+          rejected: Effect.mapError(request.rejected, noToken)
+        })),
+        Effect.mapError(noToken)
+      ),
+    tls: yield* Effect.mapError(tls, noToken)
   }
-}
+})
+
+/** The authorizer of a connector. Makes no request. */
+export const makeAuthorizer = Effect.fnUntraced(function* (
+  id: string,
+  auth: Auth,
+  base: string
+): Effect.fn.Return<Authorizer, NoToken, Tokens | Secrets | Scope.Scope> {
+  if (!("oauth2" in auth)) {
+    const plain = yield* makePlainAuthorizer({ id, plain: auth, base })
+    return yield* made(plain, { scopes: [], needsPerson: false, isPlain: true })
+  }
+  const requests = yield* Effect.mapError(makeRequestAuthorizer({ id, oauth2: auth, base }), noToken)
+  return yield* made(requests, {
+    scopes: auth.scopes,
+    needsPerson: auth.oauth2 === "refresh_token",
+    isPlain: false
+  })
+})

@@ -11,7 +11,10 @@ export type Limits = Pick<typeof Http.Type, "connect_timeout" | "headers_timeout
 const mostConnections = 16
 
 /** The connections of one connector, closed with the scope. */
-export const openAgent = (limits: Limits): Effect.Effect<Agent, never, Scope.Scope> =>
+export const openAgent = (
+  limits: Limits,
+  tls?: { readonly certificate: string | undefined; readonly key: string | undefined }
+): Effect.Effect<Agent, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(
       () =>
@@ -19,7 +22,11 @@ export const openAgent = (limits: Limits): Effect.Effect<Agent, never, Scope.Sco
           connections: mostConnections,
           pipelining: 1,
           allowH2: false,
-          connect: { timeout: Duration.toMillis(limits.connect_timeout) },
+          connect: {
+            timeout: Duration.toMillis(limits.connect_timeout),
+            ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+            ...(tls?.key === undefined ? {} : { key: tls.key })
+          },
           headersTimeout: Duration.toMillis(limits.headers_timeout),
           bodyTimeout: Duration.toMillis(limits.body_timeout),
           keepAliveTimeout: 30_000

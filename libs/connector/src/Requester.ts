@@ -108,9 +108,11 @@ export const makeRequester = ({ agent, authorizer, budgets, http }: RequesterOpt
       const advice =
         authorizer === undefined
           ? "The connector sends no token; add `auth`, or correct the credentials in http.headers."
-          : authorizer.needsPerson
-            ? "A new token was refused too. Authorize the connector again, and check that its scopes are those the API wants."
-            : "A new token was refused too. Check auth.scopes, audience and resource, and that the token is meant for this API."
+          : authorizer.isPlain
+            ? "The credentials of `auth` were refused; correct them where they are kept."
+            : authorizer.needsPerson
+              ? "A new token was refused too. Authorize the connector again, and check that its scopes are those the API wants."
+              : "A new token was refused too. Check auth.scopes, audience and resource, and that the token is meant for this API."
       return new Unauthorized({
         url,
         found,
@@ -137,17 +139,32 @@ export const makeRequester = ({ agent, authorizer, budgets, http }: RequesterOpt
     let target = first
     let hops = 0
     let isSecondTry = false
+    let hasNonce = false
     for (;;) {
       const url = shownUrl(target, settings.ownParameters)
       yield* budgets.take(key, rate)
-      const authorized: Authorized | undefined = authorizer === undefined ? undefined : yield* authorizer.authorize
-      const headers: Record<string, string> = { accept: "application/json", "accept-encoding": acceptEncoding }
+      const authorized: Authorized | undefined =
+        authorizer === undefined ? undefined : yield* authorizer.authorize(target)
+      const headers: Record<string, string> = {
+        accept: "application/json",
+        "accept-encoding": acceptEncoding
+      }
       for (const [name, value] of Object.entries(settings.headers)) headers[name.toLowerCase()] = value
-      if (authorized !== undefined) headers["authorization"] = Redacted.value(authorized.header)
+      if (authorized !== undefined) Object.assign(headers, Redacted.value(authorized.headers))
       const answer = yield* exchange(agent, target, headers, http, url)
       const now = yield* Clock.currentTimeMillis
       const secrets =
-        authorized === undefined ? settings.secrets : [...settings.secrets, Redacted.value(authorized.secret)]
+        authorized === undefined ? settings.secrets : [...settings.secrets, ...Redacted.value(authorized.secrets)]
+      const wantsNonce =
+        authorized !== undefined &&
+        (yield* authorized.answered(answer.status, {
+          "dpop-nonce": header(answer.headers, "dpop-nonce"),
+          "www-authenticate": header(answer.headers, "www-authenticate")
+        }))
+      if (wantsNonce && !hasNonce) {
+        hasNonce = true
+        continue
+      }
       if (answer.status >= 200 && answer.status < 300) {
         const wait = waitAsked(answer.headers, now, true)
         if (wait !== undefined && wait > 0) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))

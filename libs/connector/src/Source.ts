@@ -1,9 +1,9 @@
 import { compileSelector } from "@tributary/codec"
 import type { Connector, SourceStream } from "@tributary/domain"
-import { Tokens } from "@tributary/oauth"
+import type { Tokens } from "@tributary/oauth"
 import { Secrets, type SecretError } from "@tributary/vault"
 import { Effect, Redacted, type Scope, Stream } from "effect"
-import { bearer, noToken } from "./Authorizer.ts"
+import { makeAuthorizer } from "./Authorizer.ts"
 import { Budgets } from "./Budgets.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { openAgent } from "./Exchange.ts"
@@ -56,7 +56,6 @@ export const make = Effect.fn("connector.make")(function* (
 ): Effect.fn.Return<Source, SourceError, Scope.Scope | Secrets | Tokens | Budgets> {
   const secrets = yield* Secrets
   const budgets = yield* Budgets
-  const tokens = yield* Tokens
   const { auth, http } = connector
   const fail = (stream: string | undefined) => (reason: SourceReason) =>
     new SourceError({ connector: connector.connector, stream, reason })
@@ -122,6 +121,13 @@ export const make = Effect.fn("connector.make")(function* (
       if (value.secrets.length > 0) secretParameters.set(parameter, value.text)
       hidden.push(...value.secrets)
     }
+    // Like a parameter of the stream, so that it is taken out of addresses that are kept.
+    if (auth !== undefined && "api_key" in auth && auth.query !== undefined) {
+      const key = yield* resolve(auth.api_key, "auth.api_key")
+      url.searchParams.set(auth.query, key.text)
+      secretParameters.set(auth.query, key.text)
+      hidden.push(...key.secrets)
+    }
     const paging = pagingOf(stream.pagination)
     const start = stream.incremental?.start
     const from = start === undefined ? undefined : yield* resolve(start, `${setting}.incremental.start`)
@@ -146,16 +152,11 @@ export const make = Effect.fn("connector.make")(function* (
   }
 
   for (const name of streams.keys()) yield* Effect.mapError(find(name), fail(name))
-  const agent = yield* openAgent(http)
   const authorizer =
     auth === undefined
       ? undefined
-      : bearer(
-          yield* tokens
-            .manager({ id: connector.connector, oauth2: auth, base: options.base })
-            .pipe(Effect.mapError(noToken), Effect.mapError(fail(undefined))),
-          auth
-        )
+      : yield* Effect.mapError(makeAuthorizer(connector.connector, auth, options.base), fail(undefined))
+  const agent = yield* openAgent(http, authorizer?.tls === undefined ? undefined : Redacted.value(authorizer.tls))
   const requester = makeRequester({ agent, http, budgets, authorizer })
 
   const pages: Source["pages"] = (stream, from, { prefetch = true } = {}) =>

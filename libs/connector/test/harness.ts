@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Connector } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
 import { startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Conflict, Environment, Leases, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
-import { DateTime, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
+import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 
 /** A server of a test's own, closed with the scope. */
@@ -65,27 +65,10 @@ export const authFor = (api: SyntheticApi, more: Record<string, unknown> = {}) =
   ...more
 })
 
-/** A token store for the length of a test. */
-const memoryStore = Layer.sync(TokenStore, () => {
-  const stored = new Map<string, StoredTokens>()
-  return {
-    load: (authorization) => Effect.sync(() => Option.fromUndefinedOr(stored.get(authorization))),
-    save: (authorization, expected, tokens) =>
-      Effect.suspend(() => {
-        const current = stored.get(authorization)?.generation ?? 0
-        if (current !== expected) return Effect.fail(new Conflict({ authorization, expected, current }))
-        const next = { ...tokens, generation: expected + 1 }
-        stored.set(authorization, next)
-        return Effect.succeed(next)
-      }),
-    remove: (authorization) => Effect.sync(() => void stored.delete(authorization))
-  }
-})
-
 const secrets = Secrets.layer.pipe(
   Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_KEY: "key-of-the-shop-42" }))
 )
-const tokens = Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory, Budgets.layer]))
+const tokens = Tokens.layer.pipe(Layer.provide([secrets, TokenStore.layerMemory, Leases.layerMemory, Budgets.layer]))
 
 export const services = Layer.mergeAll(Budgets.layer, secrets, tokens)
 

@@ -1,4 +1,5 @@
 import { DateTime, Duration, Option } from "effect"
+import { checkOAuth2, checkPlainAuth, plainHeaders } from "./AuthCheck.ts"
 import type { Connector, Pagination, SourceStream } from "./ConnectorFile.ts"
 import { streamTopic } from "./Names.ts"
 import { parseFieldType } from "./FieldType.ts"
@@ -56,59 +57,32 @@ const isPlainHttp = (address: string): boolean => {
   return protocol === "http:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/u.test(hostname)
 }
 
-const checkAuth = ({ auth, http }: Connector, report: Report) => {
+const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
   const addresses: Array<readonly [SettingPath, string | undefined]> = []
   if (auth !== undefined) {
-    if (auth.issuer === undefined && auth.token_url === undefined) {
-      report(
-        "error",
-        ["auth"],
-        "neither issuer nor token_url",
-        "one of them",
-        "Add `issuer` if the server can be discovered, else `token_url`."
-      )
-    }
-    if (auth.issuer !== undefined && auth.token_url !== undefined) {
-      report(
-        "error",
-        ["auth", "token_url"],
-        "issuer and token_url together",
-        "one of them",
-        "Keep `issuer` if the server can be discovered, else `token_url`."
-      )
-    }
-    if (auth.oauth2 === "refresh_token" && auth.refresh_token === undefined) {
-      report(
-        "error",
-        ["auth", "oauth2"],
-        "the grant refresh_token without `refresh_token`",
-        "a reference to the first refresh token",
-        "Add `refresh_token: ${file:./refresh-token}`."
-      )
-    }
-    if (auth.oauth2 === "client_credentials" && auth.refresh_token !== undefined) {
-      report(
-        "error",
-        ["auth", "refresh_token"],
-        "`refresh_token` with the grant client_credentials",
-        "no refresh token, which this grant has none of (RFC 6749, section 4.4)",
-        "Remove it, or write `oauth2: refresh_token`."
-      )
-    }
-    const header = Object.keys(http.headers).find((name) => name.toLowerCase() === "authorization")
+    const own = "oauth2" in auth ? ["authorization", "dpop"] : plainHeaders(auth)
+    const header = Object.keys(http.headers).find((name) => own.includes(name.toLowerCase()))
     if (header !== undefined) {
       report(
         "error",
         ["http", "headers", header],
-        "the header Authorization beside `auth`",
+        `the header ${header} beside \`auth\``,
         "one of them",
         "Remove the header; `auth` sends it with each request."
       )
     }
-    addresses.push(
+    addresses.push([["http", "base_url"], http.base_url])
+  }
+  if (auth !== undefined && !("oauth2" in auth)) {
+    checkPlainAuth(auth, streams, (...problem) => report("error", ...problem))
+  }
+  if (auth !== undefined && "oauth2" in auth) {
+    checkOAuth2(auth, (...problem) => report("error", ...problem))
+    addresses.unshift(
       [["auth", "issuer"], auth.issuer],
       [["auth", "token_url"], auth.token_url],
-      [["http", "base_url"], http.base_url]
+      [["auth", "revocation_url"], auth.revocation_url],
+      [["auth", "introspection_url"], auth.introspection_url]
     )
   }
   for (const [path, address] of addresses) {

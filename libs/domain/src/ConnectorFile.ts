@@ -1,8 +1,8 @@
 import { Schema } from "effect"
 import { ConnectorId, StreamName } from "./Names.ts"
+import { Auth } from "./PlainAuth.ts"
 import { fallback, optional, required } from "./Setting.ts"
 import {
-  Address,
   BaseAddress,
   ColumnName,
   Duration,
@@ -40,38 +40,6 @@ const QueryValue = Schema.Union([
   Schema.Finite.annotate({ title: "number", expected: "a number" }),
   Schema.Boolean.annotate({ title: "true or false", expected: "true or false" })
 ]).annotate({ title: "text, number, true or false", expected: "a text, a number, true or false", references: true })
-
-export const OAuth2 = Schema.Struct({
-  oauth2: Schema.Literals(["client_credentials", "refresh_token"]).pipe(
-    required("Grant type by which tokens are obtained (RFC 6749).", "client_credentials")
-  ),
-  issuer: Address.pipe(
-    optional(
-      "Issuer of the authorization server; its endpoints are then discovered (RFC 8414, OIDC).",
-      "https://id.shop.example"
-    )
-  ),
-  token_url: Address.pipe(
-    optional("Token endpoint, for servers that cannot be discovered.", "https://id.shop.example/oauth/token")
-  ),
-  client_id: Template.pipe(required("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
-  client_secret: SecretReference.pipe(required("Reference to the client's secret.", "${env:SHOP_SECRET}")),
-  client_auth: Schema.Literals(["basic", "post"]).pipe(
-    fallback("basic", "How the client authenticates: HTTP Basic header or form body (RFC 6749, section 2.3.1).")
-  ),
-  refresh_token: SecretReference.pipe(
-    optional(
-      "Reference to the first refresh token; the tokens that replace it are kept in the vault.",
-      "${file:./refresh-token}"
-    )
-  ),
-  scopes: Schema.Array(Template).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
-  audience: Template.pipe(
-    optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")
-  ),
-  resource: Template.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example"))
-}).annotate({ identifier: "OAuth2" })
-export type OAuth2 = typeof OAuth2.Type
 
 export const RateLimit = Schema.Struct({
   requests: Positive.pipe(required("Requests allowed in each period.", 600)),
@@ -294,8 +262,12 @@ export type SourceStream = typeof SourceStream.Type
 /** One registered API, as its file states it. The decoded value is what every service runs. */
 export const Connector = Schema.Struct({
   connector: ConnectorId.pipe(required("Identifier of the connector.", "shop")),
-  auth: OAuth2.pipe(optional("How requests are authorized. Default: not at all.")),
-  http: Http.pipe(required("Where the API is and how to speak to it.", { base_url: "https://api.shop.example/v1" })),
+  auth: Auth.pipe(optional("How requests are authorized. Default: not at all.")),
+  http: Http.pipe(
+    required("Where the API is and how to speak to it.", {
+      base_url: "https://api.shop.example/v1"
+    })
+  ),
   streams: Schema.Record(StreamName, SourceStream)
     .annotate({ expected: "streams by name" })
     .pipe(required("Kinds of records to read, by name.", { orders: { path: "/orders" } })),

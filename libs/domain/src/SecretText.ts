@@ -3,7 +3,7 @@ import { referencesIn } from "./Reference.ts"
 const secretName =
   /authori[sz]ation|cookie|token|secret|passw(or)?d|passphrase|api[-_]?key|access[-_]?key|private[-_]?key|credential|salt/iu
 /** Settings whose names only sound secret. */
-const harmless = /^(token_url|refresh_token_url)$/iu
+const harmless = /^(token_url|refresh_token_url|token_request|token_exchange|(subject|actor|requested)_token_type)$/iu
 
 /** Whether a header, a parameter or a key of this name holds a secret, as far as its name tells. */
 export const isSecretName = (name: string): boolean => secretName.test(name) && !harmless.test(name)

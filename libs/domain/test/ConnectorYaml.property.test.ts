@@ -15,11 +15,41 @@ const settingsIn = (parent: unknown, name: string): Settings | undefined => {
 /** Mends what no single setting can know: the rest of the file decides whether it fits. */
 const mended = (file: unknown): Settings => {
   const auth = settingsIn(file, "auth")
-  if (auth !== undefined) {
+  const query = auth?.["query"]
+  if (query !== undefined) {
+    delete auth?.["header"]
+    delete auth?.["prefix"]
+  }
+  if (auth !== undefined && "oauth2" in auth) {
     if ("issuer" in auth) delete auth["token_url"]
     else auth["token_url"] = "https://id.example/token"
+    const own = { jwt_bearer: "assertion", token_exchange: "exchange", custom: "custom" }
     if (auth["oauth2"] === "refresh_token") auth["refresh_token"] = "${file:token}"
     else delete auth["refresh_token"]
+    for (const [grant, part] of Object.entries(own)) {
+      if (auth["oauth2"] !== grant) delete auth[part]
+      else auth[part] ??= { key: "${file:key}", subject_token: "${file:subject}", grant_type: "x" }
+    }
+    const assertion = settingsIn(auth, "assertion")
+    if (assertion !== undefined) auth["assertion"] = { ...assertion, key: "${file:key}", lifetime: "1 minute" }
+    for (const [part, keys] of [
+      ["assertion", ["subject_token", "grant_type"]],
+      ["exchange", ["key", "grant_type"]],
+      ["custom", ["key", "subject_token"]]
+    ] as const) {
+      const settings = settingsIn(auth, part)
+      for (const key of keys) delete settings?.[key]
+      if (settings !== undefined) auth[part] = settings
+    }
+    auth["client_id"] ??= "a"
+    auth["client_secret"] = "${env:SECRET}"
+    if (auth["client_auth"] === "none") auth["client_auth"] = "post"
+    if (auth["client_auth"] === "private_key_jwt") auth["client_key"] ??= { key: "${file:key}" }
+    else delete auth["client_key"]
+    const tls = settingsIn(auth, "tls")
+    if (tls !== undefined || String(auth["client_auth"]).includes("tls")) {
+      auth["tls"] = { ...tls, certificate: "${file:crt}", key: "${file:key}" }
+    }
   }
   const streams = Object.entries(settingsIn(file, "streams") ?? {}).map(([name, value]) => {
     const stream: Settings = { ...settingsIn({ value }, "value"), primary_key: "id" }

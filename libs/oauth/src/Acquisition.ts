@@ -3,17 +3,20 @@ import {
   type LeaseError,
   Leases,
   type LeaseTaken,
+  type StoredRecord,
   type StoredTokens,
   TokenStore,
   type VaultError
 } from "@tributary/vault"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Option, Redacted, Result, Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Redacted, Result, Scope } from "effect"
 import type { Custody, Spending } from "./Custody.ts"
-import { fingerprint } from "./fingerprint.ts"
 import type { Grant, GrantRequest } from "./Grant.ts"
 import { heldOf } from "./Held.ts"
+import { makeSpend, type Turn } from "./journal/makeSpend.ts"
+import type { RefreshPolicy } from "./journal/RefreshPolicy.ts"
+import { isGivenUp } from "./journal/transitions.ts"
 import type { Settings } from "./Settings.ts"
-import type { ExchangeFailure, TokenEndpoint } from "./TokenEndpoint.ts"
+import type { TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
 import type { TokenBody } from "./TokenResponse.ts"
 
@@ -22,17 +25,8 @@ export const longestWaitInside = 1000
 /** While another process has the lease, the store is looked at so often: that process may have ended after it saved. */
 const turn = Duration.seconds(1)
 /** So long the process that had the lease before and did not give it back has time to store what it may have received. */
-const legacy = 5000
+const longestLegacy = 5000
 const legacyLook = 250
-/** Between two attempts to store tokens that were received. */
-const savePause = 500
-
-/** What the request of a grant that spends something needs, with the lease held. */
-interface Turn {
-  readonly lease: Lease
-  readonly stored: StoredTokens | undefined
-  readonly request: GrantRequest
-}
 
 export interface AcquisitionOptions {
   readonly id: string
@@ -41,13 +35,16 @@ export interface AcquisitionOptions {
   readonly endpoint: TokenEndpoint
   /** What the process keeps of the authorization beyond the life of this. */
   readonly custody: Custody
+  /** What the provider does with refresh tokens. */
+  readonly policy: RefreshPolicy
   /** Longest time for one token request. */
   readonly timeout: Duration.Duration
 }
 
 /**
  * Gets tokens of one authorization: from the store, where another process may have put them, or from the token endpoint; and
- * stores what it got before anybody sees it. How processes keep out of each other's way is told in docs/decisions/0005.
+ * stores what it got before anybody sees it. How processes keep out of each other's way is told in docs/decisions/0005, and what is
+ * done about requests of unknown outcome in 0008.
  */
 export const makeAcquisition = Effect.fnUntraced(function* (options: AcquisitionOptions) {
   const { custody, endpoint, grant, id, settings } = options
@@ -57,6 +54,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
   const timeout = Duration.toMillis(options.timeout)
   /** So that, renewed every third of it, more is left than one request may take. */
   const leaseTime = 2 * timeout
+  const legacy = Math.min(longestLegacy, timeout)
 
   /** A credential that the server refused for good; it is not sent again. */
   let dead: { readonly spends: string; readonly error: TokenError } | undefined
@@ -71,9 +69,8 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       advice: "Nothing was sent, because no two processes may use one refresh token at the same time."
     })
 
-  const load = store.load(id).pipe(
-    Effect.map(Option.getOrUndefined),
-    Effect.tap((stored) => Effect.sync(() => stored !== undefined && lineage.observe(stored))),
+  const load = store.read(id).pipe(
+    Effect.tap(({ tokens }) => Effect.sync(() => tokens !== undefined && lineage.observe(tokens))),
     Effect.mapError(fromVault)
   )
 
@@ -106,10 +103,17 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     seed: request.seed
   })
 
-  const prepare = Effect.fnUntraced(function* (stored: StoredTokens | undefined) {
-    const request = yield* grant.prepare(stored)
+  /** From here on the credential is not sent again. */
+  const condemn = (spends: string | undefined, error: TokenError): TokenError => {
+    if (spends !== undefined && error.failureClass === "needs-consent") dead = { spends, error }
+    return error
+  }
+
+  const prepare = Effect.fnUntraced(function* ({ entry, tokens }: StoredRecord) {
+    const request = yield* grant.prepare(tokens)
     if (dead !== undefined && dead.spends === request.spends) return yield* dead.error
-    if (!lineage.isUsedUp(stored, request)) return request
+    if (request.spends !== undefined && isGivenUp(entry, request.spends)) return yield* givenUp(request)
+    if (!lineage.isUsedUp(tokens, request)) return request
     const error = failure({
       failureClass: "needs-consent",
       problem:
@@ -120,26 +124,22 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     return yield* error
   })
 
-  const refused = (request: GrantRequest, { error, isUncertain }: ExchangeFailure): TokenError => {
-    if (request.spends === undefined) return error
-    if (isUncertain) custody.uncertain = request.spends
-    if (error.failureClass !== "needs-consent") return error
-    const told =
-      custody.uncertain === request.spends
-        ? new TokenError({
-            ...error,
-            problem: `${error.problem} The answer to an earlier request with this refresh token was lost, or the process that sent it ended before the answer was stored; so the server may have taken the repetition for a theft.`
-          })
-        : error
-    dead = { spends: request.spends, error: told }
-    return told
-  }
-
   const ask = Effect.fnUntraced(function* (request: GrantRequest, mayBeSent?: Effect.Effect<boolean>) {
     // The life of a token is counted from before it was asked for, so it ends here no later than at the server.
     const obtainedAt = yield* Clock.currentTimeMillis
-    const body = yield* Effect.mapError(endpoint.exchange(request, mayBeSent), (error) => refused(request, error))
+    const body = yield* endpoint.exchange(request, mayBeSent)
     return toTokens(Redacted.value(body), request, obtainedAt)
+  })
+
+  const { givenUp, spend } = yield* makeSpend({
+    id,
+    custody,
+    policy: options.policy,
+    timeout,
+    takeover: 2 * leaseTime + legacy,
+    exchange: ask,
+    failure,
+    condemn
   })
 
   /** Waits for the lease, or for the tokens that the process which has it stores. */
@@ -149,19 +149,26 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       const taken = yield* Effect.result(leases.acquire(`tokens/${id}`, { ttl: leaseTime, wait: turn }))
       if (Result.isSuccess(taken)) return taken.success
       if (taken.failure._tag !== "LeaseTaken") return yield* taken.failure
-      const adopted = yield* adopt(yield* load, newerThan)
+      const adopted = yield* adopt((yield* load).tokens, newerThan)
       if (adopted !== undefined) return adopted
       if ((yield* Clock.currentTimeMillis) - started >= timeout) return yield* taken.failure
     }
   })
 
-  /** What is stored, once the process that had the lease before had time to store what it may have received. */
+  /**
+   * What is stored, once what another process began is over: its request has reached the server or never will, and a process that
+   * had the lease before and did not give it back had time to store what it received. Without an intent it received nothing, and its
+   * intent would be refused by now.
+   */
   const settledStore = Effect.fnUntraced(function* (lease: Lease) {
     const first = yield* load
-    if (!lease.isInherited) return first
-    const until = (yield* Clock.currentTimeMillis) + legacy
-    let now = first
-    while (now?.generation === first?.generation && (yield* Clock.currentTimeMillis) < until) {
+    const { entry } = first
+    if (entry?.state !== "sent" || entry.attempt === custody.ended) return first
+    const began = yield* Clock.currentTimeMillis
+    // The other's clock may be ahead.
+    const until = Math.max(lease.isInherited ? began + legacy : began, Math.min(began, entry.at) + timeout)
+    let now: StoredRecord = first
+    while (now.tokens?.generation === first.tokens?.generation && (yield* Clock.currentTimeMillis) < until) {
       yield* Effect.sleep(legacyLook)
       now = yield* load
     }
@@ -174,74 +181,16 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       Effect.mapError((error) => (error._tag === "TokenError" ? error : fromLease(error)))
     )
     if ("token" in lease) return lease
-    const stored = yield* settledStore(lease)
-    const adopted = yield* adopt(stored, newerThan)
+    const record = yield* settledStore(lease)
+    const adopted = yield* adopt(record.tokens, newerThan)
     if (adopted !== undefined) return adopted
-    const request = yield* prepare(stored)
-    if (lease.isInherited) custody.uncertain = request.spends
-    return { lease, stored, request } satisfies Turn
-  })
-
-  /**
-   * Sends one request that spends something and stores its answer, however long that takes: what was received is not
-   * forgotten, for what was spent is dead, and the lease keeps the others from spending it again.
-   */
-  const spend = Effect.fnUntraced(function* ({ lease, request, stored }: Turn, spending: Spending) {
-    const expected = stored?.generation ?? 0
-    yield* Effect.logDebug("Token request.").pipe(
-      Effect.annotateLogs({ authorization: id, generation: expected + 1, epoch: lease.epoch })
-    )
-    // The place of the intent journal: here, before anything is sent, an intent (authorization, `expected`, `lease.epoch`,
-    // `request.spends`, deadline) has to become durable; the save below completes it. What to do with an intent that was
-    // found without completion is decided where `uncertain` is used now.
-    const mayBeSent = Effect.map(lease.left, (left) => left >= timeout)
-    const tokens = yield* ask(request, mayBeSent)
-    custody.uncertain = undefined
-    // A refresh token that the server did not replace is in the store, or where it was configured.
-    const { refreshToken } = tokens
-    const isReplaced = refreshToken !== undefined && fingerprint(Redacted.value(refreshToken)) !== request.spends
-    spending.stake = isReplaced ? "refresh token" : undefined
-    for (;;) {
-      const saved = yield* store.save(id, expected, tokens).pipe(
-        Effect.catchTag("Conflict", () =>
-          Effect.as(
-            Effect.logWarning("Tokens that were received are not stored: others were stored meanwhile.").pipe(
-              Effect.annotateLogs({ authorization: id })
-            ),
-            undefined
-          )
-        ),
-        Effect.mapError(fromVault),
-        Effect.exit
-      )
-      const { attempt } = spending
-      if (Exit.isSuccess(saved)) {
-        if (saved.value !== undefined) lineage.replace(saved.value)
-        custody.spending = undefined
-        if (spending.problem !== "") {
-          yield* Effect.logInfo("Tokens that waited for the store are stored.").pipe(
-            Effect.annotateLogs({ authorization: id })
-          )
-        }
-        return yield* Deferred.done(attempt, saved)
-      }
-      const error = Cause.findErrorOption(saved.cause)
-      const problem = Option.match(error, { onNone: () => "internal error.", onSome: (error) => error.problem })
-      if (spending.problem === "") {
-        yield* Effect.logWarning("Tokens were received and cannot be stored yet; it is tried until they are.").pipe(
-          Effect.annotateLogs({ authorization: id, problem })
-        )
-      }
-      spending.problem = problem
-      spending.attempt = Deferred.makeUnsafe()
-      yield* Deferred.done(attempt, saved)
-      yield* Effect.sleep(savePause)
-    }
+    const request = yield* prepare(record)
+    return { lease, stored: record.tokens, found: record.entry, request } satisfies Turn
   })
 
   /** Leaves the request and its answer to the process: they go on when the manager is gone. */
   const startSpending = Effect.fnUntraced(function* (turn: Turn, scope: Scope.Closeable) {
-    const spending: Spending = { attempt: Deferred.makeUnsafe(), stake: "answer", problem: "", isDropped: false }
+    const spending: Spending = { attempt: Deferred.makeUnsafe(), stake: undefined, problem: "", isDropped: false }
     custody.spending = spending
     const first = spending.attempt
     custody.work = yield* spend(turn, spending).pipe(
@@ -274,16 +223,17 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
             (error) => error.failureClass === "needs-consent",
             // Somebody else may have used the same refresh token just before; what they stored counts.
             (error) =>
-              Effect.flatMap(load, (now) => (now?.generation === begun.stored?.generation ? error : Effect.undefined))
+              Effect.flatMap(load, ({ tokens }) =>
+                tokens?.generation === begun.stored?.generation ? error : Effect.undefined
+              )
           )
         )
-        return saved === undefined ? yield* adopt(yield* load, newerThan) : yield* own(saved)
+        return saved === undefined ? yield* adopt((yield* load).tokens, newerThan) : yield* own(saved)
       })
     )
 
   /** What is stored, or `undefined` if the store cannot be reached now. */
   const reachable = load.pipe(
-    Effect.map((stored) => ({ stored })),
     Effect.catchIf(
       (error) => error.failureClass === "transient",
       () => Effect.undefined
@@ -298,14 +248,15 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     const turnOrHeld = yield* Effect.orElseSucceed(waitForTurn(newerThan), () => undefined)
     if (turnOrHeld !== undefined && "token" in turnOrHeld) return turnOrHeld
     const found = yield* reachable
-    const adopted = yield* adopt(found?.stored, newerThan)
+    const adopted = yield* adopt(found?.tokens, newerThan)
     if (adopted !== undefined) return adopted
-    const tokens = yield* ask(yield* prepare(found?.stored))
+    const request = yield* prepare(found ?? { tokens: undefined, entry: undefined })
+    const tokens = yield* Effect.mapError(ask(request), ({ error }) => error)
     const saved =
       found === undefined
         ? ("lost" as const)
-        : yield* store.save(id, found.stored?.generation ?? 0, tokens).pipe(
-            Effect.catchTag("Conflict", () => Effect.undefined),
+        : yield* store.save(id, found.tokens?.generation ?? 0, tokens).pipe(
+            Effect.catchTags({ Conflict: () => Effect.undefined, Superseded: () => Effect.undefined }),
             Effect.catchIf(
               (error) => error.failureClass === "transient",
               () => Effect.succeed("lost" as const)
@@ -313,7 +264,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
             Effect.mapError(fromVault)
           )
     if (saved === "lost") return yield* heldOf(tokens, lineage.nextUnstored())
-    return saved === undefined ? yield* adopt(yield* load, newerThan) : yield* own(saved)
+    return saved === undefined ? yield* adopt((yield* load).tokens, newerThan) : yield* own(saved)
   }, Effect.scoped)
 
   /**
@@ -332,11 +283,11 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
   /** One attempt to get a token of a greater generation than this. */
   const attempt = Effect.fnUntraced(function* (newerThan: number) {
     yield* settled
-    const before = yield* grant.isRepeatable ? reachable : Effect.map(load, (stored) => ({ stored }))
-    const adopted = yield* adopt(before?.stored, newerThan)
+    const before = yield* grant.isRepeatable ? reachable : load
+    const adopted = yield* adopt(before?.tokens, newerThan)
     if (adopted !== undefined) return adopted
     // What cannot be sent needs no lease.
-    if (before !== undefined) yield* prepare(before.stored)
+    if (before !== undefined) yield* prepare(before)
     const result = yield* grant.isRepeatable ? freely(newerThan) : exclusively(newerThan)
     if (result === undefined) {
       return yield* failure({
@@ -363,7 +314,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     attempt,
     /** What is stored, if it may be used and nothing newer waits to be stored. Asks nobody. */
     stored: Effect.suspend(() =>
-      custody.spending === undefined ? Effect.flatMap(load, (stored) => adopt(stored, 0)) : Effect.undefined
+      custody.spending === undefined ? Effect.flatMap(load, ({ tokens }) => adopt(tokens, 0)) : Effect.undefined
     ),
     /** Whether the failure is that of a credential which will not be sent again: to look for another one costs nothing. */
     isFinal: (error: TokenError) => error === dead?.error

@@ -3,14 +3,14 @@ import { type Deferred, Duration, Effect, Fiber, Option, Semaphore } from "effec
 import { Lineage } from "./Lineage.ts"
 import type { TokenError } from "./TokenError.ts"
 
-/** A request that spends a refresh token, from before it is sent until its answer is stored. */
+/** A request that spends a refresh token, from its intent until its answer, or the want of one, is stored. */
 export interface Spending {
   /**
    * Outcome of what is under way: at first of the request and of the first attempt to store its answer, then of each further
    * attempt. `undefined`: somebody else has stored others.
    */
   attempt: Deferred.Deferred<StoredTokens | undefined, TokenError>
-  /** What would be lost with the process now: what the server may have answered, or a refresh token that only is in memory. */
+  /** What would be lost with the process now: what the server may answer, or a refresh token that only is in memory. */
   stake: "answer" | "refresh token" | undefined
   /** Why the answer is not stored yet. */
   problem: string
@@ -29,8 +29,8 @@ export interface Custody {
   spending: Spending | undefined
   /** The fiber of the last spending, which belongs to no manager. */
   work: Fiber.Fiber<void> | undefined
-  /** A credential whose last request has, or may have, an unknown outcome. */
-  uncertain: string | undefined
+  /** The request, by its name in the journal, that this process ended last: nothing of it is under way. */
+  ended: string | undefined
 }
 
 const losses = {
@@ -93,7 +93,7 @@ export const makeCustodies = Effect.fnUntraced(function* (patience: Duration.Dur
       lineage: new Lineage(),
       spending: undefined,
       work: undefined,
-      uncertain: undefined
+      ended: undefined
     }
     custodies.set(authorization, custody)
     return custody

@@ -1,7 +1,8 @@
 import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
+import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
-import { secretOf, type Settings } from "./Settings.ts"
+import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 
@@ -10,6 +11,13 @@ export interface GrantRequest {
   /** The `grant_type` parameter. */
   readonly grantType: string
   readonly parameters: Redacted.Redacted<Readonly<Record<string, string>>>
+  /** Further parameters, made for a server once its names are known, and anew for each request that is sent. */
+  readonly late?: (
+    server: ServerNames
+  ) => Effect.Effect<Redacted.Redacted<Readonly<Record<string, string>>>, TokenError>
+  readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+  /** Values of parameters that are secret beside those that always are. */
+  readonly secrets: Redacted.Redacted<ReadonlyArray<string>>
   /**
    * Fingerprint of a credential that the request may use up (a refresh token that the server rotates); `undefined` when
    * the request can be repeated at will. A request that spends something is never interrupted once it was sent, is not
@@ -37,67 +45,175 @@ export interface Grant {
   readonly prepare: (stored: StoredTokens | undefined) => Effect.Effect<GrantRequest, TokenError>
 }
 
-const common = ({ audience, resource, scope }: Settings): Record<string, string> => ({
+/** Grant types by the names of the connector file. */
+const grantTypes = {
+  client_credentials: "client_credentials",
+  refresh_token: "refresh_token",
+  jwt_bearer: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+  token_exchange: "urn:ietf:params:oauth:grant-type:token-exchange"
+} as const
+
+const standard = ({ audience, resource, scope }: Settings): Record<string, string> => ({
   ...(scope === "" ? {} : { scope }),
   ...(audience === undefined ? {} : { audience }),
   ...(resource === undefined ? {} : { resource })
 })
 
-/** RFC 6749, section 4.4. */
-const clientCredentials = (settings: Settings): Grant => ({
-  isRepeatable: true,
-  seed: () => Effect.undefined,
-  prepare: () =>
-    Effect.succeed({
-      grantType: "client_credentials",
-      parameters: Redacted.make(common(settings)),
-      spends: undefined,
-      refreshToken: undefined,
-      seed: undefined
-    })
-})
+/** A type of tokens in full (RFC 8693, section 3). */
+const tokenType = (name: string) => (name.includes(":") ? name : `urn:ietf:params:oauth:token-type:${name}`)
 
-/**
- * RFC 6749, section 6. The first refresh token is the configured one; the tokens that replace it are kept in the vault
- * together with its fingerprint. As long as the configured token is the same (or cannot be read any more), the stored one
- * is used; when somebody puts another token there, that one is, and what is stored is left behind.
- */
-const refreshToken = (settings: Settings, authorization: Authorization, secrets: Secrets["Service"]): Grant => {
-  const reference = authorization.oauth2.refresh_token ?? ""
-  const configured = (
-    stored: StoredTokens | undefined
-  ): Effect.Effect<Redacted.Redacted<string> | undefined, TokenError> => {
-    const read = secretOf(secrets, authorization, reference)
-    // Once a chain has begun, the file it began with may be deleted.
-    return stored?.refreshToken === undefined ? read : Effect.orElseSucceed(read, () => undefined)
-  }
-  const seedOf = (token: Redacted.Redacted<string> | undefined) =>
-    token === undefined ? undefined : fingerprint(Redacted.value(token))
-  return {
-    isRepeatable: false,
-    seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
-    prepare: (stored) =>
-      Effect.map(configured(stored), (first) => {
+/** The grant that an authorization is configured with. */
+export const grantOf = (settings: Settings, authorization: Authorization, secrets: Secrets["Service"]): Grant => {
+  const { base, id, oauth2 } = authorization
+
+  /** Templates with their references replaced, and those values of them that hold one. */
+  const resolved = Effect.fnUntraced(function* (templates: Readonly<Record<string, string>>) {
+    const values: Record<string, string> = {}
+    const hidden: Array<string> = []
+    for (const [name, template] of Object.entries(templates)) {
+      const value = yield* Effect.mapError(secrets.text(template, base), (error) =>
+        misconfigured(id, error.message, "")
+      )
+      values[name] = value
+      if (value !== template) hidden.push(value)
+    }
+    return { values, hidden }
+  })
+
+  /** What every request has. */
+  const common = Effect.gen(function* () {
+    const params = yield* resolved(oauth2.token_request.params)
+    const headers = yield* resolved(oauth2.token_request.headers)
+    return {
+      parameters: { ...standard(settings), ...params.values },
+      headers: Redacted.make(headers.values),
+      hidden: [...params.hidden, ...headers.hidden]
+    }
+  })
+
+  /** A grant whose requests can be repeated at will. */
+  const repeatable = (
+    grantType: string,
+    own: Effect.Effect<
+      Pick<GrantRequest, "late"> & { readonly values: Record<string, string>; readonly hidden: ReadonlyArray<string> },
+      TokenError
+    >,
+    seed: Effect.Effect<string | undefined, TokenError> = Effect.undefined
+  ): Grant => ({
+    isRepeatable: true,
+    seed: () => seed,
+    prepare: Effect.fnUntraced(function* () {
+      const { headers, hidden, parameters } = yield* common
+      const { hidden: ownHidden, late, values } = yield* own
+      return {
+        grantType,
+        parameters: Redacted.make({ ...parameters, ...values }),
+        ...(late === undefined ? {} : { late }),
+        headers,
+        secrets: Redacted.make([...hidden, ...ownHidden]),
+        spends: undefined,
+        refreshToken: undefined,
+        seed: yield* seed
+      }
+    })
+  })
+
+  const nothing = Effect.succeed({ values: {}, hidden: [] })
+
+  /**
+   * RFC 6749, section 6. The first refresh token is the configured one; the tokens that replace it are kept in the vault
+   * together with its fingerprint. As long as the configured token is the same (or cannot be read any more), the stored one
+   * is used; when somebody puts another token there, that one is, and what is stored is left behind.
+   */
+  const refreshToken = (): Grant => {
+    const reference = oauth2.refresh_token ?? ""
+    const configured = (
+      stored: StoredTokens | undefined
+    ): Effect.Effect<Redacted.Redacted<string> | undefined, TokenError> => {
+      const read = secretOf(secrets, authorization, reference)
+      // Once a chain has begun, the file it began with may be deleted.
+      return stored?.refreshToken === undefined ? read : Effect.orElseSucceed(read, () => undefined)
+    }
+    const seedOf = (token: Redacted.Redacted<string> | undefined) =>
+      token === undefined ? undefined : fingerprint(Redacted.value(token))
+    return {
+      isRepeatable: false,
+      seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
+      prepare: Effect.fnUntraced(function* (stored) {
+        const first = yield* configured(stored)
+        const { headers, hidden, parameters } = yield* common
         const seed = seedOf(first) ?? stored?.seed
         const kept = stored !== undefined && stored.seed === seed ? stored.refreshToken : undefined
         const token = kept ?? first ?? Redacted.make("")
         return {
-          grantType: "refresh_token",
-          parameters: Redacted.make({ ...common(settings), refresh_token: Redacted.value(token) }),
+          grantType: grantTypes.refresh_token,
+          parameters: Redacted.make({ ...parameters, refresh_token: Redacted.value(token) }),
+          headers,
+          secrets: Redacted.make(hidden),
           spends: fingerprint(Redacted.value(token)),
           refreshToken: token,
           seed
         }
       })
+    }
   }
-}
 
-/** The grant that an authorization is configured with. */
-export const grantOf = (settings: Settings, authorization: Authorization, secrets: Secrets["Service"]): Grant => {
-  switch (authorization.oauth2.oauth2) {
+  /** RFC 7523, section 2.1. Each request has an assertion of its own. */
+  const jwtBearer = () =>
+    repeatable(
+      grantTypes.jwt_bearer,
+      Effect.succeed({
+        values: {},
+        hidden: [],
+        late: (server: ServerNames) =>
+          Effect.map(grantAssertion(secrets, authorization, settings, server), (assertion) =>
+            Redacted.make({ assertion })
+          )
+      })
+    )
+
+  /** RFC 8693. Tokens of another subject token are not used: it may stand for somebody else. */
+  const tokenExchange = () => {
+    const { exchange } = oauth2
+    if (exchange === undefined) {
+      return repeatable(
+        grantTypes.token_exchange,
+        Effect.fail(misconfigured(id, "the grant token_exchange needs a token.", "Give `exchange`."))
+      )
+    }
+    const subject = Effect.map(secretOf(secrets, authorization, exchange.subject_token), (token) =>
+      Redacted.value(token)
+    )
+    const own = Effect.gen(function* () {
+      const { actor_token, requested_token_type } = exchange
+      const values: Record<string, string> = {
+        subject_token: yield* subject,
+        subject_token_type: tokenType(exchange.subject_token_type)
+      }
+      if (actor_token !== undefined) {
+        values["actor_token"] = Redacted.value(yield* secretOf(secrets, authorization, actor_token))
+        values["actor_token_type"] = tokenType(exchange.actor_token_type)
+      }
+      if (requested_token_type !== undefined) values["requested_token_type"] = tokenType(requested_token_type)
+      return { values, hidden: [] }
+    })
+    return repeatable(
+      grantTypes.token_exchange,
+      own,
+      Effect.map(subject, (token) => fingerprint(token))
+    )
+  }
+
+  switch (oauth2.oauth2) {
     case "client_credentials":
-      return clientCredentials(settings)
+      return repeatable(grantTypes.client_credentials, nothing)
     case "refresh_token":
-      return refreshToken(settings, authorization, secrets)
+      return refreshToken()
+    case "jwt_bearer":
+      return jwtBearer()
+    case "token_exchange":
+      return tokenExchange()
+    case "custom":
+      return repeatable(oauth2.custom?.grant_type ?? "", resolved(oauth2.custom?.params ?? {}))
   }
 }

@@ -4,6 +4,7 @@ import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { Grant } from "./Grant.ts"
 import type { Held } from "./Held.ts"
+import type { RefreshPolicy } from "./journal/RefreshPolicy.ts"
 import type { Settings } from "./Settings.ts"
 import type { TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
@@ -52,6 +53,7 @@ export interface ManagedTokenOptions {
   readonly endpoint: TokenEndpoint
   /** One per authorization in the process, whatever number of managers it has. */
   readonly custody: Custody
+  readonly policy: RefreshPolicy
   /** Longest time for one token request. */
   readonly timeout: Duration.Duration
 }

@@ -1,15 +1,20 @@
+import type { OAuth2 } from "@tributary/domain"
 import { Secrets, type SecretError } from "@tributary/vault"
-import { Effect, type Redacted } from "effect"
+import { Effect, Redacted } from "effect"
 import { fingerprint } from "./fingerprint.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 
 /** The settings of an authorization with their references replaced; secrets are read at each request, see `secretOf`. */
 export interface Settings {
+  readonly grant: OAuth2["oauth2"]
+  /** Empty: the client has none. */
   readonly clientId: string
-  readonly clientAuth: "basic" | "post"
+  readonly clientAuth: OAuth2["client_auth"]
   readonly issuer: URL | undefined
   readonly tokenUrl: URL | undefined
+  readonly revocationUrl: URL | undefined
+  readonly introspectionUrl: URL | undefined
   readonly scope: string
   readonly audience: string | undefined
   readonly resource: string | undefined
@@ -34,12 +39,32 @@ const fromSecretError = (authorization: string) => (error: SecretError) =>
 /** Reads a secret anew, so that a rotated one is used without a restart. */
 export const secretOf = (
   secrets: Secrets["Service"],
-  { base, id }: Authorization,
+  { base, id }: Pick<Authorization, "base" | "id">,
   reference: string
 ): Effect.Effect<Redacted.Redacted<string>, TokenError> =>
   Effect.mapError(secrets.secret(reference, base), fromSecretError(id))
 
 const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/**
+ * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, and the key that tokens are bound to. Nothing
+ * where nothing of it is set, so that tokens which were stored before are still known.
+ */
+const further = Effect.fnUntraced(function* (authorization: Authorization) {
+  const { assertion, custom, dpop, exchange, token_request } = authorization.oauth2
+  const { headers, params } = token_request
+  const parts = [
+    assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
+    exchange,
+    custom,
+    Object.keys(params).length + Object.keys(headers).length === 0 ? undefined : token_request
+  ]
+  const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
+  const secrets = yield* Secrets
+  const bound = dpop === undefined ? undefined : yield* secretOf(secrets, authorization, dpop.key)
+  const all = [...written, bound === undefined ? undefined : fingerprint(Redacted.value(bound))]
+  return all.every((part) => part === undefined) ? [] : all
+})
 
 /** Reads and checks what an authorization says; asks nobody. `allowHttp` permits plain HTTP to other hosts than this one. */
 export const settingsOf = Effect.fnUntraced(function* (authorization: Authorization, allowHttp: boolean) {
@@ -70,6 +95,8 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
 
   const issuer = yield* url("issuer", oauth2.issuer)
   const tokenUrl = yield* url("token_url", oauth2.token_url)
+  const revocationUrl = yield* url("revocation_url", oauth2.revocation_url)
+  const introspectionUrl = yield* url("introspection_url", oauth2.introspection_url)
   if (issuer === undefined && tokenUrl === undefined) {
     return yield* misconfigured(id, "neither issuer nor token_url is given.", "Give one of them.")
   }
@@ -86,14 +113,26 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
   const audience = yield* text(oauth2.audience)
   const resource = yield* text(oauth2.resource)
   return {
+    grant: oauth2.oauth2,
     clientId,
     clientAuth: oauth2.client_auth,
     issuer,
     tokenUrl,
+    revocationUrl,
+    introspectionUrl,
     scope,
     audience,
     resource,
-    fingerprint: fingerprint(oauth2.oauth2, issuer?.href, tokenUrl?.href, clientId, scope, audience, resource)
+    fingerprint: fingerprint(
+      oauth2.oauth2,
+      issuer?.href,
+      tokenUrl?.href,
+      clientId,
+      scope,
+      audience,
+      resource,
+      ...(yield* further(authorization))
+    )
   } satisfies Settings
 })
 

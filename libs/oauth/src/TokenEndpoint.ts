@@ -1,35 +1,18 @@
-import { Budgets, Secrets } from "@tributary/vault"
+import { Budgets } from "@tributary/vault"
 import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { GrantRequest } from "./Grant.ts"
-import { isAcceptable, misconfigured, secretOf, type Settings } from "./Settings.ts"
-import { TokenError } from "./TokenError.ts"
+import { type EndpointLimits, type ExchangeFailure, makeServerLink } from "./ServerLink.ts"
+import type { Settings } from "./Settings.ts"
+import type { TokenError } from "./TokenError.ts"
 import { tokenRequests } from "./tokenRequests.ts"
 import type { Authorization } from "./TokenManager.ts"
-import { normalise, type Refusal, retryAfter, type TokenBody, type WireResponse } from "./TokenResponse.ts"
-import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
+import { normalise, type Refusal, type TokenBody, type WireResponse } from "./TokenResponse.ts"
+import type { WireRequest } from "./TokenTransport.ts"
 
-/** Encodes a value as application/x-www-form-urlencoded does, which leaves letters, digits and `*-._` as they are. */
-const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
-
-/**
- * HTTP Basic with form-encoded credentials (RFC 6749, section 2.3.1). The library's own also encodes `-`, `.` and `_`, which a
- * server that compares the header as it comes does not recognise; most secrets have one of them.
- */
-const basicAuthentication =
-  (secret: string): oauth.ClientAuth =>
-  (_as, client, _body, headers) => {
-    const credentials = `${formEncoded(client.client_id)}:${formEncoded(secret)}`
-    headers.set("authorization", `Basic ${Buffer.from(credentials).toString("base64")}`)
-  }
-
-/** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
-export interface ExchangeFailure {
-  readonly error: TokenError
-  readonly isUncertain: boolean
-}
+export type { EndpointLimits, ExchangeFailure } from "./ServerLink.ts"
 
 /** The token endpoint of one authorization. */
 export interface TokenEndpoint {
@@ -43,61 +26,54 @@ export interface TokenEndpoint {
   ) => Effect.Effect<Redacted.Redacted<TokenBody>, ExchangeFailure>
 }
 
-/** Limits of requests to authorization servers. */
-export interface EndpointLimits {
-  /** Longest time for one request, the answer included. */
-  readonly timeout: Duration.Duration
-  /** Permits plain HTTP to other hosts than this one. */
-  readonly allowHttp: boolean
-}
-
 /** A pause of the endpoint is waited for so long; a longer one is told. It is more than Redis may take to answer or not. */
 const patience = Duration.seconds(5)
 /** Longest pause that one answer of the server brings about, in milliseconds. */
 const longestPause = 3_600_000
 
-/** How long metadata of a server is used before it is read again. */
-const metadataLife = 3_600_000
-
 /** Names the budget of a token endpoint: apart from that of an API at the same host, whose limits are its own. */
 const budgetOf = ({ host, pathname }: URL): string => `token ${host}${pathname}`
 
-/** The part of a fetch function that oauth4webapi uses. */
-type CustomFetch = (
-  url: string,
-  options: { readonly method: string; readonly headers: Record<string, string>; readonly body?: unknown }
-) => Promise<Response>
-
-const describe = (error: TransportError): readonly [TokenError["failureClass"], string, string] => {
-  switch (error.reason) {
-    case "timeout":
-      return ["transient", `no answer in time (${error.code}).`, "It is tried again; check the server and the network."]
-    case "certificate":
-      return [
-        "misconfigured",
-        `its certificate is not trusted (${error.code}).`,
-        "Correct the address, or add the authority by NODE_EXTRA_CA_CERTS."
-      ]
-    case "too-large":
-      return [
-        "misconfigured",
-        `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
-        "Check token_url (or issuer): this does not look like a token endpoint."
-      ]
-    case "withdrawn":
-      return [
-        "transient",
-        "nothing was sent, because the lease of this process on the authorization was running out.",
-        "It is tried again; if this stays, check whether Redis answers in time."
-      ]
-    case "unreachable":
-      return [
-        "transient",
-        `it cannot be reached (${error.code}).`,
-        "It is tried again; check the address and the network."
-      ]
+/** What to do when the server refuses the client or the grant, where that is not the client's secret. */
+const adviceFor = ({ clientAuth, grant }: Settings, code: string | undefined): string | undefined => {
+  if (code === "invalid_client") {
+    switch (clientAuth) {
+      case "client_secret_jwt":
+        return "Check client_id and client_secret, that the server lets this client sign with it (client_secret_jwt), and the clocks."
+      case "private_key_jwt":
+        return "Check client_id and client_key (key, key_id, algorithm, audience), that the server knows its public key, and the clocks."
+      case "tls_client_auth":
+      case "self_signed_tls_client_auth":
+        return "Check client_id, and that the server knows the certificate of auth.tls."
+      case "none":
+        return "Check client_id, and whether the server wants this client to authenticate (`client_auth`)."
+      default:
+        return undefined
+    }
+  }
+  if (code !== "invalid_grant") return undefined
+  switch (grant) {
+    case "jwt_bearer":
+      return "Check `assertion` (key, issuer, subject, audience, claims), that the server knows its public key, and the clocks."
+    case "token_exchange":
+      return "Check `exchange`: the token may have expired, or be for another server."
+    case "custom":
+      return "Check `custom.params`."
+    default:
+      return undefined
   }
 }
+
+/** What a body says, as far as it is JSON. */
+const field = (body: string, name: string): unknown => {
+  const parsed = Option.liftThrowable((text: string): unknown => JSON.parse(text))(body)
+  if (Option.isNone(parsed) || typeof parsed.value !== "object" || parsed.value === null) return undefined
+  return Reflect.get(parsed.value, name)
+}
+
+/** The server refuses a proof for want of its nonce (RFC 9449, section 8), and so has carried out nothing. */
+const wantsNonce = ({ body, headers, status }: WireResponse): boolean =>
+  status >= 400 && status < 500 && headers["dpop-nonce"] !== undefined && field(body, "error") === "use_dpop_nonce"
 
 /** Makes the endpoint of an authorization. Discovery happens with the first request, not before. */
 export const makeTokenEndpoint = Effect.fnUntraced(function* (
@@ -105,136 +81,20 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   settings: Settings,
   limits: EndpointLimits
 ) {
-  const secrets = yield* Secrets
-  const transport = yield* TokenTransport
   const budgets = yield* Budgets
+  const link = yield* makeServerLink(authorization, settings, limits)
+  const { client, failure, prover } = link
   const { id, oauth2 } = authorization
-  const client: oauth.Client = { client_id: settings.clientId }
-  let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
-
-  const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
-    new TokenError({ authorization: id, endpoint: endpoint.host, retryAfter: wait, ...parts })
-
-  const send = (endpoint: URL, request: WireRequest): Effect.Effect<WireResponse, ExchangeFailure> =>
-    transport.send(request).pipe(
-      Effect.mapError((error): ExchangeFailure => {
-        const [failureClass, problem, advice] = describe(error)
-        return { error: failure(endpoint, { failureClass, problem, advice }), isUncertain: error.isUncertain }
-      }),
-      Effect.timeoutOrElse({
-        duration: limits.timeout,
-        orElse: () =>
-          Effect.fail<ExchangeFailure>({
-            error: failure(endpoint, {
-              failureClass: "transient",
-              problem: `no answer within ${Duration.toSeconds(limits.timeout)} seconds.`,
-              advice: "It is tried again; check the server and the network."
-            }),
-            isUncertain: true
-          })
-      })
-    )
-
-  /**
-   * The request that oauth4webapi would send. The library builds requests and judges answers; what goes over the wire
-   * stays an effect that can be timed and interrupted.
-   */
-  const capture = (build: (options: { [oauth.customFetch]: CustomFetch }) => Promise<unknown>, endpoint: URL) =>
-    Effect.tryPromise({
-      try: async () => {
-        let captured: WireRequest | undefined
-        await build({
-          [oauth.customFetch]: async (url, { body, headers, method }) => {
-            captured = {
-              method: method === "POST" ? "POST" : "GET",
-              url,
-              contents: Redacted.make({ headers, body: body instanceof URLSearchParams ? body.toString() : undefined })
-            }
-            return new Response()
-          }
-        })
-        if (captured === undefined) throw new TypeError("No request was built.")
-        return captured
-      },
-      catch: (error) =>
-        failure(endpoint, {
-          failureClass: "misconfigured",
-          problem: `no request can be made (${error instanceof Error && "code" in error ? String(error.code) : "unknown"}).`,
-          advice: "Check the settings of `auth`."
-        })
-    })
-
-  const readMetadata = Effect.fnUntraced(function* (issuer: URL, algorithm: "oidc" | "oauth2") {
-    const request = yield* capture(
-      (options) => oauth.discoveryRequest(issuer, { algorithm, [oauth.allowInsecureRequests]: true, ...options }),
-      issuer
-    )
-    const answer = yield* Effect.mapError(send(issuer, request), ({ error }) => error)
-    if (answer.status === 429 || answer.status >= 500) {
-      const now = yield* Clock.currentTimeMillis
-      return yield* failure(
-        issuer,
-        {
-          failureClass: answer.status === 429 ? "throttled" : "transient",
-          problem: `the server answered ${answer.status} when asked for its metadata.`,
-          advice: "It is tried again."
-        },
-        retryAfter(answer.headers["retry-after"], now)
-      )
-    }
-    if (answer.status !== 200) return undefined
-    const response = new Response(answer.body, { headers: { "content-type": "application/json" } })
-    return yield* Effect.tryPromise({
-      try: () => oauth.processDiscoveryResponse(issuer, response),
-      catch: (error) => {
-        const isOther = error instanceof Error && "code" in error && error.code === oauth.JSON_ATTRIBUTE_COMPARISON
-        const problem = isOther ? "its metadata names another issuer." : "its metadata is not what RFC 8414 prescribes."
-        return failure(issuer, {
-          failureClass: "misconfigured",
-          problem,
-          advice: "Write `issuer` exactly as the metadata names it, or give token_url instead."
-        })
-      }
-    })
-  })
-
-  const server = Effect.fnUntraced(function* () {
-    if (settings.tokenUrl !== undefined) {
-      return {
-        issuer: settings.tokenUrl.origin,
-        token_endpoint: settings.tokenUrl.href
-      } satisfies oauth.AuthorizationServer
-    }
-    if (settings.issuer === undefined)
-      return yield* misconfigured(id, "no issuer is given.", "Give issuer or token_url.")
-    const now = yield* Clock.currentTimeMillis
-    if (discovered !== undefined && now - discovered.at < metadataLife) return discovered.server
-    const found = (yield* readMetadata(settings.issuer, "oidc")) ?? (yield* readMetadata(settings.issuer, "oauth2"))
-    if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
-      return yield* failure(settings.issuer, {
-        failureClass: "misconfigured",
-        problem:
-          found === undefined
-            ? "there is no metadata under /.well-known/openid-configuration or /.well-known/oauth-authorization-server."
-            : "its metadata names no token endpoint.",
-        advice: "Check issuer, or give token_url instead."
-      })
-    }
-    if (!isAcceptable(new URL(found.token_endpoint), limits.allowHttp)) {
-      return yield* failure(settings.issuer, {
-        failureClass: "misconfigured",
-        problem: "its metadata names a token endpoint without https.",
-        advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
-      })
-    }
-    discovered = { server: found, at: now }
-    return found
-  })
 
   const refusalToFailure = (endpoint: URL, refusal: Refusal, known: ReadonlyArray<string>): ExchangeFailure => ({
     error: failure(
       endpoint,
-      { failureClass: refusal.failureClass, problem: clean(refusal.problem, known), advice: refusal.advice },
+      {
+        failureClass: refusal.failureClass,
+        problem: clean(refusal.problem, known),
+        advice:
+          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ?? refusal.advice
+      },
       refusal.retryAfter
     ),
     isUncertain: refusal.isUncertain
@@ -242,19 +102,56 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
 
   const certain = Effect.mapError((error: TokenError): ExchangeFailure => ({ error, isUncertain: false }))
 
-  const perform = Effect.fnUntraced(function* (
+  /** A request with a proof and an assertion of its own, and what no message may repeat of it. */
+  const build = Effect.fnUntraced(function* (request: GrantRequest, as: oauth.AuthorizationServer, endpoint: URL) {
+    const { authenticate, secrets } = yield* link.authentication(as)
+    const late = request.late === undefined ? {} : Redacted.value(yield* request.late(link.namesOf(as)))
+    const parameters = { ...Redacted.value(request.parameters), ...late }
+    const { DPoP } = yield* prover.options
+    const headers = new Headers({ ...Redacted.value(request.headers) })
+    const wire = yield* link.capture(
+      (options) =>
+        oauth.genericTokenEndpointRequest(as, client, authenticate, request.grantType, parameters, {
+          ...options,
+          headers,
+          ...(DPoP === undefined ? {} : { DPoP })
+        }),
+      endpoint
+    )
+    const { body = "" } = Redacted.value(wire.contents)
+    const sent = new URLSearchParams(body)
+    const known = [
+      ...secrets,
+      ...["refresh_token", "client_assertion", "assertion", "subject_token", "actor_token"].map(
+        (name) => sent.get(name) ?? ""
+      ),
+      ...Redacted.value(request.secrets)
+    ]
+    return { wire, known }
+  })
+
+  const judge = Effect.fnUntraced(function* (
     as: oauth.AuthorizationServer,
     endpoint: URL,
-    wire: WireRequest,
+    answer: WireResponse,
     grantType: string,
     known: ReadonlyArray<string>
   ) {
-    const answer = yield* send(endpoint, wire)
-    const normalised = normalise(answer, grantType, yield* Clock.currentTimeMillis)
+    const isBound = oauth2.dpop !== undefined
+    const normalised = normalise(answer, grantType, yield* Clock.currentTimeMillis, isBound ? { is_bearer: true } : {})
     if (normalised._tag === "Refusal") {
-      // A server that moved is found again.
-      if (normalised.failureClass === "misconfigured") discovered = undefined
+      if (normalised.failureClass === "misconfigured") link.forget()
       return yield* Effect.fail(refusalToFailure(endpoint, normalised, known))
+    }
+    if (isBound && !/^dpop$/iu.test(String(field(answer.body, "token_type")))) {
+      return yield* Effect.fail<ExchangeFailure>({
+        error: failure(endpoint, {
+          failureClass: "misconfigured",
+          problem: "the server issued a token that is not bound to the key of `dpop`; it was not used.",
+          advice: "Let the server bind tokens of this client (DPoP), or remove `dpop`."
+        }),
+        isUncertain: true
+      })
     }
     // The strict library has the last word on what was made of the answer.
     const response = new Response(JSON.stringify(normalised.body), { headers: { "content-type": "application/json" } })
@@ -270,6 +167,27 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       })
     })
     return Redacted.make(normalised.body)
+  })
+
+  /** Sends a request, and once more with the nonce that the server wants in its proof. */
+  const perform = Effect.fnUntraced(function* (
+    request: GrantRequest,
+    as: oauth.AuthorizationServer,
+    endpoint: URL,
+    first: { readonly wire: WireRequest; readonly known: ReadonlyArray<string> },
+    mayBeSent: Effect.Effect<boolean> | undefined
+  ) {
+    const send = ({ wire }: typeof first) =>
+      link.send(endpoint, mayBeSent === undefined ? wire : { ...wire, mayBeSent })
+    const answer = yield* send(first)
+    yield* prover.learn(endpoint, answer.headers)
+    if (oauth2.dpop === undefined || !wantsNonce(answer)) {
+      return yield* judge(as, endpoint, answer, request.grantType, first.known)
+    }
+    const second = yield* certain(build(request, as, endpoint))
+    const last = yield* send(second)
+    yield* prover.learn(endpoint, last.headers)
+    return yield* judge(as, endpoint, last, request.grantType, second.known)
   })
 
   /** Waits while the endpoint asked for a pause, whichever process it told that. */
@@ -295,30 +213,11 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     mayBeSent?: Effect.Effect<boolean>
   ) {
     yield* Effect.annotateCurrentSpan({ authorization: id, grant: request.grantType })
-    const as = yield* certain(server())
-    const secret = Redacted.value(yield* certain(secretOf(secrets, authorization, oauth2.client_secret)))
-    const endpoint = new URL(as.token_endpoint ?? as.issuer)
-    const parameters = Redacted.value(request.parameters)
-    const authenticate = settings.clientAuth === "basic" ? basicAuthentication(secret) : oauth.ClientSecretPost(secret)
-    const wire = yield* certain(
-      capture(
-        (options) =>
-          oauth.genericTokenEndpointRequest(
-            as,
-            client,
-            authenticate,
-            request.grantType,
-            { ...parameters },
-            // Which addresses may be http is decided in Settings.
-            { [oauth.allowInsecureRequests]: true, ...options }
-          ),
-        endpoint
-      )
-    )
-    const known = [secret, `${settings.clientId}:${secret}`, parameters["refresh_token"] ?? ""]
+    const as = yield* certain(link.server())
+    const endpoint = yield* certain(link.endpointOf(as, "token_endpoint"))
+    const first = yield* certain(build(request, as, endpoint))
     yield* certain(inTime(endpoint))
-    const asked = mayBeSent === undefined ? wire : { ...wire, mayBeSent }
-    return yield* perform(as, endpoint, asked, request.grantType, known).pipe(
+    return yield* perform(request, as, endpoint, first, mayBeSent).pipe(
       // Caught inside of the span, which would record the defect as it is.
       Effect.catchDefect((defect) =>
         Effect.fail<ExchangeFailure>({

@@ -1,5 +1,6 @@
 import type { OAuth2 } from "@tributary/domain"
 import type { Effect, Redacted } from "effect"
+import type { Lifecycle } from "./profile/applyProfile.ts"
 import type { TokenError } from "./TokenError.ts"
 
 /** An access token as a request uses it (RFC 6749, section 1.4). */
@@ -39,4 +40,9 @@ export interface Authorization {
   readonly oauth2: OAuth2
   /** Folder that file references of `oauth2` are relative to. */
   readonly base: string
+  /**
+   * How the provider's tokens live and die, as its profile says. Decides what is done when the answer to a refresh was lost; when
+   * nothing is known, the refresh token is sent again.
+   */
+  readonly lifecycle?: Lifecycle
 }

@@ -1,6 +1,8 @@
 import { Context, Data, Effect, Layer, Redacted } from "effect"
 import { Readable } from "node:stream"
 import { Agent, request as send } from "undici"
+import type { ClientTls } from "./ClientAuthentication.ts"
+import { fingerprint } from "./fingerprint.ts"
 import type { WireResponse } from "./TokenResponse.ts"
 
 /** A request to an authorization server. Headers and body hold secrets. */
@@ -16,11 +18,13 @@ export interface WireRequest {
    * reached the server. Between the answer and the sending nothing is waited for.
    */
   readonly mayBeSent?: Effect.Effect<boolean>
+  /** What the connection shows and trusts (RFC 8705); without it, it shows nothing and trusts the well-known authorities. */
+  readonly tls?: Redacted.Redacted<ClientTls>
 }
 
 /** No answer. `code` is a code of Node or undici, never a message: those may quote what was sent. */
 export class TransportError extends Data.TaggedError("TransportError")<{
-  readonly reason: "unreachable" | "timeout" | "certificate" | "too-large" | "withdrawn"
+  readonly reason: "unreachable" | "timeout" | "certificate" | "client-certificate" | "too-large" | "withdrawn"
   readonly code: string
   /** Whether the server may have received the request. */
   readonly isUncertain: boolean
@@ -48,6 +52,9 @@ const toTransportError = (error: unknown) => {
   if (error instanceof TransportError) return error
   const code = codeOf(error)
   const isUncertain = !notSent.has(code)
+  // The server ends the handshake with an alert; with TLS 1.3 it comes after the request, which it has not read.
+  if (/ALERT_(HANDSHAKE|UNKNOWN_CA|ACCESS_DENIED|\w*CERT)/.test(code))
+    return new TransportError({ reason: "client-certificate", code, isUncertain: false })
   if (/CERT|TLS|SSL|UNABLE_TO_/.test(code))
     return new TransportError({ reason: "certificate", code, isUncertain: false })
   const reason = /TIMEOUT|TIMEDOUT/.test(code) ? "timeout" : "unreachable"
@@ -65,6 +72,48 @@ const permitted = (body: string, mayBeSent: Effect.Effect<boolean>): Readable =>
     })()
   )
 
+/** So many certificates have connections of their own at once; there is one per authorization that has one. */
+const mostAgents = 64
+
+const agentWith = (tls: ClientTls | undefined) =>
+  new Agent({
+    // A kept connection may be closed by the server just when a request is sent, and whether that request
+    // was carried out could then not be told.
+    pipelining: 0,
+    connect: {
+      timeout: 10_000,
+      ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+      ...(tls?.key === undefined ? {} : { key: tls.key }),
+      ...(tls?.ca === undefined ? {} : { ca: tls.ca })
+    },
+    headersTimeout: 60_000,
+    bodyTimeout: 30_000
+  })
+
+/** Agents by what their connections show and trust: a new certificate has an agent, and so connections, of its own. */
+const makeAgents = () => {
+  const plain = agentWith(undefined)
+  const others = new Map<string, Agent>()
+  return {
+    for: (tls: Redacted.Redacted<ClientTls> | undefined): Agent => {
+      if (tls === undefined) return plain
+      const value = Redacted.value(tls)
+      const name = fingerprint(value.certificate, value.key, value.ca)
+      const agent = others.get(name) ?? agentWith(value)
+      others.delete(name)
+      others.set(name, agent)
+      const [oldest] = others
+      if (others.size > mostAgents && oldest !== undefined) {
+        others.delete(oldest[0])
+        // Lets what is under way come to its end.
+        oldest[1].close().catch(() => {})
+      }
+      return agent
+    },
+    end: () => Promise.all([plain, ...others.values()].map((agent) => agent.destroy()))
+  }
+}
+
 /** Carries requests to authorization servers. */
 export class TokenTransport extends Context.Service<
   TokenTransport,
@@ -77,20 +126,7 @@ export class TokenTransport extends Context.Service<
   static readonly layer = Layer.effect(
     TokenTransport,
     Effect.gen(function* () {
-      const agent = yield* Effect.acquireRelease(
-        Effect.sync(
-          () =>
-            new Agent({
-              // A kept connection may be closed by the server just when a request is sent, and whether that request
-              // was carried out could then not be told.
-              pipelining: 0,
-              connect: { timeout: 10_000 },
-              headersTimeout: 60_000,
-              bodyTimeout: 30_000
-            })
-        ),
-        (agent) => Effect.promise(() => agent.destroy())
-      )
+      const agents = yield* Effect.acquireRelease(Effect.sync(makeAgents), (agents) => Effect.promise(agents.end))
       return TokenTransport.of({
         send: (request) =>
           Effect.tryPromise({
@@ -99,7 +135,7 @@ export class TokenTransport extends Context.Service<
               const { mayBeSent } = request
               const hasToAsk = body !== undefined && mayBeSent !== undefined
               const answer = await send(request.url, {
-                dispatcher: agent,
+                dispatcher: agents.for(request.tls),
                 method: request.method,
                 headers: hasToAsk ? { ...headers, "content-length": String(Buffer.byteLength(body)) } : headers,
                 body: hasToAsk ? permitted(body, mayBeSent) : (body ?? null),

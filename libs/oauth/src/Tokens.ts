@@ -2,6 +2,7 @@ import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
 import { makeCustodies } from "./Custody.ts"
 import { grantOf } from "./Grant.ts"
+import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
@@ -51,9 +52,11 @@ export class Tokens extends Context.Service<
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
         const grant = grantOf(settings, authorization, yield* Secrets)
-        const endpoint = yield* makeTokenEndpoint(authorization, settings, limits)
+        const policy = policyOf(authorization.lifecycle)
+        const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
+        const endpoint = yield* makeTokenEndpoint(authorization, settings, { ...limits, timeout })
         const custody = custodyOf(authorization.id)
-        return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, timeout: limits.timeout })
+        return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, policy, timeout })
       })
 
       const managers = yield* RcMap.make({

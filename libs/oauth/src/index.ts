@@ -1,3 +1,5 @@
+export * from "./RequestAuthorizer.ts"
+export * from "./ServerCalls.ts"
 export * from "./TokenError.ts"
 export * from "./TokenManager.ts"
 export * from "./Tokens.ts"

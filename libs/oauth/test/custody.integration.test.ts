@@ -76,6 +76,21 @@ const world = Effect.fnUntraced(function* (environment: Record<string, string> =
 const replace = (manager: TokenManager, token: AccessToken) =>
   Effect.forkDetach(Effect.exit(manager.rejected(token)), { startImmediately: true })
 
+/** Starts a request, and the outage of the store once the server has carried it out and its answer is on its way. */
+const slowly = <E, R>(
+  server: AuthServer,
+  issued: number,
+  start: Effect.Effect<unknown>,
+  outage: Effect.Effect<unknown, E, R>
+) =>
+  Effect.gen(function* () {
+    server.control.faults({ latencyMs: 500 })
+    yield* start
+    yield* until(() => server.stats.issued === issued)
+    server.control.faults({ latencyMs: 0 })
+    yield* outage
+  })
+
 /** A token, as soon as there is one. */
 const eventually = ({ get }: TokenManager) =>
   Effect.retry(get, { while: (error) => error.failureClass === "transient" })
@@ -93,9 +108,7 @@ describe("a refresh token that was received while the store could not be written
           const before = yield* Scope.provide(manager(), connector)
           const token = yield* before.get
           const outage = yield* Scope.make()
-          yield* Scope.provide(lockVault, outage)
-          yield* replace(before, token)
-          yield* until(() => server.stats.issued === 2)
+          yield* slowly(server, 2, replace(before, token), Scope.provide(lockVault, outage))
           const started = performance.now()
           yield* Scope.close(connector, Exit.void)
           // One attempt to write stands still for a second.
@@ -147,8 +160,7 @@ describe("a refresh token that was received while the store could not be written
     const process = yield* Effect.gen(function* () {
       const connector = yield* manager()
       const token = yield* connector.get
-      yield* Scope.provide(lockVault, outage)
-      yield* replace(connector, token)
+      yield* slowly(server, 2, replace(connector, token), Scope.provide(lockVault, outage))
       return yield* Effect.never
     }).pipe(Effect.scoped, Effect.provide(program), Effect.forkDetach)
     yield* until(() => server.stats.issued === 2 && all.lines.some((line) => line.includes("cannot be stored yet")))
@@ -214,8 +226,7 @@ describe("a refresh token that the server does not replace", () => {
       server.control.shape((body) => ({ ...body, refresh_token: undefined }))
       yield* Effect.gen(function* () {
         const connector = yield* manager()
-        yield* lockVault
-        yield* Effect.forkDetach(Effect.exit(connector.get))
+        yield* slowly(server, 1, Effect.forkDetach(Effect.exit(connector.get)), lockVault)
         yield* until(() => lines.some((line) => line.includes("cannot be stored yet")))
       }).pipe(Effect.scoped, Effect.provide(program))
       assert.isEmpty(lines.filter((line) => line.startsWith("Error")))

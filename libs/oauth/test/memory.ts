@@ -1,6 +1,6 @@
 import { type Authorization, type TokenManager, Tokens, TokenTransport, TransportError } from "@tributary/oauth"
 import { AuthState, defaultClient } from "@tributary/testkit"
-import { Budgets, type Conflict, Leases, TokenStore, VaultError } from "@tributary/vault"
+import { Budgets, type Conflict, Leases, type Superseded, TokenStore, VaultError } from "@tributary/vault"
 import { Clock, ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { secrets } from "./support.ts"
 import { TestClock } from "effect/testing"
@@ -103,12 +103,13 @@ export const memoryStore = () => {
         save: (
           authorization,
           expected,
-          tokens
-        ): Effect.Effect<never, VaultError | Conflict> | ReturnType<typeof store.save> =>
+          tokens,
+          attempt
+        ): Effect.Effect<never, VaultError | Conflict | Superseded> | ReturnType<typeof store.save> =>
           Effect.suspend(() => {
             if (!disk.isFull) {
               disk.saves++
-              return store.save(authorization, expected, tokens)
+              return store.save(authorization, expected, tokens, attempt)
             }
             return new VaultError({ authorization, problem: "the disk is full.", failureClass: "transient" })
           })

@@ -1,4 +1,14 @@
-import { Conflict, makeSealer, type StoredTokens, TokenStore, VaultError } from "@tributary/vault"
+import {
+  Conflict,
+  decodeEntry,
+  encodeEntry,
+  type JournalEntry,
+  makeSealer,
+  type StoredTokens,
+  Superseded,
+  TokenStore,
+  VaultError
+} from "@tributary/vault"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { makeDurability } from "./Durability.ts"
 import { Redis } from "./Redis.ts"
@@ -6,28 +16,60 @@ import type { RedisError } from "./RedisError.ts"
 import { script } from "./Script.ts"
 
 /**
- * Replaces a record if it is still the one that was read. Without new contents (a removal) its generation stays.
+ * Replaces a record if it is still the one that was read and the journal does not hold another request, and removes the journal's
+ * entry. With `keep` the journal is not looked at: what is there belongs to the contents, which stay the same.
  *
- * KEYS record, index. ARGV authorization, generation read, sealed bytes read, generation, key id, sealed bytes. Gives 1 or 0.
+ * KEYS record, index. ARGV authorization, generation read, sealed bytes read, generation, key id, sealed bytes, request (empty: any),
+ * `keep` or nothing. Gives 1, 0 if the record is another one, or 2 if the journal holds another request.
  */
 const swap = script(`
-  local row = redis.call('HMGET', KEYS[1], 'generation', 'sealed')
+  local row = redis.call('HMGET', KEYS[1], 'generation', 'sealed', 'attempt', 'state')
   if (row[1] or '0') ~= ARGV[2] or (row[2] or '') ~= ARGV[3] then return 0 end
+  if ARGV[8] ~= 'keep' then
+    if ARGV[7] ~= '' and row[3] and row[3] ~= ARGV[7] and row[4] ~= 'given-up' then return 2 end
+    redis.call('HDEL', KEYS[1], 'attempt', 'state', 'journal')
+  end
   redis.call('HSET', KEYS[1], 'generation', ARGV[4], 'key_id', ARGV[5], 'sealed', ARGV[6])
   redis.call('SADD', KEYS[2], ARGV[1])
   return 1
 `)
 
+/**
+ * Changes the journal's entry if the record is that of the generation `current` (0: no tokens) and the entry that of the request `over`.
+ *
+ * KEYS record. ARGV current, over (empty: none), request (empty: none), state, entry. Gives -1, or -2 if the entry is that of another
+ * request, or the generation that is stored.
+ */
+const journal = script(`
+  local row = redis.call('HMGET', KEYS[1], 'generation', 'sealed', 'attempt', 'state')
+  local current = '0'
+  if row[2] then current = row[1] or '0' end
+  if current ~= ARGV[1] then return tonumber(current) end
+  local attempt = row[3] or ''
+  if attempt == ARGV[3] and (row[4] or '') == ARGV[4] then
+    -- Written again, so that waiting for the disk waits for this one too.
+    if attempt ~= '' then redis.call('HSET', KEYS[1], 'attempt', attempt) end
+    return -1
+  end
+  if attempt ~= ARGV[2] then return -2 end
+  if ARGV[3] == '' then
+    redis.call('HDEL', KEYS[1], 'attempt', 'state', 'journal')
+  else
+    redis.call('HSET', KEYS[1], 'attempt', ARGV[3], 'state', ARGV[4], 'journal', ARGV[5])
+  end
+  return -1
+`)
+
 /** KEYS record, index. ARGV authorization. Removes what is sealed; the generation stays. */
 const erase = script(`
-  redis.call('HDEL', KEYS[1], 'key_id', 'sealed')
+  redis.call('HDEL', KEYS[1], 'key_id', 'sealed', 'attempt', 'state', 'journal')
   redis.call('SREM', KEYS[2], ARGV[1])
   return 1
 `)
 
 const Text = Schema.NullOr(Schema.String)
 const decodeRow = Schema.decodeUnknownOption(
-  Schema.Tuple([Schema.NullOr(Schema.FiniteFromString.check(Schema.isInt())), Text, Text])
+  Schema.Tuple([Schema.NullOr(Schema.FiniteFromString.check(Schema.isInt())), Text, Text, Text])
 )
 const decodeNames = Schema.decodeUnknownSync(Schema.Array(Schema.String))
 const decodeText = Schema.decodeUnknownSync(Text)
@@ -36,6 +78,7 @@ const decodeText = Schema.decodeUnknownSync(Text)
 interface Row {
   readonly generation: number
   readonly contents: { readonly keyId: string; readonly sealed: string } | undefined
+  readonly entry: JournalEntry | undefined
 }
 
 /** A save of which it is not known whether it was made. */
@@ -92,47 +135,53 @@ const make = Effect.gen(function* () {
 
   const read = Effect.fnUntraced(function* (authorization: string) {
     const reply = yield* Effect.mapError(
-      reading.command("HMGET", [recordOf(authorization), "generation", "key_id", "sealed"]),
+      reading.command("HMGET", [recordOf(authorization), "generation", "key_id", "sealed", "journal"]),
       failed(authorization)
     )
     const fields = Option.getOrUndefined(decodeRow(reply))
-    if (fields === undefined || (fields[1] === null) !== (fields[2] === null)) {
-      return yield* new VaultError({
-        authorization,
-        problem: `the record in ${place} is not one of Tributary's. Choose a prefix that is Tributary's alone, or remove the key ${recordOf(authorization)}.`,
-        failureClass: "misconfigured"
-      })
-    }
-    const [generation, keyId, sealed] = fields
+    const foreign = new VaultError({
+      authorization,
+      problem: `the record in ${place} is not one of Tributary's. Choose a prefix that is Tributary's alone, or remove the key ${recordOf(authorization)}.`,
+      failureClass: "misconfigured"
+    })
+    if (fields === undefined || (fields[1] === null) !== (fields[2] === null)) return yield* foreign
+    const [generation, keyId, sealed, written] = fields
+    const entry =
+      written === null ? undefined : yield* Effect.try({ try: () => decodeEntry(written), catch: () => foreign })
     const row: Row = {
       generation: generation ?? 0,
-      contents: keyId === null || sealed === null ? undefined : { keyId, sealed }
+      contents: keyId === null || sealed === null ? undefined : { keyId, sealed },
+      entry
     }
     return row
   })
 
-  const load = Effect.fn("TokenStore.load")(function* (authorization: string) {
-    const { contents, generation } = yield* read(authorization)
-    if (contents === undefined) return Option.none<StoredTokens>()
-    return yield* Effect.try({
-      try: () =>
-        Option.some(sealer.open(authorization, generation, contents.keyId, Buffer.from(contents.sealed, "base64"))),
+  const readRecord = Effect.fn("TokenStore.read")(function* (authorization: string) {
+    const { contents, entry, generation } = yield* read(authorization)
+    if (contents === undefined) return { tokens: undefined, entry }
+    const tokens = yield* Effect.try({
+      try: () => sealer.open(authorization, generation, contents.keyId, Buffer.from(contents.sealed, "base64")),
       catch: opening(authorization)
     })
+    return { tokens, entry }
   })
+  const load = (authorization: string) =>
+    Effect.map(readRecord(authorization), ({ tokens }) => Option.fromUndefinedOr(tokens))
 
-  const replace = (authorization: string, from: Row, generation: number, keyId: string, sealed: string) =>
+  const replace = (
+    authorization: string,
+    from: Row,
+    [generation, keyId, sealed]: readonly [number, string, string],
+    attempt: string,
+    mode: "keep" | ""
+  ) =>
     writing
       .script(
         swap,
         [recordOf(authorization), index],
-        [authorization, from.generation, from.contents?.sealed ?? "", generation, keyId, sealed]
+        [authorization, from.generation, from.contents?.sealed ?? "", generation, keyId, sealed, attempt, mode]
       )
-      .pipe(
-        durability.durably,
-        Effect.map((reply) => reply === 1),
-        Effect.mapError(failed(authorization))
-      )
+      .pipe(durability.durably, Effect.mapError(failed(authorization)))
 
   const settled = (authorization: string, generation: number) => {
     for (const [sealed, other] of unsettled) {
@@ -143,7 +192,8 @@ const make = Effect.gen(function* () {
   const save = Effect.fn("TokenStore.save")(function* (
     authorization: string,
     expected: number,
-    tokens: Omit<StoredTokens, "generation">
+    tokens: Omit<StoredTokens, "generation">,
+    attempt?: string
   ) {
     for (;;) {
       const row = yield* read(authorization)
@@ -156,7 +206,8 @@ const make = Effect.gen(function* () {
           sameTokens(earlier.stored, tokens)
         ) {
           // An earlier save of the same was made although its answer was lost. Writing it again makes it durable for certain.
-          if (yield* replace(authorization, row, row.generation, contents.keyId, contents.sealed)) {
+          const same = [row.generation, contents.keyId, contents.sealed] as const
+          if ((yield* replace(authorization, row, same, "", "keep")) === 1) {
             settled(authorization, row.generation)
             return earlier.stored
           }
@@ -176,14 +227,31 @@ const make = Effect.gen(function* () {
         catch: opening(authorization)
       })
       unsettled.set(sealed, { authorization, expected, stored })
-      const isMade = yield* replace(authorization, row, stored.generation, sealer.keyId, sealed)
-      if (isMade) {
+      const next = [stored.generation, sealer.keyId, sealed] as const
+      const reply = yield* replace(authorization, row, next, attempt ?? "", "")
+      if (reply === 1) {
         settled(authorization, stored.generation)
         return stored
       }
       // Somebody was faster; mostly this ends in a conflict now. It cannot go on for ever: each round somebody got ahead.
       unsettled.delete(sealed)
+      if (reply === 2) return yield* new Superseded({ authorization, current: row.entry?.attempt ?? "" })
     }
+  })
+
+  const note = Effect.fn("TokenStore.note")(function* (
+    authorization: string,
+    expected: number,
+    over: string | undefined,
+    entry: JournalEntry | undefined
+  ) {
+    const written = entry === undefined ? ["", "", ""] : [entry.attempt, entry.state, encodeEntry(entry)]
+    const reply = yield* writing
+      .script(journal, [recordOf(authorization)], [expected, over ?? "", ...written])
+      .pipe(durability.durably, Effect.mapError(failed(authorization)))
+    if (reply === -1) return
+    if (reply === -2) return yield* new Superseded({ authorization, current: "" })
+    return yield* new Conflict({ authorization, expected, current: Number(reply) })
   })
 
   const remove = Effect.fn("TokenStore.remove")(function* (authorization: string) {
@@ -192,7 +260,7 @@ const make = Effect.gen(function* () {
       .pipe(durability.durably, Effect.mapError(failed(authorization)))
   })
 
-  return TokenStore.of({ load, save, remove })
+  return TokenStore.of({ load, read: readRecord, save, note, remove })
 })
 
 /**

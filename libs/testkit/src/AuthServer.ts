@@ -6,6 +6,7 @@ import {
   type AuthStats,
   type Fault,
   type FaultRates,
+  type TokenQuota,
   type TokenReply,
   type Validity
 } from "./AuthState.ts"
@@ -21,6 +22,10 @@ export interface AuthServerOptions {
   readonly rotate?: boolean
   /** Milliseconds in which a refresh token that was just replaced may be used again. Default: 0. */
   readonly graceMs?: number
+  /** Seconds before the end of an access token from which on it may be refreshed; earlier requests are refused. Default: any time. */
+  readonly refreshWindow?: number
+  /** Access tokens that are issued for one refresh token's family in a time. Default: any number. */
+  readonly quota?: TokenQuota
   readonly faults?: Partial<FaultRates>
   /** Discovery documents to serve. Default: both. */
   readonly discovery?: "oidc" | "oauth2" | "both" | "none"
@@ -104,6 +109,8 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     refreshTokenLife: options.refreshTokenLife,
     rotate: options.rotate ?? true,
     graceMs: options.graceMs ?? 0,
+    refreshWindow: options.refreshWindow,
+    quota: options.quota,
     // oxlint-disable-next-line eslint/no-restricted-globals -- a server of its own, outside of any Effect
     now: () => Date.now()
   })
@@ -122,6 +129,7 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
       "hang",
       "truncated",
       "bad-gateway",
+      "duplicate",
       "internal-error",
       "throttled",
       "error-200",
@@ -172,6 +180,13 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
         await wait()
         response.writeHead(502, { "content-type": "text/html" }).end("<html><h1>Bad Gateway</h1></html>")
         return
+      case "duplicate": {
+        carryOut()
+        const reply = carryOut()
+        await wait()
+        sendJson(response, reply)
+        return
+      }
       case "internal-error":
         await wait()
         sendJson(response, { status: 500, headers: {}, body: { error: "server_error" } })

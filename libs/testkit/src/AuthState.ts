@@ -23,6 +23,8 @@ export type Fault =
   | "truncated"
   /** The request is carried out and answered with 502. */
   | "bad-gateway"
+  /** The request is carried out twice, as behind a proxy that repeats it, and answered with the second answer. */
+  | "duplicate"
   | "internal-error"
   | "throttled"
   /** An error with status 200, as some servers send it. */
@@ -41,6 +43,12 @@ export interface FaultRates {
   readonly retryAfter: string | undefined
 }
 
+/** So many access tokens of one family in so many milliseconds. */
+export interface TokenQuota {
+  readonly tokens: number
+  readonly perMs: number
+}
+
 export interface AuthStateOptions {
   readonly clients: ReadonlyArray<AuthClient>
   /** Seconds that an access token lives. */
@@ -51,6 +59,9 @@ export interface AuthStateOptions {
   readonly rotate: boolean
   /** Milliseconds in which a refresh token that was just replaced may be used again. */
   readonly graceMs: number
+  /** Seconds before the end of an access token from which on it may be refreshed. Default: any time. */
+  readonly refreshWindow?: number | undefined
+  readonly quota?: TokenQuota | undefined
   readonly now: () => number
 }
 
@@ -82,6 +93,10 @@ interface Family {
   readonly client: string
   readonly scope: ReadonlyArray<string>
   revoked: boolean
+  /** When its last access token ends. */
+  accessUntil: number
+  /** When its last access tokens were issued. */
+  issuedAt: Array<number>
 }
 interface RefreshToken {
   readonly family: Family
@@ -150,7 +165,7 @@ export class AuthState {
 
   /** A first refresh token, as a person's consent would give it. */
   issueRefreshToken(client: string, scope: ReadonlyArray<string> = []): string {
-    return this.newRefreshToken({ client, scope, revoked: false })
+    return this.newRefreshToken({ client, scope, revoked: false, accessUntil: 0, issuedAt: [] })
   }
 
   /** Makes the resource server refuse every access token that is out. */
@@ -254,9 +269,13 @@ export class AuthState {
     const { family } = token
     if (family.revoked) return refusal(400, "invalid_grant", "the grant was revoked")
     if (now >= token.expiresAt) return refusal(400, "invalid_grant", "the refresh token has expired")
+    const early = this.tooEarly(family, now)
+    if (early !== undefined) return early
     if (token.spentAt !== undefined) {
       const successor = token.successor === undefined ? undefined : this.refresh.get(token.successor)
-      const replay = now - token.spentAt <= this.graceMs && successor !== undefined && successor.spentAt === undefined
+      // Without a grace not even in the same millisecond.
+      const isInGrace = this.graceMs > 0 && now - token.spentAt <= this.graceMs
+      const replay = isInGrace && successor !== undefined && successor.spentAt === undefined
       if (!replay) {
         this.stats.reuses++
         family.revoked = true
@@ -277,10 +296,28 @@ export class AuthState {
     return { status: 200, headers: {}, body: { ...body, refresh_token: next } }
   }
 
+  /** The refusal of a request that comes too early, or one too often. */
+  private tooEarly(family: Family, now: number): TokenReply | undefined {
+    const { quota, refreshWindow } = this.options
+    if (refreshWindow !== undefined && now < family.accessUntil - refreshWindow * 1000) {
+      return refusal(400, "invalid_request", "the access token has not expired yet")
+    }
+    if (quota === undefined) return undefined
+    family.issuedAt = family.issuedAt.filter((at) => now - at < quota.perMs)
+    const [first = now] = family.issuedAt
+    if (family.issuedAt.length < quota.tokens) return undefined
+    const seconds = Math.ceil((first + quota.perMs - now) / 1000)
+    return refusal(429, "too_many_requests", "too many tokens of this grant", { "retry-after": String(seconds) })
+  }
+
   private newAccessToken(client: string, scope: ReadonlyArray<string>, family: Family | undefined) {
     const value = `at-${randomBytes(24).toString("base64url")}`
     const text = scope.join(" ")
     const expiresAt = this.options.now() + this.tokenLife * 1000
+    if (family !== undefined) {
+      family.accessUntil = expiresAt
+      if (this.options.quota !== undefined) family.issuedAt.push(this.options.now())
+    }
     this.access.set(value, { client, scope: text, expiresAt, family, revoked: false })
     return {
       access_token: value,

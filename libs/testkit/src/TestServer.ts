@@ -11,7 +11,7 @@ export interface ServerWays<A> {
     readonly variable: string
     readonly server: (value: string) => A
   }
-  /** Its container. `TRIBUTARY_TEST_LOCAL=1` leaves this way out. */
+  /** Its container. `TRIBUTARY_TEST_LOCAL=1` leaves this way out, `TRIBUTARY_TEST_DOCKER=1` the next. */
   readonly docker: {
     /** Fails when no Docker answers. */
     readonly probe: () => Promise<unknown>
@@ -58,6 +58,8 @@ export const findServer = async <A>(ways: ServerWays<A>): Promise<A | { readonly
   if (ways.given !== undefined && value !== "") return ways.given.server(value)
   const docker = await fromDocker(ways)
   if ("found" in docker) return docker.found
+  if (env["TRIBUTARY_TEST_DOCKER"] === "1")
+    throw new Error(`No ${ways.name} for tests: ${docker.because}, and TRIBUTARY_TEST_DOCKER allows no other way.`)
   const local = await ways.local()
   if (typeof local !== "object" || local === null || !("missing" in local)) return local
   const missing = `no ${ways.name}: ${ways.given === undefined ? "" : `${ways.given.variable} is not set; `}${docker.because}; ${String(local.missing)}`

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AuthClient, AuthState, startAuthServer } from "@tributary/testkit"
+import { type AuthClient, AuthState, type AuthStateOptions, startAuthServer } from "@tributary/testkit"
 import { request } from "node:http"
 
 const form = "application/x-www-form-urlencoded"
@@ -7,7 +7,7 @@ const basic = (id: string, secret: string) =>
   `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString("base64")}`
 const client = basic("client", "client-secret")
 
-const make = (graceMs = 0, more: ReadonlyArray<AuthClient> = []) => {
+const make = (graceMs = 0, more: ReadonlyArray<AuthClient> = [], limits: Partial<AuthStateOptions> = {}) => {
   const time = { now: 1_000_000 }
   const state = new AuthState({
     clients: [{ id: "client", secret: "client-secret" }, ...more],
@@ -15,7 +15,8 @@ const make = (graceMs = 0, more: ReadonlyArray<AuthClient> = []) => {
     refreshTokenLife: 3600,
     rotate: true,
     graceMs,
-    now: () => time.now
+    now: () => time.now,
+    ...limits
   })
   const refresh = (token: unknown) =>
     state.token(client, form, `grant_type=refresh_token&refresh_token=${String(token)}`)
@@ -23,6 +24,24 @@ const make = (graceMs = 0, more: ReadonlyArray<AuthClient> = []) => {
 }
 
 describe("AuthState", () => {
+  it("refuses refreshes that come too early, and more tokens than its quota, without spending anything", () => {
+    const early = make(0, [], { refreshWindow: 10 })
+    const one = early.refresh(early.state.issueRefreshToken("client")).body["refresh_token"]
+    early.time.now += 49_999
+    assert.include(early.refresh(one), { status: 400 })
+    early.time.now += 1
+    assert.strictEqual(early.refresh(one).status, 200)
+
+    const limited = make(0, [], { quota: { tokens: 2, perMs: 60_000 }, rotate: false })
+    const token = limited.state.issueRefreshToken("client")
+    assert.deepStrictEqual([limited.refresh(token).status, limited.refresh(token).status], [200, 200])
+    limited.time.now += 20_000
+    assert.deepInclude(limited.refresh(token), { status: 429 })
+    assert.strictEqual(limited.refresh(token).headers["retry-after"], "40")
+    limited.time.now += 40_000
+    assert.strictEqual(limited.refresh(token).status, 200)
+  })
+
   it("is strict about the request", () => {
     const { state } = make(0, [
       { id: "posting", secret: "s", auth: "post", grants: ["refresh_token"] },

@@ -1,15 +1,17 @@
-import { Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Option, Result, Schema } from "effect"
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { decodeEntry, encodeEntry, isOpenTo, isSameEntry, type JournalEntry } from "./JournalEntry.ts"
 import { makeSealer } from "./Sealer.ts"
-import { Conflict, type StoredTokens, TokenStore, VaultError } from "./TokenStore.ts"
+import { Conflict, type StoredTokens, Superseded, TokenStore, VaultError } from "./TokenStore.ts"
 
-const schemaVersion = 1
+const schemaVersion = 2
 const Row = Schema.Struct({
   generation: Schema.Int,
   key_id: Schema.NullOr(Schema.String),
-  sealed: Schema.NullOr(Schema.Uint8Array)
+  sealed: Schema.NullOr(Schema.Uint8Array),
+  journal: Schema.NullOr(Schema.String)
 })
 const decodeRow = Schema.decodeUnknownOption(Row)
 const KeyRow = Schema.Struct({ key_id: Schema.String })
@@ -70,6 +72,10 @@ const openDatabase = (directory: string): DatabaseSync => {
       key_id TEXT,
       sealed BLOB
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS journal (
+      authorization TEXT PRIMARY KEY,
+      entry TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = ${schemaVersion}`)
   return database
 }
@@ -89,65 +95,115 @@ const make = Effect.fnUntraced(function* (directory: string) {
   })
   const sealer = yield* makeSealer({ store: `vault.db in ${directory}`, directory }, sealedWith)
 
-  const select = database.prepare("SELECT generation, key_id, sealed FROM tokens WHERE authorization = ?")
+  const select = database.prepare(`
+    SELECT ifnull(generation, 0) AS generation, key_id, sealed, entry AS journal
+    FROM (SELECT ? AS name) LEFT JOIN tokens ON tokens.authorization = name LEFT JOIN journal ON journal.authorization = name`)
   const upsert = database.prepare(`
     INSERT INTO tokens (authorization, generation, key_id, sealed) VALUES (?, ?, ?, ?)
     ON CONFLICT (authorization) DO UPDATE SET
       generation = excluded.generation, key_id = excluded.key_id, sealed = excluded.sealed`)
   const erase = database.prepare("UPDATE tokens SET key_id = NULL, sealed = NULL WHERE authorization = ?")
+  const write = database.prepare(
+    "INSERT INTO journal (authorization, entry) VALUES (?, ?) ON CONFLICT (authorization) DO UPDATE SET entry = excluded.entry"
+  )
+  const clear = database.prepare("DELETE FROM journal WHERE authorization = ?")
 
-  const load = Effect.fn("TokenStore.load")(function* (authorization: string) {
+  const rowOf = (authorization: string) => {
+    const row = Option.getOrUndefined(decodeRow(select.get(authorization)))
+    if (row === undefined) return { generation: 0, sealed: undefined, entry: undefined, current: 0 }
+    const { generation, journal, key_id: keyId } = row
+    const sealed = keyId === null || row.sealed === null ? undefined : { keyId, bytes: row.sealed }
+    let entry: JournalEntry | undefined
+    try {
+      entry = journal === null ? undefined : decodeEntry(journal)
+    } catch {
+      throw new VaultError({
+        authorization,
+        problem: `the journal in vault.db in ${directory} was changed or damaged. Restore vault.db from a backup, or remove the tokens of this authorization.`,
+        failureClass: "misconfigured"
+      })
+    }
+    return { generation, sealed, entry, current: sealed === undefined ? 0 : generation }
+  }
+
+  const read = Effect.fn("TokenStore.read")(function* (authorization: string) {
     return yield* Effect.try({
-      try: () =>
-        Option.flatMap(decodeRow(select.get(authorization)), ({ generation, key_id, sealed }) =>
-          key_id === null || sealed === null
-            ? Option.none()
-            : Option.some(sealer.open(authorization, generation, key_id, sealed))
-        ),
+      try: () => {
+        const { entry, generation, sealed } = rowOf(authorization)
+        const tokens =
+          sealed === undefined ? undefined : sealer.open(authorization, generation, sealed.keyId, sealed.bytes)
+        return { tokens, entry }
+      },
       catch: failed(authorization)
     })
   })
+  const load = (authorization: string) =>
+    Effect.map(read(authorization), ({ tokens }) => Option.fromUndefinedOr(tokens))
 
-  const saveNow = (authorization: string, expected: number, tokens: Omit<StoredTokens, "generation">) => {
-    database.exec("BEGIN IMMEDIATE")
-    try {
-      const row = Option.getOrUndefined(decodeRow(select.get(authorization)))
-      // Tokens whose key is missing are not overwritten: the key may come back.
-      if (row?.key_id != null) sealer.requireKey(authorization, row.key_id)
-      const current = row?.sealed == null ? 0 : row.generation
-      if (current !== expected) {
-        database.exec("ROLLBACK")
-        return current
-      }
-      const stored: StoredTokens = { ...tokens, generation: (row?.generation ?? 0) + 1 }
-      upsert.run(authorization, stored.generation, sealer.keyId, sealer.seal(authorization, stored))
-      database.exec("COMMIT")
-      return stored
-    } catch (error) {
-      // SQLite ends the transaction by itself after some errors, such as a full disk.
-      if (database.isTransaction) database.exec("ROLLBACK")
-      throw error
-    }
-  }
+  /** Does all of it or nothing. What it gives back as a refusal has changed nothing. */
+  const inTransaction = <A, E extends Conflict | Superseded>(authorization: string, work: () => Result.Result<A, E>) =>
+    Effect.try({
+      try: () => {
+        database.exec("BEGIN IMMEDIATE")
+        try {
+          const result = work()
+          database.exec(Result.isSuccess(result) ? "COMMIT" : "ROLLBACK")
+          return result
+        } catch (error) {
+          // SQLite ends the transaction by itself after some errors, such as a full disk.
+          if (database.isTransaction) database.exec("ROLLBACK")
+          throw error
+        }
+      },
+      catch: failed(authorization)
+    }).pipe(Effect.flatMap(Effect.fromResult))
 
   const save = Effect.fn("TokenStore.save")(function* (
     authorization: string,
     expected: number,
-    tokens: Omit<StoredTokens, "generation">
+    tokens: Omit<StoredTokens, "generation">,
+    attempt?: string
   ) {
-    const result = yield* Effect.try({
-      try: () => saveNow(authorization, expected, tokens),
-      catch: failed(authorization)
+    return yield* inTransaction(authorization, (): Result.Result<StoredTokens, Conflict | Superseded> => {
+      const { current, entry, generation, sealed } = rowOf(authorization)
+      // Tokens whose key is missing are not overwritten: the key may come back.
+      if (sealed !== undefined) sealer.requireKey(authorization, sealed.keyId)
+      if (current !== expected) return Result.fail(new Conflict({ authorization, expected, current }))
+      if (!isOpenTo(entry, attempt))
+        return Result.fail(new Superseded({ authorization, current: entry?.attempt ?? "" }))
+      const stored: StoredTokens = { ...tokens, generation: generation + 1 }
+      upsert.run(authorization, stored.generation, sealer.keyId, sealer.seal(authorization, stored))
+      clear.run(authorization)
+      return Result.succeed(stored)
     })
-    if (typeof result !== "number") return result
-    return yield* new Conflict({ authorization, expected, current: result })
+  })
+
+  const note = Effect.fn("TokenStore.note")(function* (
+    authorization: string,
+    expected: number,
+    over: string | undefined,
+    next: JournalEntry | undefined
+  ) {
+    yield* inTransaction(authorization, (): Result.Result<void, Conflict | Superseded> => {
+      const { current, entry } = rowOf(authorization)
+      if (current !== expected) return Result.fail(new Conflict({ authorization, expected, current }))
+      if (isSameEntry(entry, next)) return Result.void
+      if (entry?.attempt !== over) return Result.fail(new Superseded({ authorization, current: entry?.attempt ?? "" }))
+      if (next === undefined) clear.run(authorization)
+      else write.run(authorization, encodeEntry(next))
+      return Result.void
+    })
   })
 
   const remove = Effect.fn("TokenStore.remove")(function* (authorization: string) {
-    yield* Effect.try({ try: () => void erase.run(authorization), catch: failed(authorization) })
+    yield* inTransaction(authorization, () => {
+      erase.run(authorization)
+      clear.run(authorization)
+      return Result.void
+    })
   })
 
-  return TokenStore.of({ load, save, remove })
+  return TokenStore.of({ load, read, save, note, remove })
 })
 
 /**

@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
+import { isOpenTo, isSameEntry, type JournalEntry } from "./JournalEntry.ts"
 
 /** Tokens of one authorization. `generation` grows by one with every change. Times are milliseconds since 1970. */
 export interface StoredTokens {
@@ -27,6 +28,20 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
   }
 }
 
+/**
+ * Another process began a request with the same refresh token since, and its outcome is not known yet. What was to be written
+ * is older than that, and may be worth nothing.
+ */
+export class Superseded extends Schema.TaggedError<Superseded>()("Superseded", {
+  authorization: Schema.String,
+  /** The request that the journal holds; empty: none. */
+  current: Schema.String
+}) {
+  override get message(): string {
+    return `Tokens of ${this.authorization}: the journal holds another request (${this.current === "" ? "none" : this.current}) than the one that was to be changed. Look again what it says.`
+  }
+}
+
 export class VaultError extends Schema.TaggedError<VaultError>()("VaultError", {
   /** `undefined` when the whole vault is meant. */
   authorization: Schema.UndefinedOr(Schema.String),
@@ -41,46 +56,88 @@ export class VaultError extends Schema.TaggedError<VaultError>()("VaultError", {
   }
 }
 
-/** Keeps tokens durable and encrypted. What `save` has returned survives a power cut. */
+/** What is stored of an authorization, read at one moment. */
+export interface StoredRecord {
+  readonly tokens: StoredTokens | undefined
+  /** The journal's entry for the refresh token of these tokens, or for the configured one. */
+  readonly entry: JournalEntry | undefined
+}
+
+/** Keeps tokens durable and encrypted, and the journal beside them. What `save` and `note` have returned survives a power cut. */
 export class TokenStore extends Context.Service<
   TokenStore,
   {
     readonly load: (authorization: string) => Effect.Effect<Option.Option<StoredTokens>, VaultError>
+    readonly read: (authorization: string) => Effect.Effect<StoredRecord, VaultError>
     /**
      * Compare-and-set: stores `tokens` as the next generation if the stored generation is `expected` (0: none stored),
      * otherwise changes nothing. Generations are never used twice, not even after `remove`, so a late writer that
-     * missed a removal cannot bring old tokens back.
+     * missed a removal cannot bring old tokens back. The journal's entry is removed with it. `attempt` is the request that brought
+     * the tokens: if the journal holds another one, which was not given up, nothing is changed.
      */
     readonly save: (
       authorization: string,
       expected: number,
-      tokens: Omit<StoredTokens, "generation">
-    ) => Effect.Effect<StoredTokens, VaultError | Conflict>
+      tokens: Omit<StoredTokens, "generation">,
+      attempt?: string
+    ) => Effect.Effect<StoredTokens, VaultError | Conflict | Superseded>
+    /**
+     * Compare-and-set of the journal: writes, replaces or removes (`undefined`) its entry, if the stored generation is `expected`
+     * and the entry is that of the request `over` (`undefined`: there is none). What says so already is no error, so it can be
+     * repeated when it failed and may have been made.
+     */
+    readonly note: (
+      authorization: string,
+      expected: number,
+      over: string | undefined,
+      entry: JournalEntry | undefined
+    ) => Effect.Effect<void, VaultError | Conflict | Superseded>
     /** Forgets the tokens of an authorization; works without the key. Nothing stored is no error. */
     readonly remove: (authorization: string) => Effect.Effect<void, VaultError>
   }
 >()("@tributary/vault/TokenStore") {
   /** Keeps tokens in memory only, for tests and dry runs. */
   static readonly layerMemory = Layer.sync(TokenStore, () => {
-    const records = new Map<string, { readonly generation: number; readonly tokens: StoredTokens | undefined }>()
+    const records = new Map<string, StoredRecord & { readonly generation: number }>()
+    const empty = { generation: 0, tokens: undefined, entry: undefined }
+    const look = (authorization: string) => records.get(authorization) ?? empty
     return TokenStore.of({
-      load: (authorization) => Effect.sync(() => Option.fromUndefinedOr(records.get(authorization)?.tokens)),
-      save: (authorization, expected, tokens) =>
-        Effect.suspend(() => {
-          const record = records.get(authorization)
-          const current = record?.tokens?.generation ?? 0
+      load: (authorization) => Effect.sync(() => Option.fromUndefinedOr(look(authorization).tokens)),
+      read: (authorization) =>
+        Effect.sync(() => {
+          const { entry, tokens } = look(authorization)
+          return { entry, tokens }
+        }),
+      save: (authorization, expected, tokens, attempt) =>
+        Effect.suspend((): Effect.Effect<StoredTokens, Conflict | Superseded> => {
+          const record = look(authorization)
+          const current = record.tokens?.generation ?? 0
           if (current !== expected) return new Conflict({ authorization, expected, current })
-          const generation = (record?.generation ?? 0) + 1
+          if (!isOpenTo(record.entry, attempt)) {
+            return new Superseded({ authorization, current: record.entry?.attempt ?? "" })
+          }
+          const generation = record.generation + 1
           const stored: StoredTokens = { ...tokens, generation }
-          records.set(authorization, { generation, tokens: stored })
+          records.set(authorization, { generation, tokens: stored, entry: undefined })
           return Effect.succeed(stored)
+        }),
+      note: (authorization, expected, over, entry) =>
+        Effect.suspend((): Effect.Effect<void, Conflict | Superseded> => {
+          const record = look(authorization)
+          const current = record.tokens?.generation ?? 0
+          if (current !== expected) return new Conflict({ authorization, expected, current })
+          if (isSameEntry(record.entry, entry)) return Effect.void
+          if (record.entry?.attempt !== over) {
+            return new Superseded({ authorization, current: record.entry?.attempt ?? "" })
+          }
+          records.set(authorization, { ...record, entry })
+          return Effect.void
         }),
       remove: (authorization) =>
         Effect.sync(() => {
-          const record = records.get(authorization)
-          if (record?.tokens !== undefined) {
-            records.set(authorization, { generation: record.generation, tokens: undefined })
-          }
+          const { generation } = look(authorization)
+          if (records.has(authorization))
+            records.set(authorization, { generation, tokens: undefined, entry: undefined })
         })
     })
   })

@@ -1,5 +1,6 @@
 export * from "./Budgets.ts"
 export * from "./Environment.ts"
+export * from "./JournalEntry.ts"
 export * from "./Leases.ts"
 export * from "./Sealer.ts"
 export * from "./Secrets.ts"

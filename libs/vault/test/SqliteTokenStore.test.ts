@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
-import { type Conflict, SqliteTokenStore, TokenStore, type VaultError } from "@tributary/vault"
+import { type Conflict, SqliteTokenStore, type Superseded, TokenStore, type VaultError } from "@tributary/vault"
 import { randomBytes } from "node:crypto"
 import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -96,7 +96,7 @@ describe("SqliteTokenStore", () => {
       yield* run(directory, { TRIBUTARY_VAULT_KEY: second }, (store) =>
         Effect.gen(function* () {
           assert.strictEqual(yield* accessTokenOf(store, "new"), "access-new")
-          const calls: ReadonlyArray<Effect.Effect<unknown, VaultError | Conflict>> = [
+          const calls: ReadonlyArray<Effect.Effect<unknown, VaultError | Conflict | Superseded>> = [
             store.load("old"),
             store.save("old", 1, tokens("x")),
             store.save("old", 0, tokens("x"))

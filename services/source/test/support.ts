@@ -9,26 +9,9 @@ import { Tokens } from "@tributary/oauth"
 import { layerMemory } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { startSyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Conflict, Environment, Leases, Secrets, type StoredTokens, TokenStore } from "@tributary/vault"
-import { Duration, Effect, Layer, Logger, Option, Schema } from "effect"
+import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Duration, Effect, Layer, Logger, Schema } from "effect"
 import { runSource } from "../src/index.ts"
-
-/** A token store for the length of a test. */
-const memoryStore = Layer.sync(TokenStore, () => {
-  const stored = new Map<string, StoredTokens>()
-  return {
-    load: (authorization) => Effect.sync(() => Option.fromUndefinedOr(stored.get(authorization))),
-    save: (authorization, expected, tokens) =>
-      Effect.suspend(() => {
-        const current = stored.get(authorization)?.generation ?? 0
-        if (current !== expected) return Effect.fail(new Conflict({ authorization, expected, current }))
-        const next = { ...tokens, generation: expected + 1 }
-        stored.set(authorization, next)
-        return Effect.succeed(next)
-      }),
-    remove: (authorization) => Effect.sync(() => void stored.delete(authorization))
-  }
-})
 
 const secrets = Secrets.layer.pipe(
   Layer.provide(Layer.succeed(Environment, { SHOP_SECRET: "client-secret", SHOP_WRONG: "another" }))
@@ -49,7 +32,7 @@ const needed = Layer.mergeAll(
   layerMemory,
   Budgets.layer,
   secrets,
-  Tokens.layer.pipe(Layer.provide([secrets, memoryStore, Leases.layerMemory, Budgets.layer])),
+  Tokens.layer.pipe(Layer.provide([secrets, TokenStore.layerMemory, Leases.layerMemory, Budgets.layer])),
   Status.layer,
   Logger.layer([])
 )

@@ -1,0 +1,7 @@
+export * from "./expression/CompiledTemplate.ts"
+export * from "./expression/Dict.ts"
+export * from "./expression/ExpressionError.ts"
+export * from "./expression/Interpolation.ts"
+export * from "./expression/Plain.ts"
+export * from "./expression/Ports.ts"
+export * from "./expression/Value.ts"

@@ -1,0 +1,195 @@
+import { Schema } from "effect"
+import { fallback, optional, required } from "./Setting.ts"
+import { Address, HeaderName, HeaderValue, PositiveDuration, SecretReference, Template, Text } from "./SettingType.ts"
+
+const ParameterName = Text.annotate({ title: "parameter", expected: "the name of a parameter" })
+const Parameters = Schema.Record(ParameterName, Template).annotate({ expected: "parameters by name" })
+
+/** Algorithms of signatures (RFC 7518, RFC 8037, RFC 9864). */
+const Algorithm = Schema.Literals([
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519"
+])
+
+const algorithm = Algorithm.pipe(
+  optional("Algorithm of the signature. Default: RS256 for an RSA key, else the one that the key's curve has.", "PS256")
+)
+
+/** How a client proves who it is at the token endpoint. */
+const ClientAuth = Schema.Literals([
+  "basic",
+  "basic_raw",
+  "post",
+  "client_secret_jwt",
+  "private_key_jwt",
+  "tls_client_auth",
+  "self_signed_tls_client_auth",
+  "none"
+])
+
+const ClientKey = Schema.Struct({
+  key: SecretReference.pipe(
+    required(
+      "Reference to the private key: PEM, a JSON Web Key, or a Google service account's key file.",
+      "${file:./client-key.pem}"
+    )
+  ),
+  key_id: Template.pipe(optional("Value of `kid` in the assertion. Default: the one that the key has.", "2026-01")),
+  algorithm,
+  audience: Template.pipe(
+    optional(
+      "Audience of the assertion. Default: the issuer, if it was discovered, else the token endpoint.",
+      "https://id.shop.example"
+    )
+  ),
+  certificate: SecretReference.pipe(
+    optional(
+      "Reference to the key's certificate, for servers that want its thumbprint in the assertion (`x5t#S256`).",
+      "${file:./client.crt}"
+    )
+  )
+}).annotate({ identifier: "ClientKey" })
+
+const Tls = Schema.Struct({
+  certificate: SecretReference.pipe(
+    optional("Reference to the client's certificate, with its chain (PEM).", "${file:./client.crt}")
+  ),
+  key: SecretReference.pipe(optional("Reference to the certificate's private key (PEM).", "${file:./client.key}")),
+  ca: SecretReference.pipe(
+    optional(
+      "Reference to the authorities (PEM) that the server's certificate is checked against, in place of the well-known ones.",
+      "${file:./ca.crt}"
+    )
+  )
+}).annotate({ identifier: "Tls" })
+
+const Dpop = Schema.Struct({
+  key: SecretReference.pipe(
+    required("Reference to the private key that tokens are bound to: PEM or a JSON Web Key.", "${file:./dpop-key.pem}")
+  ),
+  algorithm
+}).annotate({ identifier: "Dpop" })
+
+const Assertion = Schema.Struct({
+  key: SecretReference.pipe(
+    required(
+      "Reference to the private key: PEM, a JSON Web Key, or a Google service account's key file.",
+      "${file:./service-account.json}"
+    )
+  ),
+  key_id: Template.pipe(optional("Value of `kid` in the assertion. Default: the one that the key has.", "2026-01")),
+  algorithm,
+  issuer: Template.pipe(
+    optional(
+      "Claim `iss`. Default: the service account's address, else client_id.",
+      "loader@shop.iam.gserviceaccount.com"
+    )
+  ),
+  subject: Template.pipe(
+    optional("Claim `sub`: for whom. Default: the issuer of the assertion.", "admin@shop.example")
+  ),
+  audience: Template.pipe(optional("Claim `aud`. Default: the token endpoint.", "https://login.salesforce.com")),
+  lifetime: PositiveDuration.pipe(fallback("5 minutes", "How long the assertion is valid; an hour is the most.")),
+  claims: Parameters.pipe(
+    fallback({}, "Claims beside these, such as the scope where the server looks for it in the assertion.", {
+      scope: "https://www.googleapis.com/auth/analytics.readonly"
+    })
+  )
+}).annotate({ identifier: "Assertion" })
+
+const tokenType = (what: string) =>
+  Text.pipe(fallback("access_token", `Type of ${what}: a URN, or the last part of one that RFC 8693 registers.`, "jwt"))
+
+const Exchange = Schema.Struct({
+  subject_token: SecretReference.pipe(
+    required("Reference to the token that is exchanged; it is read again for each request.", "${file:./subject-token}")
+  ),
+  subject_token_type: tokenType("the token"),
+  actor_token: SecretReference.pipe(
+    optional("Reference to the token of who acts for the subject.", "${file:./actor-token}")
+  ),
+  actor_token_type: tokenType("the actor's token"),
+  requested_token_type: Text.pipe(optional("Type of the token that is asked for.", "access_token"))
+}).annotate({ identifier: "Exchange" })
+
+const Custom = Schema.Struct({
+  grant_type: Text.pipe(required("Value of `grant_type`.", "account_credentials")),
+  params: Parameters.pipe(
+    fallback({}, "Parameters of the grant; those that are secret must refer to their value.", {
+      account_id: "${env:ZOOM_ACCOUNT}"
+    })
+  )
+}).annotate({ identifier: "Custom" })
+
+const TokenRequest = Schema.Struct({
+  params: Parameters.pipe(fallback({}, "Parameters added to each token request.", { tenant: "shop" })),
+  headers: Schema.Record(HeaderName, HeaderValue)
+    .annotate({ expected: "headers by name" })
+    .pipe(fallback({}, "Headers added to each token request.", { "x-tenant": "shop" }))
+}).annotate({ identifier: "TokenRequest" })
+
+const nothingMore = { params: {}, headers: {} } as const
+
+/** How tokens are obtained (RFC 6749) and what they are bound to. */
+export const OAuth2 = Schema.Struct({
+  oauth2: Schema.Literals(["client_credentials", "refresh_token", "jwt_bearer", "token_exchange", "custom"]).pipe(
+    required("Grant type by which tokens are obtained (RFC 6749, RFC 7523, RFC 8693).", "client_credentials")
+  ),
+  issuer: Address.pipe(
+    optional(
+      "Issuer of the authorization server; its endpoints are then discovered (RFC 8414, OIDC).",
+      "https://id.shop.example"
+    )
+  ),
+  token_url: Address.pipe(
+    optional("Token endpoint, for servers that cannot be discovered.", "https://id.shop.example/oauth/token")
+  ),
+  revocation_url: Address.pipe(
+    optional(
+      "Revocation endpoint (RFC 7009), for servers that cannot be discovered.",
+      "https://id.shop.example/oauth/revoke"
+    )
+  ),
+  introspection_url: Address.pipe(
+    optional(
+      "Introspection endpoint (RFC 7662), for servers that cannot be discovered.",
+      "https://id.shop.example/oauth/introspect"
+    )
+  ),
+  client_id: Template.pipe(optional("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
+  client_secret: SecretReference.pipe(optional("Reference to the client's secret.", "${env:SHOP_SECRET}")),
+  client_auth: ClientAuth.pipe(
+    fallback(
+      "basic",
+      "How the client authenticates: secret in the HTTP Basic header (form-encoded as RFC 6749, section 2.3.1 says, or raw) or in the form, assertion signed with the secret or with client_key (RFC 7523), certificate of `tls` (RFC 8705), or not at all."
+    )
+  ),
+  client_key: ClientKey.pipe(optional("Key that signs the client's assertions.")),
+  tls: Tls.pipe(optional("Connections to the authorization server: the client's certificate, and whom to trust.")),
+  dpop: Dpop.pipe(optional("Binds tokens to a key, so that a stolen token is of no use (DPoP, RFC 9449).")),
+  refresh_token: SecretReference.pipe(
+    optional(
+      "Reference to the first refresh token; the tokens that replace it are kept in the vault.",
+      "${file:./refresh-token}"
+    )
+  ),
+  assertion: Assertion.pipe(optional("The assertion of the grant jwt_bearer (RFC 7523).")),
+  exchange: Exchange.pipe(optional("What the grant token_exchange exchanges (RFC 8693).")),
+  custom: Custom.pipe(optional("The grant of a vendor's own.")),
+  scopes: Schema.Array(Template).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
+  audience: Template.pipe(
+    optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")
+  ),
+  resource: Template.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example")),
+  token_request: TokenRequest.pipe(fallback(nothingMore, "What the server wants beside the standard."))
+}).annotate({ identifier: "OAuth2" })
+export type OAuth2 = typeof OAuth2.Type

@@ -1,0 +1,276 @@
+import { Secrets } from "@tributary/vault"
+import { Clock, Duration, Effect, Redacted } from "effect"
+import * as oauth from "oauth4webapi"
+import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"
+import { makeProver } from "./Dpop.ts"
+import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
+import { TokenError } from "./TokenError.ts"
+import type { Authorization } from "./TokenManager.ts"
+import { retryAfter } from "./TokenResponse.ts"
+import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
+
+/** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
+export interface ExchangeFailure {
+  readonly error: TokenError
+  readonly isUncertain: boolean
+}
+
+/** Limits of requests to authorization servers. */
+export interface EndpointLimits {
+  /** Longest time for one request, the answer included. */
+  readonly timeout: Duration.Duration
+  /** Permits plain HTTP to other hosts than this one. */
+  readonly allowHttp: boolean
+}
+
+/** How long metadata of a server is used before it is read again. */
+const metadataLife = 3_600_000
+
+/** The part of a fetch function that oauth4webapi uses. */
+type CustomFetch = (
+  url: string,
+  options: { readonly method: string; readonly headers: Record<string, string>; readonly body?: unknown }
+) => Promise<Response>
+
+/** What the library is told for each request: where to send it, and that addresses are judged in Settings. */
+export interface RequestOptions {
+  readonly [oauth.customFetch]: CustomFetch
+  readonly [oauth.allowInsecureRequests]: true
+}
+
+const describe = (error: TransportError): readonly [TokenError["failureClass"], string, string] => {
+  switch (error.reason) {
+    case "timeout":
+      return ["transient", `no answer in time (${error.code}).`, "It is tried again; check the server and the network."]
+    case "certificate":
+      return [
+        "misconfigured",
+        `its certificate is not trusted (${error.code}).`,
+        "Correct the address, or give the authority: `tls.ca`, or NODE_EXTRA_CA_CERTS for all servers."
+      ]
+    case "client-certificate":
+      return [
+        "misconfigured",
+        `it refuses the client's certificate, or wants one (${error.code}).`,
+        "Check auth.tls: the certificate has to be valid, and known to the server."
+      ]
+    case "too-large":
+      return [
+        "misconfigured",
+        `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
+        "Check token_url (or issuer): this does not look like a token endpoint."
+      ]
+    case "withdrawn":
+      return [
+        "transient",
+        "nothing was sent, because the lease of this process on the authorization was running out.",
+        "It is tried again; if this stays, check whether Redis answers in time."
+      ]
+    case "unreachable":
+      return [
+        "transient",
+        `it cannot be reached (${error.code}).`,
+        "It is tried again; check the address and the network."
+      ]
+  }
+}
+
+/** Makes the way to the authorization server of an authorization. Discovery happens with the first request, not before. */
+export const makeServerLink = Effect.fnUntraced(function* (
+  authorization: Authorization,
+  settings: Settings,
+  limits: EndpointLimits
+) {
+  const secrets = yield* Secrets
+  const transport = yield* TokenTransport
+  const prover = makeProver(secrets, authorization)
+  const { id, oauth2 } = authorization
+  const client: oauth.Client = {
+    // The library wants one; where there is none, nothing is sent of it.
+    client_id: settings.clientId === "" ? "-" : settings.clientId,
+    use_mtls_endpoint_aliases: oauth2.tls?.certificate !== undefined
+  }
+  let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
+
+  const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
+    new TokenError({ authorization: id, endpoint: endpoint.host, retryAfter: wait, ...parts })
+
+  const send = Effect.fnUntraced(function* (endpoint: URL, request: WireRequest) {
+    const tls = yield* Effect.mapError(clientTls(secrets, authorization), (error): ExchangeFailure => ({
+      error,
+      isUncertain: false
+    }))
+    return yield* transport.send(tls === undefined ? request : { ...request, tls }).pipe(
+      Effect.mapError((error): ExchangeFailure => {
+        const [failureClass, problem, general] = describe(error)
+        // With TLS 1.3 a client learns that its certificate was refused when it waits for the answer, or not at all.
+        const advice =
+          error.code === "UND_ERR_SOCKET" && oauth2.tls?.certificate !== undefined
+            ? `${general} If this stays, the server may be refusing the certificate of auth.tls.`
+            : general
+        return { error: failure(endpoint, { failureClass, problem, advice }), isUncertain: error.isUncertain }
+      }),
+      Effect.timeoutOrElse({
+        duration: limits.timeout,
+        orElse: () =>
+          Effect.fail<ExchangeFailure>({
+            error: failure(endpoint, {
+              failureClass: "transient",
+              problem: `no answer within ${Duration.toSeconds(limits.timeout)} seconds.`,
+              advice: "It is tried again; check the server and the network."
+            }),
+            isUncertain: true
+          })
+      })
+    )
+  })
+
+  /**
+   * The request that oauth4webapi would send. The library builds requests and judges answers; what goes over the wire
+   * stays an effect that can be timed and interrupted.
+   */
+  const capture = (build: (options: RequestOptions) => Promise<unknown>, endpoint: URL) =>
+    Effect.tryPromise({
+      try: async () => {
+        let captured: WireRequest | undefined
+        await build({
+          [oauth.allowInsecureRequests]: true,
+          [oauth.customFetch]: async (url, { body, headers, method }) => {
+            captured = {
+              method: method === "POST" ? "POST" : "GET",
+              url,
+              contents: Redacted.make({ headers, body: body instanceof URLSearchParams ? body.toString() : undefined })
+            }
+            return new Response()
+          }
+        })
+        if (captured === undefined) throw new TypeError("No request was built.")
+        return captured
+      },
+      catch: (error) =>
+        failure(endpoint, {
+          failureClass: "misconfigured",
+          problem: `no request can be made (${error instanceof Error && "code" in error ? String(error.code) : "unknown"}).`,
+          advice: "Check the settings of `auth`."
+        })
+    })
+
+  const readMetadata = Effect.fnUntraced(function* (issuer: URL, algorithm: "oidc" | "oauth2") {
+    const request = yield* capture((options) => oauth.discoveryRequest(issuer, { algorithm, ...options }), issuer)
+    const answer = yield* Effect.mapError(send(issuer, request), ({ error }) => error)
+    if (answer.status === 429 || answer.status >= 500) {
+      const now = yield* Clock.currentTimeMillis
+      return yield* failure(
+        issuer,
+        {
+          failureClass: answer.status === 429 ? "throttled" : "transient",
+          problem: `the server answered ${answer.status} when asked for its metadata.`,
+          advice: "It is tried again."
+        },
+        retryAfter(answer.headers["retry-after"], now)
+      )
+    }
+    if (answer.status !== 200) return undefined
+    const response = new Response(answer.body, { headers: { "content-type": "application/json" } })
+    return yield* Effect.tryPromise({
+      try: () => oauth.processDiscoveryResponse(issuer, response),
+      catch: (error) => {
+        const isOther = error instanceof Error && "code" in error && error.code === oauth.JSON_ATTRIBUTE_COMPARISON
+        const problem = isOther ? "its metadata names another issuer." : "its metadata is not what RFC 8414 prescribes."
+        return failure(issuer, {
+          failureClass: "misconfigured",
+          problem,
+          advice: "Write `issuer` exactly as the metadata names it, or give token_url instead."
+        })
+      }
+    })
+  })
+
+  const server = Effect.fnUntraced(function* () {
+    if (settings.tokenUrl !== undefined) {
+      return {
+        issuer: settings.tokenUrl.origin,
+        token_endpoint: settings.tokenUrl.href,
+        ...(settings.revocationUrl === undefined ? {} : { revocation_endpoint: settings.revocationUrl.href }),
+        ...(settings.introspectionUrl === undefined ? {} : { introspection_endpoint: settings.introspectionUrl.href })
+      } satisfies oauth.AuthorizationServer
+    }
+    if (settings.issuer === undefined)
+      return yield* misconfigured(id, "no issuer is given.", "Give issuer or token_url.")
+    const now = yield* Clock.currentTimeMillis
+    if (discovered !== undefined && now - discovered.at < metadataLife) return discovered.server
+    const found = (yield* readMetadata(settings.issuer, "oidc")) ?? (yield* readMetadata(settings.issuer, "oauth2"))
+    if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
+      return yield* failure(settings.issuer, {
+        failureClass: "misconfigured",
+        problem:
+          found === undefined
+            ? "there is no metadata under /.well-known/openid-configuration or /.well-known/oauth-authorization-server."
+            : "its metadata names no token endpoint.",
+        advice: "Check issuer, or give token_url instead."
+      })
+    }
+    if (!isAcceptable(new URL(found.token_endpoint), limits.allowHttp)) {
+      return yield* failure(settings.issuer, {
+        failureClass: "misconfigured",
+        problem: "its metadata names a token endpoint without https.",
+        advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
+      })
+    }
+    discovered = { server: found, at: now }
+    return found
+  })
+
+  /**
+   * Where an endpoint of the server is, with what the client shows: its certificate's endpoints may be elsewhere (RFC 8705,
+   * section 5).
+   */
+  const endpointOf = Effect.fnUntraced(function* (
+    as: oauth.AuthorizationServer,
+    name: "token_endpoint" | "revocation_endpoint" | "introspection_endpoint" | "pushed_authorization_request_endpoint"
+  ) {
+    const alias = client.use_mtls_endpoint_aliases === true ? as.mtls_endpoint_aliases?.[name] : undefined
+    const address = alias ?? as[name]
+    const at = settings.issuer ?? settings.tokenUrl ?? new URL(as.issuer)
+    if (address === undefined || !URL.canParse(address)) {
+      return yield* failure(at, {
+        failureClass: "misconfigured",
+        problem: `it has no ${name.replaceAll("_", " ")}${settings.issuer === undefined ? " that is known" : " in its metadata"}.`,
+        advice:
+          settings.issuer === undefined
+            ? "Give its address, or `issuer`."
+            : "Check issuer; the server may not offer this."
+      })
+    }
+    const endpoint = new URL(address)
+    if (isAcceptable(endpoint, limits.allowHttp)) return endpoint
+    return yield* failure(at, {
+      failureClass: "misconfigured",
+      problem: `its metadata names a ${name.replaceAll("_", " ")} without https.`,
+      advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
+    })
+  })
+
+  /** The names that assertions are made for. */
+  const namesOf = (as: oauth.AuthorizationServer): ServerNames => ({
+    issuer: settings.tokenUrl === undefined ? as.issuer : undefined,
+    tokenEndpoint: as.token_endpoint ?? as.issuer
+  })
+
+  return {
+    client,
+    prover,
+    failure,
+    send,
+    capture,
+    server,
+    endpointOf,
+    namesOf,
+    authentication: (as: oauth.AuthorizationServer) =>
+      clientAuthentication(secrets, authorization, settings, namesOf(as)),
+    /** Lets the metadata be read again: a server that moved is found. */
+    forget: () => {
+      discovered = undefined
+    }
+  }
+})
