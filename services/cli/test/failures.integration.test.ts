@@ -91,7 +91,12 @@ describe("run --once with connectors that are wrong in every way", () => {
     const host = api.url.slice("http://".length)
     const expected: Record<string, ReadonlyArray<string>> = {
       "unknown-env": ["${env:SECERT}", "is not set", "Did you mean SECRET", "Set it where Tributary is started"],
-      "wrong-secret": [`at ${host}`, "401 invalid_client", "client:[secret]", "Check client_id and client_secret"],
+      "wrong-secret": [
+        `at ${host}`,
+        "401 invalid_client",
+        "no such client: [removed]",
+        "Check client_id and client_secret"
+      ],
       "wrong-scope": [`at ${host}`, "400 invalid_scope", "unknown scope admin", "Correct `scopes`"],
       forbidden: [
         `${api.url}/forbidden answered 403`,
@@ -116,7 +121,7 @@ describe("run --once with connectors that are wrong in every way", () => {
     }
     for (const [id, parts] of Object.entries(expected)) {
       const message = said(id)
-      for (const part of parts) assert.include(message, part)
+      for (const part of parts) assert.include(message, part, message)
     }
     // Logs are JSON lines, and few: one for each try.
     const logged = lines(err).filter((line) => line.startsWith("{"))

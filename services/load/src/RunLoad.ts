@@ -214,10 +214,17 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
   } = yield* Effect.raceFirst(Effect.raceFirst(offering, killing), observe(session, moments))
   yield* Effect.sleep(settle)
   const problems: Array<string> = []
+  if (options.faults && started.length > 0 && faults.length === 0) {
+    yield* screen.note(
+      `No worker was killed: everything had arrived before the first was due (--kill-every ${Duration.format(options.killEvery)}).`
+    )
+  }
   if (arrival !== "all") problems.push(problemsIn(arrival, options), ...(yield* problemsOf(session)))
   const offers = yield* api.offers
   const stats = yield* api.stats
   yield* Fiber.interrupt(watching)
+  yield* watch.finish(engine.beside(data))
+  moments.push(yield* Clock.currentTimeMillis)
   yield* screen.progress("")
   yield* screen.note("comparing every record")
   yield* Effect.forEach(started, ({ stop }) => stop, { concurrency: "unbounded" })

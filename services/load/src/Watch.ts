@@ -18,8 +18,9 @@ interface Ends {
 }
 
 const shortest = Duration.millis(100)
-/** Looking takes at most a tenth of the time. */
+/** Looking takes at most a tenth of the time, unless it takes long: freshness is only known as well as it is looked for. */
 const share = 10
+const longest = Duration.seconds(1)
 const endsEvery = 1_000
 /** Parts that are merged away are forgotten when there are so many. */
 const mostParts = 60
@@ -137,7 +138,9 @@ export class Watch {
         yield* Effect.timeout(this.lookAtTables, patience)
         if (begun - (this.ends.at(-1)?.at ?? 0) >= endsEvery) yield* Effect.timeout(this.lookAtTopics, patience)
         const took = (yield* Clock.currentTimeMillis) - begun
-        yield* Effect.sleep(Duration.max(shortest, Duration.millis(took * (share - 1))))
+        yield* Effect.sleep(
+          Duration.clamp(Duration.millis(took * (share - 1)), { minimum: shortest, maximum: longest })
+        )
       }
     })
     return looking.pipe(
@@ -149,6 +152,19 @@ export class Watch {
       ),
       Effect.andThen(Effect.sleep("250 millis")),
       Effect.forever
+    )
+  }
+
+  /** One more look, for the end. */
+  finish(places: Layer.Layer<Reached, EngineProblem>): Effect.Effect<void> {
+    return Effect.andThen(this.lookAtTables, this.lookAtTopics).pipe(
+      Effect.timeout(patience),
+      Effect.provide(places, { local: true }),
+      Effect.catch((error: { readonly message: string }) =>
+        Effect.sync(() => {
+          this.problem = error.message
+        })
+      )
     )
   }
 
