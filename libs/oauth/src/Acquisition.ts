@@ -126,9 +126,8 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
 
   const ask = Effect.fnUntraced(function* (request: GrantRequest, mayBeSent?: Effect.Effect<boolean>) {
     // The life of a token is counted from before it was asked for, so it ends here no later than at the server.
-    const obtainedAt = yield* Clock.currentTimeMillis
-    const body = yield* endpoint.exchange(request, mayBeSent)
-    return toTokens(Redacted.value(body), request, obtainedAt)
+    const { askedAt, body } = yield* endpoint.exchange(request, mayBeSent)
+    return toTokens(Redacted.value(body), request, askedAt)
   })
 
   const { givenUp, spend } = yield* makeSpend({
@@ -263,6 +262,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
             ),
             Effect.mapError(fromVault)
           )
+    yield* custody.watch.stored("obtained")
     if (saved === "lost") return yield* heldOf(tokens, lineage.nextUnstored())
     return saved === undefined ? yield* adopt((yield* load).tokens, newerThan) : yield* own(saved)
   }, Effect.scoped)

@@ -60,7 +60,7 @@ export interface ManagedTokenOptions {
 
 /** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
 export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
-  const { lock } = options.custody
+  const { lock, watch } = options.custody
   const { id } = options.authorization
   const scope = yield* Scope.Scope
   const acquisition = yield* makeAcquisition({ ...options, id })
@@ -92,6 +92,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       )
       state.held = next
       state.hold = undefined
+      yield* watch.held({ obtainedAt: next.obtainedAt, expiresAt: next.token.expiresAt })
       yield* Effect.logDebug("Access token obtained.").pipe(
         Effect.annotateLogs({ authorization: id, generation: next.token.generation })
       )
@@ -107,7 +108,8 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
         const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak)
         state.hold = { error, until: now + wait, streak }
       })
-    )
+    ),
+    Effect.tapError(watch.failed)
   )
 
   const closed = failure({ failureClass: "transient", problem: "the connector is being stopped.", advice: "" })
@@ -169,6 +171,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     const now = yield* Clock.currentTimeMillis
     if (token.generation > state.rejectedUpTo) {
       state.rejectedUpTo = token.generation
+      yield* watch.rejected
       const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
       state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
       state.held = undefined
@@ -186,5 +189,8 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   })
 
   state.held = yield* acquisition.stored
+  if (state.held !== undefined) {
+    yield* watch.held({ obtainedAt: state.held.obtainedAt, expiresAt: state.held.token.expiresAt })
+  }
   return { get, rejected } satisfies TokenManager
 })

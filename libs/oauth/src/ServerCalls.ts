@@ -1,5 +1,6 @@
 import type { Secrets } from "@tributary/vault"
-import { Clock, Config, Duration, Effect, Redacted } from "effect"
+import { AuditTrail } from "@tributary/telemetry"
+import { Clock, Config, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
 import { makeServerLink, type RequestOptions } from "./ServerLink.ts"
@@ -81,6 +82,7 @@ export const makeServerCalls = Effect.fnUntraced(function* (
   })
   const settings = yield* settingsOf(authorization, limits.allowHttp)
   const link = yield* makeServerLink(authorization, settings, limits)
+  const trail = Option.getOrUndefined(yield* Effect.serviceOption(AuditTrail))
 
   const call = Effect.fnUntraced(function* <A>(
     what: "introspection" | "revocation" | "pushed_authorization_request",
@@ -157,6 +159,14 @@ export const makeServerCalls = Effect.fnUntraced(function* (
           await oauth.processRevocationResponse(response)
         }
       )
+      if (trail === undefined) return
+      yield* trail.record({
+        authorization: authorization.id,
+        connectors: [],
+        what: "revoked",
+        outcome: "ok",
+        ...(hint === undefined ? {} : { detail: hint.replace("_", " ") })
+      })
     }),
     push: Effect.fn("ServerCalls.push")(function* (parameters) {
       const { expires_in, request_uri } = yield* call(

@@ -1,4 +1,4 @@
-import { Secrets } from "@tributary/vault"
+import { type Rate, Secrets } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"
@@ -7,6 +7,7 @@ import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { retryAfter } from "./TokenResponse.ts"
+import type { TokenWatch } from "./watch/TokenWatch.ts"
 import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
 
 /** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
@@ -21,6 +22,10 @@ export interface EndpointLimits {
   readonly timeout: Duration.Duration
   /** Permits plain HTTP to other hosts than this one. */
   readonly allowHttp: boolean
+  /** Largest rate of token requests to one endpoint, by all processes together; without it only what the server asks for is obeyed. */
+  readonly rate?: Rate
+  /** Takes note of token requests. */
+  readonly watch?: TokenWatch
 }
 
 /** How long metadata of a server is used before it is read again. */
@@ -59,6 +64,12 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         "misconfigured",
         `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
         "Check token_url (or issuer): this does not look like a token endpoint."
+      ]
+    case "address":
+      return [
+        "misconfigured",
+        `its host has no address but a ${error.code} one, where nothing is sent to.`,
+        "Correct the address; if it is meant, allow it with TRIBUTARY_ALLOW_PRIVATE_ADDRESSES (docs/guides/token-operations.md)."
       ]
     case "withdrawn":
       return [

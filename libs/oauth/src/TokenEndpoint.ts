@@ -1,13 +1,13 @@
 import { Budgets } from "@tributary/vault"
-import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
+import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
 import { defectProblem } from "./defectProblem.ts"
+import { asSent, formatRate } from "./EndpointRate.ts"
 import type { GrantRequest } from "./Grant.ts"
 import { type EndpointLimits, type ExchangeFailure, makeServerLink } from "./ServerLink.ts"
 import type { Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
-import { tokenRequests } from "./tokenRequests.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { normalise, type Refusal, type TokenBody, type WireResponse } from "./TokenResponse.ts"
 import type { WireRequest } from "./TokenTransport.ts"
@@ -18,12 +18,13 @@ export type { EndpointLimits, ExchangeFailure } from "./ServerLink.ts"
 export interface TokenEndpoint {
   /**
    * Sends one token request, once, if it may be sent (`TokenTransport`) when everything is ready for it. The answer is redacted
-   * because spans keep the values that their effects end with.
+   * because spans keep the values that their effects end with. `askedAt` is when the request left at the earliest, in
+   * milliseconds since 1970: after it had waited for the endpoint's budget.
    */
   readonly exchange: (
     request: GrantRequest,
     mayBeSent?: Effect.Effect<boolean>
-  ) => Effect.Effect<Redacted.Redacted<TokenBody>, ExchangeFailure>
+  ) => Effect.Effect<{ readonly body: Redacted.Redacted<TokenBody>; readonly askedAt: number }, ExchangeFailure>
 }
 
 /** A pause of the endpoint is waited for so long; a longer one is told. It is more than Redis may take to answer or not. */
@@ -185,15 +186,25 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       return yield* judge(as, endpoint, answer, request.grantType, first.known)
     }
     const second = yield* certain(build(request, as, endpoint))
+    yield* certain(inTime(endpoint))
     const last = yield* send(second)
     yield* prover.learn(endpoint, last.headers)
     return yield* judge(as, endpoint, last, request.grantType, second.known)
   })
 
-  /** Waits while the endpoint asked for a pause, whichever process it told that. */
+  const rate = limits.rate === undefined ? undefined : asSent(limits.rate)
+
+  /** Waits for the endpoint's budget, and while it asked for a pause, whichever process it told that. */
   const inTime = Effect.fnUntraced(function* (endpoint: URL) {
-    const isFree = yield* Effect.timeoutOption(budgets.take(budgetOf(endpoint), undefined), patience)
+    const isFree = yield* Effect.timeoutOption(budgets.take(budgetOf(endpoint), rate), patience)
     if (Option.isSome(isFree)) return
+    if (limits.rate !== undefined) {
+      return yield* failure(endpoint, {
+        failureClass: "throttled",
+        problem: `its budget of ${formatRate(limits.rate)} is used up by other authorizations, or it asked to be spared.`,
+        advice: "It is tried again. If this stays, raise TRIBUTARY_OAUTH_RATE as far as the server allows."
+      })
+    }
     return yield* failure(endpoint, {
       failureClass: "throttled",
       problem: "it asked to be spared, here or in another process, and the time it named is not over.",
@@ -205,9 +216,6 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       ? budgets.pause(budgetOf(endpoint), Duration.millis(Math.min(retryAfter, longestPause)))
       : Effect.void
 
-  const count = (outcome: string) =>
-    Metric.update(Metric.withAttributes(tokenRequests, { authorization: id, outcome }), 1)
-
   const exchange = Effect.fn("TokenEndpoint.exchange")(function* (
     request: GrantRequest,
     mayBeSent?: Effect.Effect<boolean>
@@ -217,7 +225,9 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     const endpoint = yield* certain(link.endpointOf(as, "token_endpoint"))
     const first = yield* certain(build(request, as, endpoint))
     yield* certain(inTime(endpoint))
+    const askedAt = yield* Clock.currentTimeMillis
     return yield* perform(request, as, endpoint, first, mayBeSent).pipe(
+      Effect.map((body) => ({ body, askedAt })),
       // Caught inside of the span, which would record the defect as it is.
       Effect.catchDefect((defect) =>
         Effect.fail<ExchangeFailure>({
@@ -229,8 +239,8 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
           isUncertain: true
         })
       ),
-      Effect.tap(() => count("granted")),
-      Effect.tapError(({ error }) => Effect.andThen(paused(endpoint, error), count(error.failureClass)))
+      Effect.tapError(({ error }) => paused(endpoint, error)),
+      (sent) => limits.watch?.request(sent, ({ error }) => error.failureClass) ?? sent
     )
   })
 
