@@ -1,4 +1,4 @@
-import { Cause, Clock, Deferred, type Duration, Effect, Exit, Schedule, Scope } from "effect"
+import { Cause, Clock, Deferred, type Duration, Effect, Exit, Random, Schedule, Scope } from "effect"
 import { longestWaitInside, makeAcquisition } from "./Acquisition.ts"
 import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
@@ -32,6 +32,8 @@ interface State {
 const repetitions = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 3 }))
 /** A token rejected at this age or younger counts as rejected at once. */
 const freshFor = 5000
+/** Part of a hold that is added by chance, so that those who failed together do not come back together. */
+const spread = 0.3
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
 const toleratedRejections = 5
 
@@ -102,10 +104,10 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       failure({ failureClass: "defect", problem: defectProblem(defect), advice: "Please report it." })
     ),
     Effect.tapError((error) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak)
+        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak) * (1 + spread * random)
         state.hold = { error, until: now + wait, streak }
       })
     ),

@@ -78,13 +78,20 @@ export const runFleet = Effect.fn("runFleet")(function* (
     }
     return Math.min(...reached)
   }
-  const limit = now() + 4 * options.lives * options.life + options.outage + 60_000
+  /** Without any new life for so long there will be none: tokens are lost. */
+  const patience = 4 * options.life + 20_000
   let shown = now()
   /** Waits until so much of all lives is over. False: they do not come to it. */
   const until = Effect.fnUntraced(function* (part: number) {
+    let known = lives()
+    let since = now()
     for (;;) {
-      if (lives() >= options.lives * part) return true
-      if (now() > limit || sums.ended !== "") return false
+      const current = lives()
+      if (current !== known) since = now()
+      known = current
+      if (current >= options.lives * part) return true
+      // What the server has revoked does not come back.
+      if (now() - since > patience || sums.ended !== "" || server.stats.reuses > 0) return false
       if (now() - shown > 10_000) {
         shown = now()
         onProgress(`${lives()} of ${options.lives} lives; ${server.seen.length} token requests`)
@@ -93,14 +100,31 @@ export const runFleet = Effect.fn("runFleet")(function* (
     }
   })
 
-  if (!(yield* until(0.3))) return yield* Effect.die(`The fleet does not come to its first lives. ${sums.ended}`)
+  const result = (killedAt: number, outage: FleetRecord["outage"], isComplete: boolean): FleetRecord => ({
+    options,
+    seen: [...server.seen],
+    revoked: server.stats.reuses,
+    issued: server.issued,
+    tokens,
+    killedAt,
+    outage,
+    failures,
+    gets: sums.gets,
+    apiCalls: server.api.calls,
+    apiRefused: server.api.refused,
+    longestWait: sums.longestWait,
+    isComplete
+  })
+  const never = { from: Infinity, busyFrom: Infinity, until: Infinity }
+
+  if (!(yield* until(0.3))) return result(Infinity, never, false)
   const killedAt = now()
   yield* kill(options.processes - 1)
   onProgress("one process killed")
   yield* Effect.sleep(absence)
   yield* start(options.processes - 1)
 
-  yield* until(0.6)
+  if (!(yield* until(0.6))) return result(killedAt, never, false)
   const from = now()
   onProgress("the authorization server is away")
   yield* server.goAway
@@ -116,19 +140,5 @@ export const runFleet = Effect.fn("runFleet")(function* (
   // What is under way shows, and what processes saw of it.
   yield* Effect.sleep(500)
   if (sums.ended !== "") onProgress(sums.ended)
-  return {
-    options,
-    seen: [...server.seen],
-    revoked: server.stats.reuses,
-    issued: server.issued,
-    tokens,
-    killedAt,
-    outage,
-    failures,
-    gets: sums.gets,
-    apiCalls: server.api.calls,
-    apiRefused: server.api.refused,
-    longestWait: sums.longestWait,
-    isComplete
-  } satisfies FleetRecord
+  return result(killedAt, outage, isComplete)
 }, Effect.scoped)

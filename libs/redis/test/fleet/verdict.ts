@@ -104,7 +104,7 @@ export const judge = (record: FleetRecord): ReadonlyArray<Check> => {
       return reached
     })
   )
-  const busySeconds = (outage.until - outage.busyFrom) / 1000
+  const busySeconds = options.outage / 2000
   return [
     { ...check("lives of each authorization", done, options.lives), isGood: done >= options.lives },
     check("lives with more than one refresh (races)", races, 0),
@@ -142,7 +142,7 @@ export const table = (record: FleetRecord, checks: ReadonlyArray<Check>): string
   const head =
     `${options.connectors} connectors, ${options.authorizations} authorizations, ${options.processes} processes; tokens live ${options.life / 1000} s; ` +
     `${carriedOut} refreshes, ${record.gets} tokens asked for, ${record.apiCalls} API requests; ` +
-    `one process killed, the server away for ${(record.outage.until - record.outage.from) / 1000} s; ` +
+    `one process killed, the server away for ${(options.outage / 1000).toFixed(0)} s; ` +
     `longest wait for a token ${Math.round(record.longestWait)} ms`
   const lines = checks.map(
     ({ expected, found, isGood, name }) =>
