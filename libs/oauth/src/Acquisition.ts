@@ -98,7 +98,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       request.refreshToken !== undefined && body.refresh_token !== undefined
         ? Redacted.make(body.refresh_token)
         : request.refreshToken,
-    scopes: (body.scope ?? settings.scope).split(" ").filter((word) => word !== ""),
+    scopes: body.scope === undefined ? settings.scopes : body.scope.split(" ").filter((word) => word !== ""),
     settings: settings.fingerprint,
     seed: request.seed
   })

@@ -2,6 +2,7 @@ import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
+import { grantTypeOf, grantTypes } from "./grantType.ts"
 import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
@@ -45,14 +46,6 @@ export interface Grant {
   readonly prepare: (stored: StoredTokens | undefined) => Effect.Effect<GrantRequest, TokenError>
 }
 
-/** Grant types by the names of the connector file. */
-const grantTypes = {
-  client_credentials: "client_credentials",
-  refresh_token: "refresh_token",
-  jwt_bearer: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-  token_exchange: "urn:ietf:params:oauth:grant-type:token-exchange"
-} as const
-
 const standard = ({ audience, resource, scope }: Settings): Record<string, string> => ({
   ...(scope === "" ? {} : { scope }),
   ...(audience === undefined ? {} : { audience }),
@@ -80,13 +73,13 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     return { values, hidden }
   })
 
-  /** What every request has. */
-  const common = Effect.gen(function* () {
+  /** What every request of a grant type has. What is configured goes before what the provider's profile adds. */
+  const common = Effect.fnUntraced(function* (grantType: string) {
     const params = yield* resolved(oauth2.token_request.params)
     const headers = yield* resolved(oauth2.token_request.headers)
     return {
-      parameters: { ...standard(settings), ...params.values },
-      headers: Redacted.make(headers.values),
+      parameters: { ...standard(settings), ...settings.grantParams[grantType], ...params.values },
+      headers: Redacted.make({ ...settings.headers, ...headers.values }),
       hidden: [...params.hidden, ...headers.hidden]
     }
   })
@@ -103,7 +96,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     isRepeatable: true,
     seed: () => seed,
     prepare: Effect.fnUntraced(function* () {
-      const { headers, hidden, parameters } = yield* common
+      const { headers, hidden, parameters } = yield* common(grantType)
       const { hidden: ownHidden, late, values } = yield* own
       return {
         grantType,
@@ -141,7 +134,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
       prepare: Effect.fnUntraced(function* (stored) {
         const first = yield* configured(stored)
-        const { headers, hidden, parameters } = yield* common
+        const { headers, hidden, parameters } = yield* common(grantTypes.refresh_token)
         const seed = seedOf(first) ?? stored?.seed
         const kept = stored !== undefined && stored.seed === seed ? stored.refreshToken : undefined
         const token = kept ?? first ?? Redacted.make("")
@@ -214,6 +207,6 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     case "token_exchange":
       return tokenExchange()
     case "custom":
-      return repeatable(oauth2.custom?.grant_type ?? "", resolved(oauth2.custom?.params ?? {}))
+      return repeatable(grantTypeOf(oauth2), resolved(oauth2.custom?.params ?? {}))
   }
 }

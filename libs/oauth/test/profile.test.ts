@@ -1,4 +1,4 @@
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -7,7 +7,7 @@ import { applyProfile, type ProviderChoice } from "../src/profile/applyProfile.t
 import { refreshTokenEnd, refreshWindow, replayWindow } from "../src/profile/lifecycle.ts"
 import { factsOf, type Profile, profileEditorSchema } from "../src/profile/Profile.ts"
 import type { ProfileError } from "../src/profile/ProfileError.ts"
-import { parseProfile, Profiles } from "../src/profile/Profiles.ts"
+import { parseProfile, Profiles, profilesIn } from "../src/profile/Profiles.ts"
 
 const examples = (profile: Profile) =>
   Object.fromEntries(Object.entries(profile.params ?? {}).map(([name, { example }]) => [name, example]))
@@ -17,7 +17,7 @@ const settingsOf = (profile: Profile, choice: ProviderChoice = {}) => {
   return Result.isSuccess(applied) ? applied.success : assert.fail(applied.failure.message)
 }
 
-layer(Profiles.layer)("the profiles that come with the package", (it) => {
+describe("the profiles that come with the package", () => {
   it.effect("are all valid: addresses https, each fact with a source or marked as unverified, usable", () =>
     Effect.gen(function* () {
       const profiles = yield* Profiles
@@ -348,25 +348,14 @@ it.live("a profile of one's own folder is read once; a broken one does not hurt 
     yield* write("acme.yaml", small)
     yield* write("broken.yaml", "id: broken\nname: [")
     yield* write("readme.md", "no profile")
-    const [ids, first, again, error] = yield* Effect.provide(
-      Effect.gen(function* () {
-        const profiles = yield* Profiles
-        const before = yield* profiles.get("acme")
-        yield* write("acme.yaml", small.replace("name: Acme", "name: Changed"))
-        const broken: ProfileError = yield* Effect.flip(profiles.get("broken"))
-        return [yield* profiles.ids, before, yield* profiles.get("acme"), broken] as const
-      }),
-      Profiles.layerFrom(folder)
-    )
-    assert.deepStrictEqual(ids, ["acme", "broken"])
-    assert.strictEqual(again, first)
+    const profiles = profilesIn(folder)
+    const first = yield* profiles.get("acme")
+    yield* write("acme.yaml", small.replace("name: Acme", "name: Changed"))
+    const error: ProfileError = yield* Effect.flip(profiles.get("broken"))
+    assert.deepStrictEqual(yield* profiles.ids, ["acme", "broken"])
+    assert.strictEqual(yield* profiles.get("acme"), first)
     assert.match(error.place, /^broken\.yaml:2:/u)
-    const missing = yield* Effect.flip(
-      Effect.provide(
-        Effect.flatMap(Profiles, (profiles) => profiles.get("acme")),
-        Profiles.layerFrom(join(folder, "nowhere"))
-      )
-    )
+    const missing = yield* Effect.flip(profilesIn(join(folder, "nowhere")).get("acme"))
     assert.match(missing.message, /cannot be read \(ENOENT\)/u)
   }).pipe(Effect.scoped)
 )
