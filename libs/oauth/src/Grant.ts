@@ -3,6 +3,8 @@ import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { grantTypeOf, grantTypes } from "./grantType.ts"
+import { lifeOf } from "./Outlook.ts"
+import type { RefreshTokenLife } from "./profile/lifecycle.ts"
 import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
@@ -27,6 +29,8 @@ export interface GrantRequest {
   readonly spends: string | undefined
   /** The refresh token that stays in use if the answer brings no new one. */
   readonly refreshToken: Redacted.Redacted<string> | undefined
+  /** What is known of that refresh token's life. */
+  readonly refreshLife?: RefreshTokenLife | undefined
   readonly seed: string | undefined
 }
 
@@ -145,6 +149,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
           secrets: Redacted.make(hidden),
           spends: fingerprint(Redacted.value(token)),
           refreshToken: token,
+          refreshLife: stored === undefined || kept === undefined ? undefined : lifeOf(stored),
           seed
         }
       })

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { applyProfile, type ProviderChoice } from "../src/profile/applyProfile.ts"
-import { refreshTokenEnd, refreshWindow, replayWindow } from "../src/profile/lifecycle.ts"
+import { nextLife, refreshTokenEnd, refreshWindow, replayWindow } from "../src/profile/lifecycle.ts"
 import { factsOf, type Profile, profileEditorSchema } from "../src/profile/Profile.ts"
 import type { ProfileError } from "../src/profile/ProfileError.ts"
 import { parseProfile, Profiles, profilesIn } from "../src/profile/Profiles.ts"
@@ -370,9 +370,33 @@ it("lifecycle tells when to repeat, when to refresh and when a token dies", () =
   assert.strictEqual(refreshWindow({}), Infinity)
   assert.strictEqual(refreshWindow({ early_refresh: "refused" }), 0)
   assert.strictEqual(refreshWindow({ early_refresh: "refused", refresh_window: 30 }), 30_000)
-  const token = { consentedAt: 0, obtainedAt: 5000, saidEnd: undefined }
-  assert.isUndefined(refreshTokenEnd({ idle_life: "unlimited" }, token))
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10 }, token), 15_000)
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10, absolute_life: 12 }, token), 12_000)
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10 }, { ...token, saidEnd: 9000 }), 9000)
+  const token = { consentedAt: 0, obtainedAt: 5000, saidEnd: undefined, isFixed: false }
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: "unlimited" }, token), { unused: undefined, atLast: undefined })
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: 10, absolute_life: 12 }, token), {
+    unused: 15_000,
+    atLast: 12_000
+  })
+  const said = { ...token, saidEnd: 9000 }
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: 10 }, said), { unused: 9000, atLast: undefined })
+  assert.deepStrictEqual(refreshTokenEnd({}, { ...said, isFixed: true }), { unused: undefined, atLast: 9000 })
+  assert.deepStrictEqual(refreshTokenEnd({ absolute_life: 8 }, said), { unused: undefined, atLast: 8000 })
+})
+
+it("whether refreshing moves a refresh token's end is learnt from its answers", () => {
+  const answer = (obtainedAt: number, lifetime: number | undefined, isReplaced = true) => ({
+    obtainedAt,
+    lifetime,
+    isReplaced
+  })
+  const hour = 3_600_000
+  const first = nextLife(undefined, answer(1000, 86_400))
+  assert.deepStrictEqual(first, { obtainedAt: 1000, consentedAt: 1000, saidEnd: 86_401_000, isFixed: false })
+  const sliding = nextLife(first, answer(1000 + hour, 86_400))
+  assert.deepInclude(sliding, { consentedAt: 1000, saidEnd: 86_401_000 + hour, isFixed: false })
+  const fixed = nextLife(first, answer(1000 + hour, 82_801))
+  assert.deepInclude(fixed, { consentedAt: 1000, saidEnd: 86_402_000, isFixed: true })
+  // Two answers at once tell nothing.
+  assert.isFalse(nextLife(first, answer(1001, 86_400)).isFixed)
+  assert.strictEqual(nextLife(first, answer(2000, undefined, false)).saidEnd, 86_401_000)
+  assert.isUndefined(nextLife(first, answer(2000, undefined)).saidEnd)
 })
