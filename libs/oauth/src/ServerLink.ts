@@ -1,7 +1,7 @@
 import { type Rate, Secrets } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
-import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"
+import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"
 import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
 import { TokenError } from "./TokenError.ts"
@@ -14,6 +14,8 @@ import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest }
 export interface ExchangeFailure {
   readonly error: TokenError
   readonly isUncertain: boolean
+  /** The server refused the client, not what it asked for: another secret may do. */
+  readonly isClientRefused?: boolean
 }
 
 /** Limits of requests to authorization servers. */
@@ -101,6 +103,9 @@ export const makeServerLink = Effect.fnUntraced(function* (
     client_id: settings.clientId === "" ? "-" : settings.clientId,
     use_mtls_endpoint_aliases: oauth2.tls?.certificate !== undefined
   }
+  const references = secretReferences(oauth2)
+  /** The reference to the secret that the server took last. */
+  let [current] = references
   let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
 
   const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
@@ -277,8 +282,17 @@ export const makeServerLink = Effect.fnUntraced(function* (
     server,
     endpointOf,
     namesOf,
-    authentication: (as: oauth.AuthorizationServer) =>
-      clientAuthentication(secrets, authorization, settings, namesOf(as)),
+    authentication: (as: oauth.AuthorizationServer, reference: string | undefined) =>
+      clientAuthentication(secrets, authorization, settings, namesOf(as), reference),
+    /** References to the client's secrets, the one that the server took last first. */
+    secretsToTry: (): readonly [string | undefined, string | undefined] => [
+      current,
+      references.find((reference) => reference !== current)
+    ],
+    /** Lets this secret be the first one that is tried from now on. */
+    prefer: (reference: string | undefined) => {
+      current = reference
+    },
     /** Lets the metadata be read again: a server that moved is found. */
     forget: () => {
       discovered = undefined

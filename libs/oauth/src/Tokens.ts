@@ -5,6 +5,7 @@ import { endpointRate } from "./EndpointRate.ts"
 import { grantOf } from "./Grant.ts"
 import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
+import { makeSharing } from "./Sharing.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
 import type { TokenError } from "./TokenError.ts"
@@ -57,10 +58,13 @@ export class Tokens extends Context.Service<
       // Before the managers, so that it ends after them.
       const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart), yield* makeTokenWatches)
 
+      const share = makeSharing()
+
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
+        yield* share(authorization, settings.fingerprint)
         const grant = grantOf(settings, authorization, yield* Secrets)
-        const policy = policyOf(authorization.lifecycle)
+        const policy = policyOf(settings.lifecycle)
         const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
         const custody = custodyOf(authorization.id)
         const endpoint = yield* makeTokenEndpoint(authorization, settings, {
