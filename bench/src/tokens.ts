@@ -164,7 +164,9 @@ const program = Effect.gen(function* () {
   )
   const most = Math.max(...last)
   for (const [part, requests] of last.entries()) {
-    console.log(`       ${String((part * 100) / parts).padStart(3)} %  ${"#".repeat(Math.round((60 * requests) / most))} ${requests}`)
+    console.log(
+      `       ${String((part * 100) / parts).padStart(3)} %  ${"#".repeat(Math.round((60 * requests) / most))} ${requests}`
+    )
   }
 })
 

@@ -13,7 +13,9 @@ const parse = (text: string): Rate | undefined => {
 }
 
 const RateText = Schema.String.check(
-  Schema.makeFilter((text) => parse(text) !== undefined, { expected: 'a rate such as "600 per 1 minute"' })
+  Schema.makeFilter((text) => text.trim() === "" || parse(text) !== undefined, {
+    expected: 'a rate such as "600 per 1 minute"'
+  })
 )
 
 /**

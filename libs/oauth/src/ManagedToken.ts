@@ -112,7 +112,9 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   const foresee = (outlook: Outlook) =>
     Effect.suspend(() => {
       state.outlook = outlook
-      return Effect.all([warn(outlook.reconnectBy), watch.reconnectBy(outlook.reconnectBy), startKeepAlive], { discard: true })
+      return Effect.all([warn(outlook.reconnectBy), watch.reconnectBy(outlook.reconnectBy), startKeepAlive], {
+        discard: true
+      })
     })
 
   /** The same of what is stored, where no token of it is held. What cannot be read now is learnt with the next token. */

@@ -36,7 +36,13 @@ const send = (url: string) =>
 describe("requests to authorization servers", () => {
   it.live("are not sent to addresses inside of a network, however these are written", () =>
     Effect.gen(function* () {
-      const metadata = ["169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "[::ffff:169.254.169.254]"]
+      const metadata = [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "[::ffff:169.254.169.254]"
+      ]
       for (const host of [...metadata, "10.0.0.1", "[fd00::1]", "[fe80::1]", "0.0.0.0", "[::]", "100.64.0.1"]) {
         const error = yield* Effect.flip(send(`http://${host}:1/token`))
         assert.strictEqual(error.reason, "address", host)

@@ -6,7 +6,10 @@ import { ConfigProvider, Effect, Layer, Metric } from "effect"
 import { authorization, authServer, secrets } from "./support.ts"
 
 /** Everything that is told of tokens, with what was written kept in memory. */
-const watched = (settings: Record<string, string> = {}, environment: Record<string, string> = { CLIENT_SECRET: "client-secret" }) => {
+const watched = (
+  settings: Record<string, string> = {},
+  environment: Record<string, string> = { CLIENT_SECRET: "client-secret" }
+) => {
   const events: Array<Omit<AuditEvent, "at" | "process">> = []
   const trail = Layer.succeed(AuditTrail, {
     record: (event) => Effect.sync(() => void events.push(event)),
@@ -17,7 +20,9 @@ const watched = (settings: Record<string, string> = {}, environment: Record<stri
     Layer.provideMerge(Alerts.layer.pipe(Layer.provide(Status.layer))),
     Layer.provide([secrets(environment), Leases.layerMemory, Budgets.layer]),
     Layer.provideMerge(TokenStore.layerMemory),
-    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ TRIBUTARY_OAUTH_TIMEOUT: "1 second", ...settings })))
+    Layer.provide(
+      ConfigProvider.layer(ConfigProvider.fromEnvRecord({ TRIBUTARY_OAUTH_TIMEOUT: "1 second", ...settings }))
+    )
   )
   return { events, layer }
 }
@@ -62,14 +67,20 @@ describe("what is told of tokens", () => {
         const alerts = yield* Alerts
         const use = Effect.flatMap(Tokens, (tokens) =>
           tokens.manager(authorization({ token_url: server.tokenUrl }, "failing"))
-        ).pipe(Effect.flatMap((manager) => manager.get), Effect.scoped)
+        ).pipe(
+          Effect.flatMap((manager) => manager.get),
+          Effect.scoped
+        )
         server.control.faults({ rates: { "internal-error": 1 } })
         yield* Effect.flip(use)
         assert.deepStrictEqual(yield* alerts.active, [])
         yield* Effect.flip(use)
         const [alert] = yield* alerts.active
         assert.strictEqual(alert?.kind, "failing")
-        assert.match(alert?.message ?? "", /^2 attempts to get a token failed in a row\. The last: Authorization failing/)
+        assert.match(
+          alert?.message ?? "",
+          /^2 attempts to get a token failed in a row\. The last: Authorization failing/
+        )
         server.control.faults({ rates: {} })
         yield* use
         assert.deepStrictEqual(yield* alerts.active, [])

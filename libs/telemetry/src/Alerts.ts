@@ -1,5 +1,18 @@
 import { FailureClass } from "@tributary/domain"
-import { Clock, Config, Context, Duration, Effect, Layer, Metric, Option, Queue, Redacted, Schedule, Schema } from "effect"
+import {
+  Clock,
+  Config,
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  Metric,
+  Option,
+  Queue,
+  Redacted,
+  Schedule,
+  Schema
+} from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { BoundedLabels, mostLabels } from "./BoundedLabels.ts"
 import { Status } from "./Status.ts"
@@ -69,7 +82,8 @@ export class Alerts extends Context.Service<
   static readonly layer = Layer.effect(
     Alerts,
     Effect.gen(function* () {
-      const address = Option.getOrUndefined(yield* webhook)
+      const given = Option.getOrUndefined(yield* webhook)
+      const address = given === undefined || Redacted.value(given).trim() === "" ? undefined : given
       const labels = new BoundedLabels(yield* mostLabels)
       const status = Option.getOrUndefined(yield* Effect.serviceOption(Status))
       const current = new Map<string, Alert>()
@@ -151,6 +165,8 @@ export class Alerts extends Context.Service<
     })
   ).pipe(
     // A webhook that moved is to be corrected, not followed: the alert would go elsewhere.
-    Layer.provide(FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))))
+    Layer.provide(
+      FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" })))
+    )
   )
 }

@@ -71,7 +71,9 @@ describe("alerts", () => {
       const alerts = yield* Alerts
       yield* status.reporter("orders", "items", "source")
       yield* alerts.raise(expired)
-      const notices = Effect.map(status.snapshot, ([stream]) => stream?.notices?.map(({ kind, message }) => [kind, message]))
+      const notices = Effect.map(status.snapshot, ([stream]) =>
+        stream?.notices?.map(({ kind, message }) => [kind, message])
+      )
       assert.deepStrictEqual(yield* notices, [["needs-consent", expired.message]])
       yield* alerts.resolve("needs-consent", "shop", "over")
       assert.strictEqual(yield* notices, undefined)

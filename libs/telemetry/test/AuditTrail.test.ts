@@ -51,15 +51,24 @@ describe("the audit trail in files", () => {
       const directory = yield* folder
       for (let round = 0; round < 40; round++) {
         yield* Effect.flatMap(AuditTrail, (trail) =>
-          Effect.forEach(Array.from({ length: 10 }, (_, index) => event(`${round}-${index}`)), trail.record)
+          Effect.forEach(
+            Array.from({ length: 10 }, (_, index) => event(`${round}-${index}`)),
+            trail.record
+          )
         ).pipe(Effect.provide(fileTrail(directory, "4096"), { local: true }))
       }
       const sizes = readdirSync(directory).map((file) => statSync(join(directory, file)).size)
       assert.strictEqual(sizes.length, 5)
-      assert.isTrue(sizes.every((size) => size <= 4096), String(sizes))
+      assert.isTrue(
+        sizes.every((size) => size <= 4096),
+        String(sizes)
+      )
       const trail = yield* Effect.provide(AuditTrail, fileTrail(directory))
       const last = yield* trail.read({ connector: undefined, last: 15 })
-      assert.deepStrictEqual(names(last.slice(5)), Array.from({ length: 10 }, (_, index) => `39-${index}`))
+      assert.deepStrictEqual(
+        names(last.slice(5)),
+        Array.from({ length: 10 }, (_, index) => `39-${index}`)
+      )
       assert.strictEqual(last[4]?.authorization, "38-9")
     })
   )

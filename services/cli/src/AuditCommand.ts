@@ -27,5 +27,7 @@ export const showAudit = Effect.fn("cli.audit")(function* (options: {
     return
   }
   if (events.length === 0) return yield* screen.print("Nothing happened to tokens yet, as far as is kept.")
-  yield* screen.print(table([["at", "authorization", "what", "outcome", "connectors", "process", ""], ...events.map(row)]))
+  yield* screen.print(
+    table([["at", "authorization", "what", "outcome", "connectors", "process", ""], ...events.map(row)])
+  )
 })

@@ -25,7 +25,10 @@ export const healthServer = ({
   port,
   worker
 }: HealthServerOptions): Layer.Layer<HttpServer.HttpServer, CannotListen, Health> =>
-  HttpRouter.serve(Layer.mergeAll(healthRoutes, ownedRoute(worker), PrometheusMetrics.layerHttp({ path: "/metrics" })), {
-    disableListenLog: true,
-    disableLogger: true
-  }).pipe(Layer.merge(announced), Layer.provideMerge(listen({ host, port })))
+  HttpRouter.serve(
+    Layer.mergeAll(healthRoutes, ownedRoute(worker), PrometheusMetrics.layerHttp({ path: "/metrics" })),
+    {
+      disableListenLog: true,
+      disableLogger: true
+    }
+  ).pipe(Layer.merge(announced), Layer.provideMerge(listen({ host, port })))

@@ -54,16 +54,14 @@ const makeGuard = (allowed: "all" | ReadonlyArray<AddressRange>): AddressGuard =
   }
 })
 
-/** `TRIBUTARY_ALLOW_PRIVATE_ADDRESSES`: `true`, `false` (default), or the addresses and ranges that are allowed beside public ones. */
+/** `TRIBUTARY_ALLOW_PRIVATE_ADDRESSES`: `true`, `false` (default, also when it is empty), or the addresses and ranges that are allowed beside public ones. */
 export const addressGuard: Config.Config<AddressGuard> = Config.schema(
   Allowed,
   "TRIBUTARY_ALLOW_PRIVATE_ADDRESSES"
 ).pipe(
   Config.withDefault("false"),
   Config.map((text) =>
-    makeGuard(
-      text === "true" ? "all" : text === "false" ? [] : words(text).flatMap((word) => parseRange(word) ?? [])
-    )
+    makeGuard(text === "true" ? "all" : text === "false" ? [] : words(text).flatMap((word) => parseRange(word) ?? []))
   )
 )
 

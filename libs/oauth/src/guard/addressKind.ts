@@ -108,9 +108,7 @@ const kinds: ReadonlyArray<readonly [AddressKind, ReadonlyArray<string>]> = [
     ]
   ]
 ]
-const table = kinds.map(
-  ([kind, ranges]) => [kind, ranges.flatMap((text) => parseRange(text) ?? [])] as const
-)
+const table = kinds.map(([kind, ranges]) => [kind, ranges.flatMap((text) => parseRange(text) ?? [])] as const)
 
 /** What an address is for. What is no address is `reserved`: nothing is sent there. */
 export const addressKind = (address: string): AddressKind => {

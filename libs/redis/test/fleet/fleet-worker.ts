@@ -33,18 +33,19 @@ clear()
 const known = new Map<number, number>()
 
 const decode = Schema.decodeUnknownSync(OAuth2)
-const authorizationOf = (index: number) => ({
-  id: `authorization-${index}`,
-  oauth2: decode({
-    oauth2: "refresh_token",
-    client_id: "client",
-    client_secret: "${env:CLIENT_SECRET}",
-    token_url: options.tokenUrl,
-    refresh_token: `\${env:FIRST_${index}}`
-  }),
-  base: "/",
-  lifecycle: { rotation: "always", grace: grace / 1000, reuse: "revokes_family" }
-}) as const
+const authorizationOf = (index: number) =>
+  ({
+    id: `authorization-${index}`,
+    oauth2: decode({
+      oauth2: "refresh_token",
+      client_id: "client",
+      client_secret: "${env:CLIENT_SECRET}",
+      token_url: options.tokenUrl,
+      refresh_token: `\${env:FIRST_${index}}`
+    }),
+    base: "/",
+    lifecycle: { rotation: "always", grace: grace / 1000, reuse: "revokes_family" }
+  }) as const
 const authorizations = Array.from({ length: fleet.authorizations }, (_, index) => authorizationOf(index))
 
 const call = (token: string) =>
@@ -141,10 +142,7 @@ const settings = ConfigProvider.layer(
   })
 )
 const dependencies = Layer.merge(stores, Secrets.layer).pipe(
-  Layer.provide([
-    Redis.layer({ url: options.redisUrl, prefix: options.prefix, timeout: "2 seconds" }),
-    environment
-  ])
+  Layer.provide([Redis.layer({ url: options.redisUrl, prefix: options.prefix, timeout: "2 seconds" }), environment])
 )
 
 const telling = Effect.gen(function* () {

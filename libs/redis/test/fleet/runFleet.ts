@@ -46,7 +46,9 @@ export const runFleet = Effect.fn("runFleet")(function* (
   }
   const start = (index: number) =>
     Effect.sync(() => {
-      const child = fork(new URL("./fleet-worker.ts", import.meta.url), { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+      const child = fork(new URL("./fleet-worker.ts", import.meta.url), {
+        stdio: ["ignore", "ignore", "inherit", "ipc"]
+      })
       children.set(index, child)
       child.on("message", (message) => {
         if (isReport(message)) note(message)
@@ -74,7 +76,8 @@ export const runFleet = Effect.fn("runFleet")(function* (
   const lives = () => {
     for (; looked < server.seen.length; looked++) {
       const request = server.seen[looked]
-      if (request?.status === 200) reached[request.authorization] = Math.max(reached[request.authorization] ?? 0, request.life + 1)
+      if (request?.status === 200)
+        reached[request.authorization] = Math.max(reached[request.authorization] ?? 0, request.life + 1)
     }
     return Math.min(...reached)
   }

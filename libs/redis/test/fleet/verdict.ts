@@ -117,16 +117,36 @@ export const judge = (record: FleetRecord): ReadonlyArray<Check> => {
     check("API requests refused", record.apiRefused, 0),
     check("failures outside of outage and kill", quiet.length, 0),
     check("token requests in any second", peak(times, 1000), options.budget, true),
-    check("in any second, during the outage", peak(during.map(({ at }) => at), 1000), options.budget, true),
+    check(
+      "in any second, during the outage",
+      peak(
+        during.map(({ at }) => at),
+        1000
+      ),
+      options.budget,
+      true
+    ),
     check(
       "requests per authorization in the outage, per 10 s",
       (during.length / options.authorizations / Math.max(1, busySeconds)) * 10,
       options.processes * 8,
       true
     ),
-    check("in any second, within a life after the outage", peak(after.map(({ at }) => at), 1000), options.budget, true),
+    check(
+      "in any second, within a life after the outage",
+      peak(
+        after.map(({ at }) => at),
+        1000
+      ),
+      options.budget,
+      true
+    ),
     {
-      ...check("refreshed again within a life after the outage", new Set(after.map((one) => one.authorization)).size, 0),
+      ...check(
+        "refreshed again within a life after the outage",
+        new Set(after.map((one) => one.authorization)).size,
+        0
+      ),
       expected: "told",
       isGood: true
     },
