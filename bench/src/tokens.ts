@@ -100,7 +100,7 @@ const timed = Effect.fnUntraced(function* (effect: Effect.Effect<unknown, unknow
 })
 
 const histogram = (times: ReadonlyArray<number>, from: number): ReadonlyArray<number> => {
-  const bins = new Array<number>(parts).fill(0)
+  const bins = Array.from({ length: parts }, () => 0)
   for (const time of times) {
     const part = Math.floor(((time - from) / life) * parts)
     if (part >= 0 && part < parts) bins[part] = (bins[part] ?? 0) + 1

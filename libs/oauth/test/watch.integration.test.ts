@@ -120,6 +120,38 @@ describe("what is told of tokens", () => {
     })
   )
 
+  it.live("a refresh token that ends within the time set is told, and over when its end is farther away", () =>
+    Effect.gen(function* () {
+      const server = yield* authServer()
+      const first = server.control.issueRefreshToken()
+      const { layer } = watched(
+        { TRIBUTARY_RECONNECT_WARNING: "30 days" },
+        { CLIENT_SECRET: "client-secret", FIRST: first }
+      )
+      yield* Effect.gen(function* () {
+        const ending = (days: number) => ({
+          ...authorization(
+            { oauth2: "refresh_token", refresh_token: "${env:FIRST}", token_url: server.tokenUrl },
+            "ending"
+          ),
+          lifecycle: { absolute_life: days * 86_400 }
+        })
+        const tokens = yield* Tokens
+        const use = (days: number) =>
+          Effect.flatMap(tokens.manager(ending(days)), (manager) => manager.get).pipe(Effect.scoped)
+        yield* use(20)
+        const [alert] = yield* (yield* Alerts).active
+        assert.strictEqual(alert?.kind, "reconnect")
+        assert.match(
+          alert?.message ?? "",
+          /^Authorization ending: its refresh token ends in (?:19|20) days \(\d{4}-\d\d-\d\d\)/
+        )
+        yield* use(40)
+        assert.deepStrictEqual(yield* (yield* Alerts).active, [])
+      }).pipe(Effect.provide(layer))
+    })
+  )
+
   it.live("more authorizations than the bound share one series", () =>
     Effect.gen(function* () {
       const server = yield* authServer()

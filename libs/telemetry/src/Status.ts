@@ -169,13 +169,9 @@ export class Status extends Context.Service<
         reporter,
         snapshot: Effect.sync(() =>
           [...streams.values()].map(({ connector, stream, stages }) => {
+            const status = { connector, stream, stages: Object.fromEntries(stages) }
             const known = notices.get(connector)
-            return {
-              connector,
-              stream,
-              stages: Object.fromEntries(stages),
-              ...(known === undefined ? {} : { notices: known })
-            }
+            return known === undefined ? status : Object.assign(status, { notices: known })
           })
         ),
         notice: (connector, kind, message) =>

@@ -23,7 +23,8 @@ const ipv6Bits = (text: string): bigint => {
   const words = (part: string) => part.split(":").filter((word) => word !== "")
   const before = words(head)
   const after = words(rest ?? "")
-  const all = [...before, ...new Array<string>(Math.max(0, 8 - before.length - after.length)).fill("0"), ...after]
+  const missing = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0")
+  const all = [...before, ...missing, ...after]
   return all.reduce((bits, word) => (bits << 16n) | BigInt(`0x${word}`), 0n)
 }
 

@@ -71,7 +71,7 @@ export const runFleet = Effect.fn("runFleet")(function* (
   for (let index = 0; index < options.processes; index++) yield* start(index)
 
   /** Lives that every authorization has behind it. */
-  const reached = new Array<number>(options.authorizations).fill(0)
+  const reached = Array.from({ length: options.authorizations }, () => 0)
   let looked = 0
   const lives = () => {
     for (; looked < server.seen.length; looked++) {

@@ -91,7 +91,7 @@ export const judge = (record: FleetRecord): ReadonlyArray<Check> => {
   const after = seen.filter(({ at }) => at >= outage.until && at < outage.until + options.life)
   const during = seen.filter(({ at }) => at >= outage.busyFrom && at < outage.until)
   const split = [...record.tokens.values()].filter((prints) => prints.size > 1).length
-  const foreign = [...record.tokens.values()].flatMap((prints) => [...prints]).filter((one) => !record.issued.has(one))
+  const foreign = [...record.tokens.values()].filter((prints) => [...prints].some((print) => !record.issued.has(print)))
   // A process that was killed keeps its leases until they end, and whoever waits for one gives up after a request's time.
   const isOfKill = (at: number) => at > killedAt && at < killedAt + 5 * requestTime
   const isOfOutage = (at: number) => at > outage.from && at < outage.until + 12_000 + options.life
