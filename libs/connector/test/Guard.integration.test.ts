@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect } from "effect"
+import { ConfigProvider, Effect, Layer } from "effect"
 import { createServer } from "node:http"
 import { networkInterfaces } from "node:os"
 import { answering, connector, failure, read, services, source, valuesOf } from "./harness.ts"
@@ -26,7 +26,7 @@ describe("an API inside of the network", () => {
     Effect.gen(function* () {
       const error = yield* failure(connector("http://127.0.0.1:1"))
       assert.match(error.message, /TRIBUTARY_ALLOW_PRIVATE_ADDRESSES: expected true, false, or addresses/u)
-    }).pipe(Effect.provide(services), Effect.provide(withSetting("some")))
+    }).pipe(Effect.provide(Layer.merge(services, withSetting("some"))))
   )
 
   it.live("of this machine is reached", () =>

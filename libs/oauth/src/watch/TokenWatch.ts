@@ -41,12 +41,12 @@ export const makeTokenWatches = Effect.gen(function* () {
   const make = (id: string): TokenWatch => {
     const authorization = authorizations.of(id)
     const of = <I, S>(metric: Metric.Metric<I, S>) => Metric.withAttributes(metric, { authorization })
-    const seconds = of(metrics.requestSeconds)
-    const failuresInARow = of(metrics.failuresInARow)
+    const seconds = of(metrics.tokenRequestSeconds)
+    const failuresInARow = of(metrics.tokenFailuresInARow)
     const rejections = of(metrics.tokenRejections)
-    const obtainedAt = of(metrics.obtainedAt)
-    const expiresAt = of(metrics.expiresAt)
-    const reconnectBy = of(metrics.reconnectBy)
+    const obtainedAt = of(metrics.tokenObtainedAt)
+    const expiresAt = of(metrics.tokenExpiresAt)
+    const reconnectBy = of(metrics.tokenReconnectBy)
     /** How many users each connector is: streams of one connector may each hold a manager. */
     const users = new Map<string, number>()
     let streak = 0
@@ -121,7 +121,7 @@ export const makeTokenWatches = Effect.gen(function* () {
         })
       }),
       used: (connector) => {
-        const gauge = Metric.withAttributes(metrics.usedBy, { authorization, connector: connectors.of(connector) })
+        const gauge = Metric.withAttributes(metrics.authorizationUsedBy, { authorization, connector: connectors.of(connector) })
         const change = (by: number) =>
           Effect.suspend(() => {
             const count = (users.get(connector) ?? 0) + by
