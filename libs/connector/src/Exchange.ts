@@ -1,3 +1,4 @@
+import { addressGuard, AddressRefused, guardedConnector } from "@tributary/oauth"
 import { Agent } from "undici"
 import { Duration, Effect, type Scope } from "effect"
 import type { Http } from "@tributary/domain"
@@ -10,29 +11,41 @@ export type Limits = Pick<typeof Http.Type, "connect_timeout" | "headers_timeout
 /** Connections to one API; more requests than this at a time wait for one. */
 const mostConnections = 16
 
-/** The connections of one connector, closed with the scope. */
+/** The connections of one connector, to no address that the guard refuses, closed with the scope. */
 export const openAgent = (
   limits: Limits,
   tls?: { readonly certificate: string | undefined; readonly key: string | undefined }
-): Effect.Effect<Agent, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(
+): Effect.Effect<Agent, BadSetting, Scope.Scope> =>
+  addressGuard.pipe(
+    Effect.mapError(
       () =>
-        new Agent({
-          connections: mostConnections,
-          pipelining: 1,
-          allowH2: false,
-          connect: {
-            timeout: Duration.toMillis(limits.connect_timeout),
-            ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-            ...(tls?.key === undefined ? {} : { key: tls.key })
-          },
-          headersTimeout: Duration.toMillis(limits.headers_timeout),
-          bodyTimeout: Duration.toMillis(limits.body_timeout),
-          keepAliveTimeout: 30_000
+        new BadSetting({
+          setting: "TRIBUTARY_ALLOW_PRIVATE_ADDRESSES",
+          problem: "expected true, false, or addresses and ranges such as 10.0.0.0/8,fd00::/8."
         })
     ),
-    (agent) => Effect.promise(() => agent.destroy())
+    Effect.flatMap((guard) =>
+      Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new Agent({
+              connections: mostConnections,
+              pipelining: 1,
+              allowH2: false,
+              connect: guardedConnector(guard, {
+                timeout: Duration.toMillis(limits.connect_timeout),
+                allowH2: false,
+                ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+                ...(tls?.key === undefined ? {} : { key: tls.key })
+              }),
+              headersTimeout: Duration.toMillis(limits.headers_timeout),
+              bodyTimeout: Duration.toMillis(limits.body_timeout),
+              keepAliveTimeout: 30_000
+            })
+        ),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+    )
   )
 
 /** An answer of an API, its body still encoded. */
@@ -76,6 +89,7 @@ const sentences: Readonly<Record<string, string>> = {
 
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
 const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
+  if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
   const code = codeOf(error)
   switch (code) {
     case "UND_ERR_CONNECT_TIMEOUT": {

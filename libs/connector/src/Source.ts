@@ -156,7 +156,10 @@ export const make = Effect.fn("connector.make")(function* (
     auth === undefined
       ? undefined
       : yield* Effect.mapError(makeAuthorizer(connector.connector, auth, options.base), fail(undefined))
-  const agent = yield* openAgent(http, authorizer?.tls === undefined ? undefined : Redacted.value(authorizer.tls))
+  const agent = yield* Effect.mapError(
+    openAgent(http, authorizer?.tls === undefined ? undefined : Redacted.value(authorizer.tls)),
+    fail(undefined)
+  )
   const requester = makeRequester({ agent, http, budgets, authorizer })
 
   const pages: Source["pages"] = (stream, from, { prefetch = true } = {}) =>

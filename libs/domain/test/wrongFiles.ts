@@ -248,7 +248,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an authorization without a server",
     edited("  issuer: https://id.shop.example\n", ""),
-    "2:1 auth: found neither issuer nor token_url, expected one of them. Add `issuer` if the server can be discovered, else `token_url`."
+    "2:1 auth: found neither issuer nor token_url, expected one of them. Add `issuer` if the server can be discovered, else `token_url`; or `provider`, if there is a profile of it."
   ],
   [
     "an authorization with two servers",

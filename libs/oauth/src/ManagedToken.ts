@@ -1,10 +1,11 @@
-import { Cause, Clock, Deferred, type Duration, Effect, Exit, Schedule, Scope } from "effect"
+import { Cause, Clock, Deferred, type Duration, Effect, Exit, Random, Schedule, Scope } from "effect"
 import { longestWaitInside, makeAcquisition } from "./Acquisition.ts"
 import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { Grant } from "./Grant.ts"
 import type { Held } from "./Held.ts"
 import type { RefreshPolicy } from "./journal/RefreshPolicy.ts"
+import type { Outlook } from "./Outlook.ts"
 import type { Settings } from "./Settings.ts"
 import type { TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
@@ -26,12 +27,25 @@ interface State {
   rejectedUpTo: number
   /** How many tokens in a row were rejected as soon as they were used. */
   rejectedFresh: number
+  outlook: Outlook
+  /** Whether the refresh token is kept alive by a fiber of its own. */
+  isKeptAlive: boolean
+  /** When a person was told last that the refresh token ends. */
+  warnedAt: number
 }
 
 /** Repetitions inside one acquisition: after about 0.2, 0.4 and 0.8 seconds. */
 const repetitions = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 3 }))
+const day = 24 * 3_600_000
+/** So long before a refresh token ends for good a person is told. */
+export const reconnectNotice = 14 * day
+/** Between two attempts to keep a refresh token alive that failed. */
+const keepAlivePause = 60_000
+
 /** A token rejected at this age or younger counts as rejected at once. */
 const freshFor = 5000
+/** Part of a hold that is added by chance, so that those who failed together do not come back together. */
+const spread = 0.3
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
 const toleratedRejections = 5
 
@@ -60,7 +74,7 @@ export interface ManagedTokenOptions {
 
 /** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
 export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
-  const { lock } = options.custody
+  const { lock, watch } = options.custody
   const { id } = options.authorization
   const scope = yield* Scope.Scope
   const acquisition = yield* makeAcquisition({ ...options, id })
@@ -70,7 +84,10 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     hold: undefined,
     flight: undefined,
     rejectedUpTo: 0,
-    rejectedFresh: 0
+    rejectedFresh: 0,
+    outlook: { unusedEnd: undefined, reconnectBy: undefined, keepAliveAt: undefined },
+    isKeptAlive: false,
+    warnedAt: -Infinity
   }
 
   const failure = (parts: Pick<TokenError, "failureClass" | "problem" | "advice">, retryAfter?: number) =>
@@ -79,6 +96,29 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   const attempt = Effect.suspend(() =>
     acquisition.attempt(Math.max(state.rejectedUpTo, state.held?.token.generation ?? 0))
   )
+
+  /** Tells a person, once a day, that a new consent is needed soon. */
+  const warn = Effect.fnUntraced(function* (reconnectBy: number | undefined) {
+    const now = yield* Clock.currentTimeMillis
+    if (reconnectBy === undefined || reconnectBy - now > reconnectNotice || now - state.warnedAt < day) return
+    state.warnedAt = now
+    const days = Math.max(0, Math.floor((reconnectBy - now) / day))
+    yield* Effect.logWarning(
+      `Authorization ${id}: its refresh token ends within ${days + 1} day(s), however often it is used. Authorize again before.`
+    ).pipe(Effect.annotateLogs({ authorization: id, reconnectBy }))
+  })
+
+  /** Takes note of what is to be expected of the refresh token. */
+  const foresee = (outlook: Outlook) =>
+    Effect.suspend(() => {
+      state.outlook = outlook
+      return Effect.all([warn(outlook.reconnectBy), watch.reconnectBy(outlook.reconnectBy), startKeepAlive], {
+        discard: true
+      })
+    })
+
+  /** The same of what is stored, where no token of it is held. What cannot be read now is learnt with the next token. */
+  const lookAhead = Effect.matchEffect(acquisition.outlook, { onFailure: () => Effect.void, onSuccess: foresee })
 
   const acquire = Effect.fn("TokenManager.acquire")(
     function* () {
@@ -92,6 +132,8 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       )
       state.held = next
       state.hold = undefined
+      yield* watch.held({ obtainedAt: next.obtainedAt, expiresAt: next.token.expiresAt })
+      yield* foresee(next.outlook)
       yield* Effect.logDebug("Access token obtained.").pipe(
         Effect.annotateLogs({ authorization: id, generation: next.token.generation })
       )
@@ -101,13 +143,14 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       failure({ failureClass: "defect", problem: defectProblem(defect), advice: "Please report it." })
     ),
     Effect.tapError((error) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak)
+        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak) * (1 + spread * random)
         state.hold = { error, until: now + wait, streak }
       })
-    )
+    ),
+    Effect.tapError(watch.failed)
   )
 
   const closed = failure({ failureClass: "transient", problem: "the connector is being stopped.", advice: "" })
@@ -136,15 +179,49 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   /** Replaces a token in the background while it is still handed out; a failure is tried again until it cannot be. */
   const replaceLater = Effect.fnUntraced(function* (mine: Held) {
     yield* Effect.sleep(Math.max(0, mine.refreshAt - (yield* Clock.currentTimeMillis)))
-    while (state.held === mine && (yield* Clock.currentTimeMillis) < mine.usableUntil) {
+    // Once in any case: where the provider refuses to replace a token before its end, this begins when it can no longer be used.
+    while (state.held === mine) {
       const error = yield* Effect.match(joinUnlessHeldOff, { onFailure: (error) => error, onSuccess: () => undefined })
       if (error === undefined) return
       yield* Effect.logWarning("Access token not refreshed; the old one is used until it expires.").pipe(
         Effect.annotateLogs({ authorization: id, failureClass: error.failureClass, error: error.message })
       )
-      yield* Effect.sleep(Math.max(1000, (state.hold?.until ?? 0) - (yield* Clock.currentTimeMillis)))
+      const now = yield* Clock.currentTimeMillis
+      const wait = Math.max(1000, (state.hold?.until ?? 0) - now)
+      if (now + wait >= mine.usableUntil) return
+      yield* Effect.sleep(wait)
     }
   })
+
+  /** Uses the refresh token before it dies of not being used. Another process may have done it meanwhile. */
+  const keepAlive = Effect.gen(function* () {
+    for (;;) {
+      const due = state.outlook.keepAliveAt ?? Infinity
+      const wait = due - (yield* Clock.currentTimeMillis)
+      if (wait > 0) {
+        yield* Effect.sleep(Math.min(wait, day))
+        continue
+      }
+      yield* lookAhead
+      if ((state.outlook.keepAliveAt ?? Infinity) > (yield* Clock.currentTimeMillis)) continue
+      const error = yield* Effect.match(joinUnlessHeldOff, { onFailure: (error) => error, onSuccess: () => undefined })
+      if (error !== undefined) {
+        yield* Effect.logWarning(
+          "A refresh token that nobody uses was not refreshed; it is tried again until it ends."
+        ).pipe(Effect.annotateLogs({ authorization: id, failureClass: error.failureClass, error: error.message }))
+      }
+      // Also after a success: no provider is asked in a loop, whatever lives it tells.
+      yield* Effect.sleep(error === undefined ? 1000 : keepAlivePause)
+    }
+  })
+
+  const startKeepAlive: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (state.isKeptAlive || state.outlook.keepAliveAt === undefined) return Effect.void
+      state.isKeptAlive = true
+      return Effect.forkIn(Effect.interruptible(keepAlive), scope)
+    })
+  )
 
   const plan = (mine: Held) =>
     Effect.uninterruptible(
@@ -169,6 +246,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     const now = yield* Clock.currentTimeMillis
     if (token.generation > state.rejectedUpTo) {
       state.rejectedUpTo = token.generation
+      yield* watch.rejected
       const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
       state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
       state.held = undefined
@@ -185,6 +263,25 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     if (state.held === undefined) yield* joinUnlessHeldOff
   })
 
+  const status: TokenManager["status"] = Effect.map(Clock.currentTimeMillis, (now) => {
+    const { held, hold, outlook } = state
+    const isDead = hold?.error.failureClass === "needs-consent"
+    return {
+      authorization: id,
+      generation: held?.token.generation ?? 0,
+      obtainedAt: held?.obtainedAt,
+      expiresAt: held?.token.expiresAt,
+      unusedEnd: outlook.unusedEnd,
+      reconnectBy: outlook.reconnectBy,
+      isReconnectDue: isDead || (outlook.reconnectBy ?? Infinity) - now <= reconnectNotice,
+      failure: hold === undefined ? undefined : { failureClass: hold.error.failureClass, message: hold.error.message }
+    }
+  })
+
   state.held = yield* acquisition.stored
-  return { get, rejected } satisfies TokenManager
+  if (state.held !== undefined) {
+    yield* watch.held({ obtainedAt: state.held.obtainedAt, expiresAt: state.held.token.expiresAt })
+    yield* foresee(state.held.outlook)
+  } else if (!options.grant.isRepeatable) yield* lookAhead
+  return { get, rejected, status } satisfies TokenManager
 })

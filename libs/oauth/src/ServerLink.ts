@@ -1,18 +1,21 @@
-import { Secrets } from "@tributary/vault"
+import { type Rate, Secrets } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
-import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"
+import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"
 import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { retryAfter } from "./TokenResponse.ts"
+import type { TokenWatch } from "./watch/TokenWatch.ts"
 import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
 
 /** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
 export interface ExchangeFailure {
   readonly error: TokenError
   readonly isUncertain: boolean
+  /** The server refused the client, not what it asked for: another secret may do. */
+  readonly isClientRefused?: boolean
 }
 
 /** Limits of requests to authorization servers. */
@@ -21,6 +24,10 @@ export interface EndpointLimits {
   readonly timeout: Duration.Duration
   /** Permits plain HTTP to other hosts than this one. */
   readonly allowHttp: boolean
+  /** Largest rate of token requests to one endpoint, by all processes together; without it only what the server asks for is obeyed. */
+  readonly rate?: Rate
+  /** Takes note of token requests. */
+  readonly watch?: TokenWatch
 }
 
 /** How long metadata of a server is used before it is read again. */
@@ -60,6 +67,12 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
         "Check token_url (or issuer): this does not look like a token endpoint."
       ]
+    case "address":
+      return [
+        "misconfigured",
+        `its host has no address but a ${error.code} one, where nothing is sent to.`,
+        "Correct the address; if it is meant, allow it with TRIBUTARY_ALLOW_PRIVATE_ADDRESSES (docs/guides/token-operations.md)."
+      ]
     case "withdrawn":
       return [
         "transient",
@@ -90,6 +103,9 @@ export const makeServerLink = Effect.fnUntraced(function* (
     client_id: settings.clientId === "" ? "-" : settings.clientId,
     use_mtls_endpoint_aliases: oauth2.tls?.certificate !== undefined
   }
+  const references = secretReferences(oauth2)
+  /** The reference to the secret that the server took last. */
+  let [current] = references
   let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
 
   const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
@@ -266,8 +282,17 @@ export const makeServerLink = Effect.fnUntraced(function* (
     server,
     endpointOf,
     namesOf,
-    authentication: (as: oauth.AuthorizationServer) =>
-      clientAuthentication(secrets, authorization, settings, namesOf(as)),
+    authentication: (as: oauth.AuthorizationServer, reference: string | undefined) =>
+      clientAuthentication(secrets, authorization, settings, namesOf(as), reference),
+    /** References to the client's secrets, the one that the server took last first. */
+    secretsToTry: (): readonly [string | undefined, string | undefined] => [
+      current,
+      references.find((reference) => reference !== current)
+    ],
+    /** Lets this secret be the first one that is tried from now on. */
+    prefer: (reference: string | undefined) => {
+      current = reference
+    },
     /** Lets the metadata be read again: a server that moved is found. */
     forget: () => {
       discovered = undefined

@@ -1,14 +1,17 @@
 import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
-import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
 import { makeCustodies } from "./Custody.ts"
+import { endpointRate } from "./EndpointRate.ts"
 import { grantOf } from "./Grant.ts"
 import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
+import { makeSharing } from "./Sharing.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization, TokenManager } from "./TokenManager.ts"
 import { TokenTransport } from "./TokenTransport.ts"
+import { makeTokenWatches } from "./watch/TokenWatch.ts"
 
 /**
  * Part of the drain deadline that tokens which are not stored yet are waited for at the end of the process. The rest is for what
@@ -24,9 +27,13 @@ export class Tokens extends Context.Service<
      * The manager of an authorization. Managers of equal authorizations are one and live as long as the longest of their
      * scopes. Makes no request: tokens that are still valid in the vault are used, so a restart costs none. Fails when
      * the configuration or the vault's key is wrong. Refresh tokens that were received outlive the manager: this layer keeps
-     * them until they are stored, and its end waits for that for most of `TRIBUTARY_DRAIN_DEADLINE`.
+     * them until they are stored, and its end waits for that for most of `TRIBUTARY_DRAIN_DEADLINE`. `connector` is who uses it,
+     * for metrics, audit and alerts; if it is left out, the one that the authorization is named after.
      */
-    readonly manager: (authorization: Authorization) => Effect.Effect<TokenManager, TokenError, Scope.Scope>
+    readonly manager: (
+      authorization: Authorization,
+      connector?: string
+    ) => Effect.Effect<TokenManager, TokenError, Scope.Scope>
   }
 >()("@tributary/oauth/Tokens") {
   /** Needs something to carry its requests. */
@@ -36,8 +43,10 @@ export class Tokens extends Context.Service<
       const limits = yield* Config.all({
         timeout: Config.Duration("TRIBUTARY_OAUTH_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
         allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false)),
+        rate: endpointRate,
         drain: Config.Duration("TRIBUTARY_DRAIN_DEADLINE").pipe(Config.withDefault(Duration.seconds(20)))
       })
+      const rate = Option.getOrUndefined(limits.rate)
       // Only these: the context also holds the scope of this layer, and managers live in a scope of their own.
       const dependencies = Context.pick(
         Secrets,
@@ -47,15 +56,23 @@ export class Tokens extends Context.Service<
         TokenTransport
       )(yield* Effect.context<Secrets | TokenStore | Leases | Budgets | TokenTransport>())
       // Before the managers, so that it ends after them.
-      const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart))
+      const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart), yield* makeTokenWatches)
+
+      const share = makeSharing()
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
+        yield* share(authorization, settings.fingerprint)
         const grant = grantOf(settings, authorization, yield* Secrets)
-        const policy = policyOf(authorization.lifecycle)
+        const policy = policyOf(settings.lifecycle)
         const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
-        const endpoint = yield* makeTokenEndpoint(authorization, settings, { ...limits, timeout })
         const custody = custodyOf(authorization.id)
+        const endpoint = yield* makeTokenEndpoint(authorization, settings, {
+          allowHttp: limits.allowHttp,
+          timeout,
+          ...(rate === undefined ? {} : { rate }),
+          watch: custody.watch
+        })
         return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, policy, timeout })
       })
 
@@ -63,9 +80,11 @@ export class Tokens extends Context.Service<
         lookup: (authorization: Authorization) => Effect.provideContext(make(authorization), dependencies)
       })
       return Tokens.of({
-        manager: (authorization) =>
+        manager: (authorization, connector = authorization.id) =>
           // A failure is not kept: what it complains about may be put right while the caller's scope is open.
-          Effect.tapError(RcMap.get(managers, authorization), () => RcMap.invalidate(managers, authorization))
+          Effect.tapError(RcMap.get(managers, authorization), () => RcMap.invalidate(managers, authorization)).pipe(
+            Effect.tap(custodyOf(authorization.id).watch.used(connector))
+          )
       })
     })
   )

@@ -147,7 +147,7 @@ it.live(
         )
       }
       assert.isAtLeast(tried, 50)
-    }).pipe(Effect.provide(Profiles.layer)),
+    }),
   60_000
 )
 

@@ -85,6 +85,14 @@ export const mergeStatus = (entries: Iterable<WorkerStatus>, now: number): Reado
     const source = mergeStage(all, "source", now)
     const transform = mergeStage(all, "transform", now)
     const sink = mergeStage(all, "sink", now)
+    // Of each kind the newest, of those who are there; when nobody is any more, the last word stays.
+    const telling = all.filter((report) => report === newest || now - report.at <= goneAfter)
+    const notices = new Map(
+      telling
+        .flatMap((report) => report.notices ?? [])
+        .toSorted((left, right) => left.at - right.at)
+        .map((notice) => [notice.kind, notice])
+    )
     return [
       {
         connector: newest.connector,
@@ -94,6 +102,7 @@ export const mergeStatus = (entries: Iterable<WorkerStatus>, now: number): Reado
           ...(transform === undefined ? {} : { transform }),
           ...(sink === undefined ? {} : { sink })
         },
+        ...(notices.size === 0 ? {} : { notices: [...notices.values()] }),
         workers: all.map(({ at, worker }) => ({ worker, at, isLive: now - at <= goneAfter }))
       }
     ]

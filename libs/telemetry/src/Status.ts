@@ -49,6 +49,16 @@ export type StageStatus = typeof StageStatus.Type
 export const Stage = Schema.Literals(["source", "transform", "sink"])
 export type Stage = typeof Stage.Type
 
+/** What a person should know of a connector while it works, or why it does not. */
+export const Notice = Schema.Struct({
+  /** What it is about; a connector has one notice of a kind. */
+  kind: Schema.String,
+  message: Schema.String,
+  /** Milliseconds since 1970. */
+  at: Schema.Finite
+})
+export type Notice = typeof Notice.Type
+
 /** State of a stream over all its stages; the value of `_tributary.status`, keyed `connector/stream`. */
 export const StreamStatus = Schema.Struct({
   connector: Schema.String,
@@ -57,7 +67,9 @@ export const StreamStatus = Schema.Struct({
     source: Schema.optionalKey(StageStatus),
     transform: Schema.optionalKey(StageStatus),
     sink: Schema.optionalKey(StageStatus)
-  })
+  }),
+  /** Of the stream's connector. */
+  notices: Schema.optionalKey(Schema.Array(Notice))
 })
 export type StreamStatus = typeof StreamStatus.Type
 
@@ -105,6 +117,8 @@ export class Status extends Context.Service<
     readonly reporter: (connector: string, stream: string, stage: Stage) => Effect.Effect<Reporter>
     readonly snapshot: Effect.Effect<ReadonlyArray<StreamStatus>>
     readonly forget: (connector: string) => Effect.Effect<void>
+    /** Puts up a notice of a connector, or takes that of the kind down. */
+    readonly notice: (connector: string, kind: string, message: string | undefined) => Effect.Effect<void>
     /** One element for each change that was made since the last one was taken. */
     readonly changes: Effect.Effect<PubSub.Subscription<void>, never, Scope.Scope>
   }
@@ -113,6 +127,7 @@ export class Status extends Context.Service<
     Status,
     Effect.gen(function* () {
       const streams = new Map<string, { connector: string; stream: string; stages: Map<Stage, StageStatus> }>()
+      const notices = new Map<string, ReadonlyArray<Notice>>()
       const changed = yield* PubSub.sliding<void>(1)
 
       const reporter = Effect.fnUntraced(function* (connector: string, stream: string, stage: Stage) {
@@ -153,12 +168,20 @@ export class Status extends Context.Service<
       return Status.of({
         reporter,
         snapshot: Effect.sync(() =>
-          [...streams.values()].map(({ connector, stream, stages }) => ({
-            connector,
-            stream,
-            stages: Object.fromEntries(stages)
-          }))
+          [...streams.values()].map(({ connector, stream, stages }) => {
+            const status = { connector, stream, stages: Object.fromEntries(stages) }
+            const known = notices.get(connector)
+            return known === undefined ? status : Object.assign(status, { notices: known })
+          })
         ),
+        notice: (connector, kind, message) =>
+          Effect.flatMap(Clock.currentTimeMillis, (at) => {
+            const others = (notices.get(connector) ?? []).filter((notice) => notice.kind !== kind)
+            const all = message === undefined ? others : [...others, { kind, message, at }]
+            if (all.length === 0) notices.delete(connector)
+            else notices.set(connector, all)
+            return Effect.asVoid(PubSub.publish(changed, undefined))
+          }),
         forget: (connector) =>
           Effect.sync(() => {
             for (const [key, entry] of streams) if (entry.connector === connector) streams.delete(key)

@@ -2,7 +2,7 @@ import { Secrets } from "@tributary/vault"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
-import { authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
+import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
@@ -242,6 +242,25 @@ const statusCommand = Command.make(
   })
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
+const auditCommand = Command.make(
+  "audit",
+  {
+    connector: Flag.String("connector").pipe(
+      Flag.withDescription("Only what concerns this connector, or the authorization of this name"),
+      Flag.optional
+    ),
+    last: Flag.Int("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
+  },
+  Effect.fn(function* ({ connector, last }) {
+    const { data, json } = yield* root
+    const path = yield* Path.Path
+    const { showAudit } = yield* Effect.promise(() => import("./AuditCommand.ts"))
+    yield* showAudit({ connector: Option.getOrUndefined(connector), last, json }).pipe(
+      Effect.provide(auditOf(path.resolve(data)))
+    )
+  })
+).pipe(Command.withDescription("Show what happened to tokens: who obtained, refreshed or lost which, and when"))
+
 const tributary = root.pipe(
   Command.withSubcommands([
     dev,
@@ -253,6 +272,7 @@ const tributary = root.pipe(
     tapCommand,
     queryCommand,
     statusCommand,
+    auditCommand,
     loadCommand(root)
   ])
 )

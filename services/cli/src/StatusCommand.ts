@@ -180,7 +180,13 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
   )
   if (onKafka) yield* screen.print("As last reported to Kafka; whether a process runs cannot be told from here.")
   else yield* screen.print(`${pid === undefined ? "No process" : `Process ${pid}`} runs on ${options.data}.`)
+  const told = new Set<string>()
   for (const row of rows) {
+    for (const notice of row.status?.notices ?? []) {
+      const line = `${row.connector}: ${notice.message}`
+      if (!told.has(line)) yield* screen.print(`\n${line}`)
+      told.add(line)
+    }
     for (const { problem } of stagesOf(row)) {
       if (problem !== null)
         yield* screen.print(`\n${row.connector}/${row.stream}, ${duration(now - problem.at)} ago: ${problem.message}`)
