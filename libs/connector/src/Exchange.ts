@@ -137,18 +137,26 @@ const longestExchange = Duration.minutes(15)
 
 const stop = new Error("The answer is not needed any more.")
 
+/** A request as it goes to the wire. */
+export interface WireRequest {
+  readonly method: string
+  readonly target: URL
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | undefined
+}
+
 /**
- * Sends one GET request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
+ * Sends one request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
  * it breaks the connection off.
  */
 export const exchange = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
-  Effect.timeoutOrElse(send(agent, target, headers, limits, url), {
+  Effect.timeoutOrElse(send(agent, request, limits, url), {
     duration: longestExchange,
     orElse: () => {
       const millis = Duration.toMillis(longestExchange)
@@ -158,12 +166,12 @@ export const exchange = (
 
 const send = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
   Effect.callback((resume) => {
+    const { headers, method, target } = request
     let abort: (() => void) | undefined
     let isOver = false
     let status = 0
@@ -183,7 +191,13 @@ const send = (
     const failed = (error: unknown) => finish(Effect.fail(reasonOf(error, url, limits, body?.length)))
     try {
       agent.dispatch(
-        { origin: target.origin, path: `${target.pathname}${target.search}`, method: "GET", headers: { ...headers } },
+        {
+          origin: target.origin,
+          path: `${target.pathname}${target.search}`,
+          method,
+          headers: { ...headers },
+          body: request.body ?? null
+        },
         {
           onRequestStart: (controller) => {
             abort = () => controller.abort(stop)
