@@ -74,6 +74,12 @@ const sentences: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
 }
 
+const nobodyThere = new Set([sentences["ECONNREFUSED"], sentences["ENOTFOUND"]])
+
+/** Whether there is nobody to talk to, rather than somebody in trouble: most likely the address is wrong. */
+export const isRefused = (reason: SourceReason): boolean =>
+  reason._tag === "Unreachable" && nobodyThere.has(reason.problem)
+
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
 const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
   const code = codeOf(error)

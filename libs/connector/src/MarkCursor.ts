@@ -1,12 +1,12 @@
 import type { Incremental } from "@tributary/domain"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { CursorProgress, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
 import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
 import { MarkReader } from "./MarkReader.ts"
 import type { Cursor, CursorWalk, Extracted, Interval, Observed } from "./slots/index.ts"
 import { BadSetting } from "./SourceError.ts"
-import { largestWindow, Window } from "./Window.ts"
+import { Window, windowSize } from "./Window.ts"
 
 /** Follows the pages of an interval by the marks of their records. */
 class MarkWalk implements CursorWalk {
@@ -17,8 +17,20 @@ class MarkWalk implements CursorWalk {
   readonly #seen: DigestSet
   readonly #window: Window
 
-  constructor(incremental: Incremental, state: CursorState, progress: CursorProgress | undefined) {
+  /** What was asked for. */
+  readonly #since: Mark | undefined
+  readonly #ahead: number
+
+  constructor(
+    incremental: Incremental,
+    state: CursorState,
+    since: string | undefined,
+    progress: CursorProgress | undefined
+  ) {
     const { type } = incremental
+    this.#since = since === undefined ? undefined : readMark(since, type)
+    this.#ahead =
+      type === "timestamp" ? Duration.toMillis(incremental.ahead ?? Duration.days(1)) : Number.POSITIVE_INFINITY
     this.#incremental = incremental
     this.#state = state
     this.#marks = new MarkReader(type)
@@ -29,7 +41,7 @@ class MarkWalk implements CursorWalk {
   }
 
   /** Compares the records with those of earlier walks, and takes note of those that the next walk may meet. */
-  observe({ body, scan: { rows, stride } }: Extracted, field: number): Observed {
+  observe({ body, scan: { rows, stride } }: Extracted, field: number, now: number): Observed {
     const marks = this.#marks
     const window = this.#window
     const count = rows.length / stride
@@ -37,10 +49,15 @@ class MarkWalk implements CursorWalk {
     /** Bit 1: an earlier walk may have read it. */
     const maybe = new Uint8Array(count)
     const cursor = this.#cursor
+    const since = this.#since
+    /** A time behind this one is a mistake: nothing that comes before it would be asked for any more. */
+    const latest = now + this.#ahead
     let highest = -1
     let top: number | bigint = 0
     let topFine = 0
     let unmarked = 0
+    let ahead = 0
+    let unasked = 0
     for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
       if (!marks.read(body, rows[row + field]!, rows[row + field + 1]!)) {
         orders.push(undefined)
@@ -49,6 +66,12 @@ class MarkWalk implements CursorWalk {
         continue
       }
       const { fine, order } = marks
+      if (order > latest) {
+        orders.push(undefined)
+        maybe[index] = 1
+        ahead++
+        continue
+      }
       orders.push(order)
       if (cursor !== undefined && (order < cursor.order || (order === cursor.order && fine <= cursor.fine)))
         maybe[index] = 1
@@ -67,6 +90,8 @@ class MarkWalk implements CursorWalk {
     let skipped = 0
     for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
       const order = orders[index]
+      const isUnasked = since !== undefined && order !== undefined && order < since.order
+      if (isUnasked) unasked++
       const stays = order === undefined || window.includes(order)
       const check = !isFirst && maybe[index] === 1
       if (!stays && !check) continue
@@ -75,10 +100,11 @@ class MarkWalk implements CursorWalk {
       if (check && this.#seen.has(high, low)) {
         left[index] = 1
         skipped++
+        if (isUnasked) unasked--
       }
       if (stays) window.add(order === undefined ? Number.NEGATIVE_INFINITY : Number(order), high, low)
     }
-    return { left, skipped, unmarked, isOver: false }
+    return { left, skipped, unmarked, ahead, unasked, isOver: false }
   }
 
   progress(): CursorProgress {
@@ -97,7 +123,7 @@ class MarkWalk implements CursorWalk {
     const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental.type)
     if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
       // The next walk asks as this one did, so it may meet what this one and the one before it met.
-      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, largestWindow)
+      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, windowSize(this.#incremental))
       return {
         ...(cursor === undefined ? {} : { cursor }),
         ...(both.length === 0 ? {} : { seen: encodeDigests(both.flat()) })
@@ -128,5 +154,5 @@ export const markCursor = (incremental: Incremental, setting: string, start: str
   apply: ({ url }, { interval: { since } }) => {
     if (since !== undefined) url.searchParams.set(incremental.param, since)
   },
-  follow: (state, _interval, progress) => new MarkWalk(incremental, state, progress)
+  follow: (state, { since }, progress) => new MarkWalk(incremental, state, since, progress)
 })

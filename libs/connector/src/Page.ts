@@ -33,4 +33,8 @@ export interface Page {
   readonly skipped: number
   /** Records that have no usable value in the incremental field: they are published, but do not move the cursor. */
   readonly unmarked: number
+  /** Records whose time is further ahead of the clock than `incremental.ahead`: published, but they do not move the cursor. */
+  readonly ahead: number
+  /** Records that are older than what was asked for and are published all the same. */
+  readonly unasked: number
 }

@@ -1,5 +1,6 @@
 import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import type { Checkpoint, CursorState, Position } from "./Checkpoint.ts"
+import { isRefused } from "./Exchange.ts"
 import type { Page } from "./Page.ts"
 import { singlePage } from "./Paginators.ts"
 import { Progress } from "./Progress.ts"
@@ -120,9 +121,9 @@ export const walk = (
       ): Effect.fn.Return<Fetched, SourceReason> {
         let failures = 0
         return yield* Effect.suspend(() => fetchOnce(slice, position, failures)).pipe(
-          // All tries together can take minutes: the person who waits is told once why.
+          // All tries together can take minutes: the person who waits is told once why, at once where nobody is there.
           Effect.tapError((reason) =>
-            ++failures === toldAt && retries >= toldAt
+            ++failures === (isRefused(reason) ? 1 : toldAt) && retries >= toldAt
               ? Effect.logWarning(`${reason.message} It is tried again.`)
               : Effect.void
           ),
@@ -170,10 +171,13 @@ export const walk = (
         // Most feeds are over only when the paginator says so; then the next request need not wait for the records.
         const early = named === "end" ? undefined : yield* ahead(turn.slice, named)
         const extracted = transform === undefined ? page.extracted : yield* transform(page)
-        const { isOver, left, skipped, unmarked } = turn.follower.observe(extracted, plan.cursorColumn)
+        const now = yield* Clock.currentTimeMillis
+        const observed = turn.follower.observe(extracted, plan.cursorColumn, now)
+        const { ahead: future = 0, isOver, left, skipped, unasked = 0, unmarked } = observed
         const { records, rejected } = reader.read(extracted, left)
         const next = isOver ? "end" : named
-        const found = { records, rejected, skipped, unmarked, number, bytes: page.answer.body.length }
+        const counts = { skipped, unmarked, ahead: future, unasked }
+        const found = { records, rejected, ...counts, number, bytes: page.answer.body.length }
         if (next !== "end" && early !== undefined) {
           const checkpoint = checkpointAfter(turn, next, number + 1)
           return [
@@ -214,6 +218,8 @@ export const walk = (
           rejected: [],
           skipped: 0,
           unmarked: 0,
+          ahead: 0,
+          unasked: 0,
           number: 0,
           bytes: 0,
           last: true,
