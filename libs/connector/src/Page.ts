@@ -13,7 +13,7 @@ export interface RejectedRecord {
   /** Place in the page, from 0. */
   readonly index: number
   readonly value: Uint8Array
-  readonly code: "missing_key" | "not_an_object" | "not_utf8"
+  readonly code: "missing_key" | "not_an_object" | "not_utf8" | "too_deep"
   /** One sentence: what is wrong, what was found, what was expected. */
   readonly reason: string
 }
