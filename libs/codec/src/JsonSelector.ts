@@ -372,13 +372,7 @@ const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth
   return end
 }
 
-const scanOnce = (
-  bytes: Uint8Array,
-  plan: Plan,
-  start: number,
-  end: number,
-  deep: Pick<Scan, "deep">
-): Scan => {
+const scanOnce = (bytes: Uint8Array, plan: Plan, start: number, end: number, deep: Pick<Scan, "deep">): Scan => {
   const part = end === bytes.length ? bytes : bytes.subarray(0, end)
   const bom = start === 0 && part[0] === 0xef && part[1] === 0xbb && part[2] === 0xbf
   const state: State = {
@@ -423,9 +417,9 @@ const plansOf = (selector: JsonSelector) => {
   return known
 }
 
-/** Starts and ends of all selected values, in document order: `[start, end, start, end, ...]`. Throws as `scan` does. */
+/** Starts and ends of all selected values, in document order: `[start, end, start, end, ...]`. Throws as `scan` does, and for deep ones. */
 export const selectAll = (bytes: Uint8Array, selector: JsonSelector): ReadonlyArray<number> =>
-  scan(bytes, plansOf(selector).all).rows
+  scanOnce(bytes, plansOf(selector).all, 0, bytes.length, {}).rows
 
 /** The selected value (the last one if there are several), or `undefined`. Throws as `scan` does. */
 export const selectOne = (

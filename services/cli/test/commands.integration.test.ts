@@ -212,7 +212,7 @@ describe.concurrent("tap", () => {
       { key: utf8.encode("text"), value: utf8.encode("plain \u001b[31mred\r\n") },
       { key: new Uint8Array([0xff, 0]), value: new Uint8Array([0xc3, 0x28, 0]) },
       { key: null, value: null },
-      { key: utf8.encode("42"), value: utf8.encode('{\n "a": 12345678901234567890.10, "b": "\\u001b" }') }
+      { key: utf8.encode("42"), value: utf8.encode('{\n "a": 12345678901234567890.10, "a":1, "b": "\\u001b" }') }
     ]
     await Effect.runPromise(
       Effect.gen(function* () {
@@ -232,7 +232,7 @@ describe.concurrent("tap", () => {
       header,
       "0/2  –  (deleted)",
       header,
-      '0/3  42  {"a":12345678901234567890.10,"b":"\\u001b"}',
+      '0/3  42  {"a":12345678901234567890.10,"a":1,"b":"\\u001b"}',
       header
     ])
     const exact = await at.run(["tap", "any", "--json"]).ended
@@ -242,10 +242,10 @@ describe.concurrent("tap", () => {
         { encoding: "text", key: "text", value: "plain \u001b[31mred\r\n" },
         { encoding: "base64", key: "/wA=", value: "wygA" },
         { encoding: undefined, key: null, value: null },
-        { encoding: undefined, key: "42", value: { a: 12345678901234567168, b: "\u001b" } }
+        { encoding: undefined, key: "42", value: { a: 1, b: "\u001b" } }
       ]
     )
-    assert.include(exact.out, "12345678901234567890.10")
+    assert.include(exact.out, '"value":{"a":12345678901234567890.10,"a":1,"b":"\\u001b"},"headers"')
   })
 
   it("ends in peace when its reader has had enough", () => {
