@@ -27,7 +27,7 @@ export interface Authorized {
 
 /** Authorizes requests of a connector. */
 export interface Authorizer {
-  readonly authorize: (url: URL) => Effect.Effect<Authorized, NoToken>
+  readonly authorize: (method: string, url: URL) => Effect.Effect<Authorized, NoToken>
   readonly scopes: ReadonlyArray<string>
   /** A 401 with a fresh token is mended by a person's consent rather than by settings. */
   readonly needsPerson: boolean
@@ -59,8 +59,8 @@ const made = Effect.fnUntraced(function* (
   return {
     ...rest,
     status,
-    authorize: (url) =>
-      authorize("GET", url).pipe(
+    authorize: (method, url) =>
+      authorize(method, url).pipe(
         Effect.map((request) => ({
           ...request,
           rejected: Effect.mapError(request.rejected, noToken)

@@ -87,6 +87,12 @@ const sentences: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
 }
 
+const nobodyThere = new Set([sentences["ECONNREFUSED"], sentences["ENOTFOUND"]])
+
+/** Whether there is nobody to talk to, rather than somebody in trouble: most likely the address is wrong. */
+export const isRefused = (reason: SourceReason): boolean =>
+  reason._tag === "Unreachable" && nobodyThere.has(reason.problem)
+
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
 const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
   if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
@@ -151,18 +157,26 @@ const longestExchange = Duration.minutes(15)
 
 const stop = new Error("The answer is not needed any more.")
 
+/** A request as it goes to the wire. */
+export interface WireRequest {
+  readonly method: string
+  readonly target: URL
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | undefined
+}
+
 /**
- * Sends one GET request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
+ * Sends one request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
  * it breaks the connection off.
  */
 export const exchange = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
-  Effect.timeoutOrElse(send(agent, target, headers, limits, url), {
+  Effect.timeoutOrElse(send(agent, request, limits, url), {
     duration: longestExchange,
     orElse: () => {
       const millis = Duration.toMillis(longestExchange)
@@ -172,12 +186,12 @@ export const exchange = (
 
 const send = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
   Effect.callback((resume) => {
+    const { headers, method, target } = request
     let abort: (() => void) | undefined
     let isOver = false
     let status = 0
@@ -197,7 +211,13 @@ const send = (
     const failed = (error: unknown) => finish(Effect.fail(reasonOf(error, url, limits, body?.length)))
     try {
       agent.dispatch(
-        { origin: target.origin, path: `${target.pathname}${target.search}`, method: "GET", headers: { ...headers } },
+        {
+          origin: target.origin,
+          path: `${target.pathname}${target.search}`,
+          method,
+          headers: { ...headers },
+          body: request.body ?? null
+        },
         {
           onRequestStart: (controller) => {
             abort = () => controller.abort(stop)

@@ -28,6 +28,12 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     "3:1 : found a tab as indentation, expected spaces. Indent with spaces."
   ],
   [
+    "a tab as indentation among spaces, and what the parser makes of the rest",
+    "connector: shop\nhttp: { base_url: https://x }\nstreams:\n  items:\n    path: /items\n\trecords: $.data[*]\n    primary_key: id\n\tpoll: [\n",
+    "6:1 : found a tab as indentation, expected spaces. Indent with spaces.",
+    "8:1 : found a tab as indentation, expected spaces. Indent with spaces."
+  ],
+  [
     "two documents",
     `${wholeFile}---\nconnector: other\n`,
     "50:1 : found a second document, expected one connector per file. Remove the line ---, or move what follows into a file of its own."

@@ -51,11 +51,12 @@ export const secretOf = (
 const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
 
 /**
- * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, and the key that tokens are bound to. Nothing
- * where nothing of it is set, so that tokens which were stored before are still known.
+ * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, the key that tokens are bound to, and what
+ * the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Nothing
+ * where nothing of it is set.
  */
 const further = Effect.fnUntraced(function* (authorization: Authorization) {
-  const { assertion, custom, dpop, exchange, token_request } = authorization.oauth2
+  const { assertion, client_key, client_secret, custom, dpop, exchange, token_request } = authorization.oauth2
   const { headers, params } = token_request
   const parts = [
     assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
@@ -66,7 +67,16 @@ const further = Effect.fnUntraced(function* (authorization: Authorization) {
   const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
   const secrets = yield* Secrets
   const bound = dpop === undefined ? undefined : yield* secretOf(secrets, authorization, dpop.key)
-  const all = [...written, bound === undefined ? undefined : fingerprint(Redacted.value(bound))]
+  // One that cannot be read is complained of when it is sent.
+  const readable = (reference: string | undefined) =>
+    reference === undefined
+      ? Effect.undefined
+      : Effect.orElseSucceed(secretOf(secrets, authorization, reference), () => undefined)
+  const credentials = yield* Effect.forEach([client_secret, client_key?.key].flat(), readable)
+  const all = [
+    ...written,
+    ...[bound, ...credentials].map((one) => (one === undefined ? undefined : fingerprint(Redacted.value(one))))
+  ]
   return all.every((part) => part === undefined) ? [] : all
 })
 

@@ -58,6 +58,9 @@ const mergeStage = (
     rejected: sum(reports, ({ rejected }) => rejected),
     batches: sum(reports, ({ batches }) => batches),
     skipped: sum(reports, ({ skipped }) => skipped),
+    unmarked: sum(reports, ({ unmarked }) => unmarked),
+    ahead: sum(reports, ({ ahead }) => ahead),
+    unasked: sum(reports, ({ unasked }) => unasked),
     restarts: sum(reports, ({ restarts }) => restarts),
     lastAt: latest.lastAt,
     freshness: latest.freshness

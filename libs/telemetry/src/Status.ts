@@ -22,6 +22,8 @@ export const State = Schema.Literals(["starting", "running", "waiting", "retryin
 export type State = typeof State.Type
 
 const Count = Schema.Natural
+/** A counter that versions before did not have. */
+const Counted = Count.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 
 /** What one stage does for one stream, counted since the process started. Times are milliseconds since 1970. */
 export const StageStatus = Schema.Struct({
@@ -37,6 +39,11 @@ export const StageStatus = Schema.Struct({
   batches: Count,
   /** Records read again unchanged and not published (source only). */
   skipped: Count,
+  /** Of the source's records: those without a usable value in `incremental.field`, and those with a time that is too far ahead. */
+  unmarked: Counted,
+  ahead: Counted,
+  /** Records older than what was asked for and published all the same (source only): the API ignores or rounds `incremental.param`. */
+  unasked: Counted,
   restarts: Count,
   lastAt: Schema.NullOr(Schema.Finite),
   /** When a stage that waits, retries or is paused goes on by itself. */
@@ -81,6 +88,9 @@ const initial: StageStatus = {
   rejected: 0,
   batches: 0,
   skipped: 0,
+  unmarked: 0,
+  ahead: 0,
+  unasked: 0,
   restarts: 0,
   lastAt: null,
   nextAt: null,
@@ -93,6 +103,9 @@ export interface Progress {
   readonly bytes: number
   readonly rejected?: number
   readonly skipped?: number
+  readonly unmarked?: number
+  readonly ahead?: number
+  readonly unasked?: number
   readonly freshness?: number
 }
 
@@ -149,6 +162,9 @@ export class Status extends Context.Service<
               bytes: status.bytes + progress.bytes,
               rejected: status.rejected + (progress.rejected ?? 0),
               skipped: status.skipped + (progress.skipped ?? 0),
+              unmarked: status.unmarked + (progress.unmarked ?? 0),
+              ahead: status.ahead + (progress.ahead ?? 0),
+              unasked: status.unasked + (progress.unasked ?? 0),
               batches: status.batches + 1,
               lastAt: now,
               freshness: progress.freshness ?? status.freshness
