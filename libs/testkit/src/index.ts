@@ -1,5 +1,6 @@
 export * from "./AuthServer.ts"
 export * from "./AuthState.ts"
+export * from "./ProviderManner.ts"
 export * from "./SyntheticApi.ts"
 export * from "./SyntheticOffers.ts"
 export * from "./SyntheticRecords.ts"
