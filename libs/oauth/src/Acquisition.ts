@@ -350,6 +350,9 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       outlookOf(settings.lifecycle, grant.isRepeatable ? undefined : tokens)
     ),
     /** Whether the failure is that of a credential which will not be sent again: to look for another one costs nothing. */
-    isFinal: (error: TokenError) => error === dead?.error
+    isFinal: (error: TokenError) => error === dead?.error,
+    /** Whether it knows of nothing that the next one would have to know. */
+    mayGo: () => dead === undefined
   }
 })
+export type Acquisition = Effect.Success<ReturnType<typeof makeAcquisition>>
