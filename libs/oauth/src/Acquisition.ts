@@ -205,7 +205,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     const spending: Spending = { attempt: Deferred.makeUnsafe(), stake: undefined, problem: "", isDropped: false }
     custody.spending = spending
     const first = spending.attempt
-    custody.work = yield* spend(turn, spending).pipe(
+    const work = yield* spend(turn, spending).pipe(
       Effect.onExit((exit) => {
         if (Exit.isSuccess(exit)) return Effect.void
         custody.spending = undefined
@@ -216,6 +216,11 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       Effect.interruptible,
       Effect.forkDetach({ startImmediately: true })
     )
+    custody.work = work
+    // A fiber that has ended keeps what it worked with.
+    work.addObserver(() => {
+      if (custody.work === work) custody.work = undefined
+    })
     return first
   })
 
@@ -345,6 +350,9 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       outlookOf(settings.lifecycle, grant.isRepeatable ? undefined : tokens)
     ),
     /** Whether the failure is that of a credential which will not be sent again: to look for another one costs nothing. */
-    isFinal: (error: TokenError) => error === dead?.error
+    isFinal: (error: TokenError) => error === dead?.error,
+    /** Whether it knows of nothing that the next one would have to know. */
+    mayGo: () => dead === undefined
   }
 })
+export type Acquisition = Effect.Success<ReturnType<typeof makeAcquisition>>

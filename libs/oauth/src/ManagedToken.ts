@@ -1,13 +1,10 @@
-import { Cause, Clock, Deferred, type Duration, Effect, Exit, Random, Schedule, Scope } from "effect"
-import { longestWaitInside, makeAcquisition } from "./Acquisition.ts"
+import { Cause, Clock, Deferred, Effect, Exit, Random, Schedule, Scope } from "effect"
+import { type Acquisition, longestWaitInside } from "./Acquisition.ts"
 import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
-import type { Grant } from "./Grant.ts"
 import type { Held } from "./Held.ts"
-import type { RefreshPolicy } from "./journal/RefreshPolicy.ts"
 import type { Outlook } from "./Outlook.ts"
-import type { Settings } from "./Settings.ts"
-import type { TokenEndpoint } from "./TokenEndpoint.ts"
+import type { Passing } from "./Passing.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization, TokenManager } from "./TokenManager.ts"
 
@@ -62,14 +59,12 @@ const holdFor = ({ failureClass, retryAfter }: TokenError, streak: number): numb
 /** What a manager is made of. */
 export interface ManagedTokenOptions {
   readonly authorization: Authorization
-  readonly settings: Settings
-  readonly grant: Grant
-  readonly endpoint: TokenEndpoint
+  /** Whether requests of the grant can be repeated at will. */
+  readonly isRepeatable: boolean
+  /** The means to get tokens. */
+  readonly acquisition: Passing<Acquisition, never>
   /** One per authorization in the process, whatever number of managers it has. */
   readonly custody: Custody
-  readonly policy: RefreshPolicy
-  /** Longest time for one token request. */
-  readonly timeout: Duration.Duration
 }
 
 /** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
@@ -77,7 +72,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   const { lock, watch } = options.custody
   const { id } = options.authorization
   const scope = yield* Scope.Scope
-  const acquisition = yield* makeAcquisition({ ...options, id })
+  const { acquisition } = options
 
   const state: State = {
     held: undefined,
@@ -94,7 +89,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     new TokenError({ authorization: id, endpoint: undefined, retryAfter, ...parts })
 
   const attempt = Effect.suspend(() =>
-    acquisition.attempt(Math.max(state.rejectedUpTo, state.held?.token.generation ?? 0))
+    acquisition.use(({ attempt }) => attempt(Math.max(state.rejectedUpTo, state.held?.token.generation ?? 0)))
   )
 
   /** Tells a person, once a day, that a new consent is needed soon. */
@@ -118,9 +113,11 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     })
 
   /** The same of what is stored, where no token of it is held. What cannot be read now is learnt with the next token. */
-  const lookAhead = Effect.matchEffect(acquisition.outlook, { onFailure: () => Effect.void, onSuccess: foresee })
+  const lookAhead = Effect.matchEffect(
+    acquisition.use(({ outlook }) => outlook), { onFailure: () => Effect.void, onSuccess: foresee })
 
-  const acquire = Effect.fn("TokenManager.acquire")(
+  // Not Effect.fn, which keeps an error with its stack for each manager that there is.
+  const acquire = Effect.fnUntraced(
     function* () {
       yield* Effect.annotateCurrentSpan({ authorization: id })
       const next = yield* attempt.pipe(
@@ -146,14 +143,16 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       Effect.map(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = acquisition.isFinal(error) ? 1000 : holdFor(error, streak) * (1 + spread * random)
+        const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak) * (1 + spread * random)
         state.hold = { error, until: now + wait, streak }
       })
     ),
-    Effect.tapError(watch.failed)
+    Effect.tapError((error) => watch.failed(error)),
+    Effect.withSpan("TokenManager.acquire", {}, { captureStackTrace: false })
   )
 
-  const closed = failure({ failureClass: "transient", problem: "the connector is being stopped.", advice: "" })
+  // Made when it is needed: an error keeps what was on the stack.
+  const closed = () => failure({ failureClass: "transient", problem: "the connector is being stopped.", advice: "" })
 
   /** The one acquisition that is under way, started if there is none. Interrupting a caller leaves it alone. */
   const join = Effect.uninterruptibleMask((restore) =>
@@ -165,7 +164,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
         fiber.addObserver((exit) => {
           state.flight = undefined
           const isInterrupt = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-          Deferred.doneUnsafe(mine, isInterrupt ? Exit.fail(closed) : exit)
+          Deferred.doneUnsafe(mine, isInterrupt ? Exit.fail(closed()) : exit)
         })
         return restore(Deferred.await(mine))
       })
@@ -241,7 +240,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       : Effect.flatMap(joinUnlessHeldOff, handOut)
   )
 
-  const rejected: TokenManager["rejected"] = Effect.fn("TokenManager.rejected")(function* (token) {
+  const rejected: TokenManager["rejected"] = Effect.fnUntraced(function* (token) {
     if (state.held !== undefined && state.held.token.generation > token.generation) return
     const now = yield* Clock.currentTimeMillis
     if (token.generation > state.rejectedUpTo) {
@@ -261,7 +260,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       }
     }
     if (state.held === undefined) yield* joinUnlessHeldOff
-  })
+  }, Effect.withSpan("TokenManager.rejected", {}, { captureStackTrace: false }))
 
   const status: TokenManager["status"] = Effect.map(Clock.currentTimeMillis, (now) => {
     const { held, hold, outlook } = state
@@ -278,10 +277,10 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     }
   })
 
-  state.held = yield* acquisition.stored
+  state.held = yield* acquisition.use(({ stored }) => stored)
   if (state.held !== undefined) {
     yield* watch.held({ obtainedAt: state.held.obtainedAt, expiresAt: state.held.token.expiresAt })
     yield* foresee(state.held.outlook)
-  } else if (!options.grant.isRepeatable) yield* lookAhead
+  } else if (!options.isRepeatable) yield* lookAhead
   return { get, rejected, status } satisfies TokenManager
 })

@@ -18,6 +18,13 @@ export interface ExchangeFailure {
   readonly isClientRefused?: boolean
 }
 
+/** What a link learnt of its server. */
+export interface LinkMemory {
+  /** The reference to the secret that the server took last. */
+  current: string | undefined
+  discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
+}
+
 /** Limits of requests to authorization servers. */
 export interface EndpointLimits {
   /** Longest time for one request, the answer included. */
@@ -26,6 +33,8 @@ export interface EndpointLimits {
   readonly allowHttp: boolean
   /** Largest rate of token requests to one endpoint, by all processes together; without it only what the server asks for is obeyed. */
   readonly rate?: Rate
+  /** What is known of the server; outlives the link. */
+  readonly memory?: LinkMemory
   /** Takes note of token requests. */
   readonly watch?: TokenWatch
 }
@@ -104,9 +113,8 @@ export const makeServerLink = Effect.fnUntraced(function* (
     use_mtls_endpoint_aliases: oauth2.tls?.certificate !== undefined
   }
   const references = secretReferences(oauth2)
-  /** The reference to the secret that the server took last. */
-  let [current] = references
-  let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
+  const memory: LinkMemory = limits.memory ?? { current: undefined, discovered: undefined }
+  memory.current ??= references[0]
 
   const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
     new TokenError({ authorization: id, endpoint: endpoint.host, retryAfter: wait, ...parts })
@@ -214,7 +222,7 @@ export const makeServerLink = Effect.fnUntraced(function* (
     if (settings.issuer === undefined)
       return yield* misconfigured(id, "no issuer is given.", "Give issuer or token_url.")
     const now = yield* Clock.currentTimeMillis
-    if (discovered !== undefined && now - discovered.at < metadataLife) return discovered.server
+    if (memory.discovered !== undefined && now - memory.discovered.at < metadataLife) return memory.discovered.server
     const found = (yield* readMetadata(settings.issuer, "oidc")) ?? (yield* readMetadata(settings.issuer, "oauth2"))
     if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
       return yield* failure(settings.issuer, {
@@ -233,7 +241,7 @@ export const makeServerLink = Effect.fnUntraced(function* (
         advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
       })
     }
-    discovered = { server: found, at: now }
+    memory.discovered = { server: found, at: now }
     return found
   })
 
@@ -286,16 +294,16 @@ export const makeServerLink = Effect.fnUntraced(function* (
       clientAuthentication(secrets, authorization, settings, namesOf(as), reference),
     /** References to the client's secrets, the one that the server took last first. */
     secretsToTry: (): readonly [string | undefined, string | undefined] => [
-      current,
-      references.find((reference) => reference !== current)
+      memory.current,
+      references.find((reference) => reference !== memory.current)
     ],
     /** Lets this secret be the first one that is tried from now on. */
     prefer: (reference: string | undefined) => {
-      current = reference
+      memory.current = reference
     },
     /** Lets the metadata be read again: a server that moved is found. */
     forget: () => {
-      discovered = undefined
+      memory.discovered = undefined
     }
   }
 })

@@ -1,11 +1,14 @@
 import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
+import { makeAcquisition } from "./Acquisition.ts"
 import { makeCustodies } from "./Custody.ts"
 import { endpointRate } from "./EndpointRate.ts"
 import { grantOf } from "./Grant.ts"
 import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
 import { makeSharing } from "./Sharing.ts"
+import { makePassing } from "./Passing.ts"
+import type { LinkMemory } from "./ServerLink.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
 import type { TokenError } from "./TokenError.ts"
@@ -63,17 +66,36 @@ export class Tokens extends Context.Service<
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
         yield* share(authorization, settings.fingerprint)
-        const grant = grantOf(settings, authorization, yield* Secrets)
+        const secrets = yield* Secrets
+        const { isRepeatable } = grantOf(settings, authorization, secrets)
         const policy = policyOf(settings.lifecycle)
         const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
         const custody = custodyOf(authorization.id)
-        const endpoint = yield* makeTokenEndpoint(authorization, settings, {
-          allowHttp: limits.allowHttp,
-          timeout,
-          ...(rate === undefined ? {} : { rate }),
-          watch: custody.watch
-        })
-        return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, policy, timeout })
+        const memory: LinkMemory = { current: undefined, discovered: undefined }
+        const acquisition = makePassing(
+          Effect.gen(function* () {
+            const endpoint = yield* makeTokenEndpoint(authorization, settings, {
+              allowHttp: limits.allowHttp,
+              timeout,
+              ...(rate === undefined ? {} : { rate }),
+              memory,
+              watch: custody.watch
+            })
+            const grant = grantOf(settings, authorization, secrets)
+            return yield* makeAcquisition({
+              id: authorization.id,
+              settings,
+              grant,
+              endpoint,
+              custody,
+              policy,
+              timeout
+            })
+          }).pipe(Effect.provideContext(dependencies)),
+          // A proof's nonce is known to its maker only.
+          ({ mayGo }) => authorization.oauth2.dpop === undefined && mayGo()
+        )
+        return yield* makeManagedToken({ authorization, isRepeatable, acquisition, custody })
       })
 
       const managers = yield* RcMap.make({
