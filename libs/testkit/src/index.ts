@@ -1,5 +1,7 @@
 export * from "./AuthServer.ts"
 export * from "./AuthState.ts"
+export * from "./seeded.ts"
+export * from "./serve.ts"
 export * from "./SyntheticApi.ts"
 export * from "./SyntheticOffers.ts"
 export * from "./SyntheticRecords.ts"
