@@ -68,7 +68,7 @@ const further = Effect.fnUntraced(function* (authorization: Authorization) {
     reference === undefined
       ? Effect.undefined
       : Effect.orElseSucceed(secretOf(secrets, authorization, reference), () => undefined)
-  const credentials = [yield* readable(client_secret), yield* readable(client_key?.key)]
+  const credentials = yield* Effect.forEach([client_secret, client_key?.key].flat(), readable)
   const all = [
     ...written,
     ...[bound, ...credentials].map((one) => (one === undefined ? undefined : fingerprint(Redacted.value(one))))
