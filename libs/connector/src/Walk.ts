@@ -20,8 +20,12 @@ import {
 import type { SourceReason } from "./SourceError.ts"
 import type { SendSettings, Transport } from "./Transport.ts"
 
-/** The failure of a page, counted in a row, that is logged although it is tried again. */
-const toldAt = 3
+/**
+ * The failure of a page, counted in a row, that is logged although it is tried again: the first where nobody is there, or where the
+ * tries for a token are over.
+ */
+const toldAt = (reason: SourceReason): number =>
+  isRefused(reason) || (reason._tag === "NoToken" && reason.failureClass === "transient") ? 1 : 3
 
 /** What an API answers when it does not know a position (any more). */
 const lostPosition = new Set([400, 404, 410, 422])
@@ -121,9 +125,9 @@ export const walk = (
       ): Effect.fn.Return<Fetched, SourceReason> {
         let failures = 0
         return yield* Effect.suspend(() => fetchOnce(slice, position, failures)).pipe(
-          // All tries together can take minutes: the person who waits is told once why, at once where nobody is there.
+          // All tries together can take minutes: the person who waits is told once why.
           Effect.tapError((reason) =>
-            ++failures === (isRefused(reason) ? 1 : toldAt) && retries >= toldAt
+            ++failures === toldAt(reason) && retries >= 3
               ? Effect.logWarning(`${reason.message} It is tried again.`)
               : Effect.void
           ),

@@ -80,7 +80,8 @@ export const StreamStatus = Schema.Struct({
 })
 export type StreamStatus = typeof StreamStatus.Type
 
-const initial: StageStatus = {
+/** A stage that has done nothing yet. */
+export const initialStatus: StageStatus = {
   state: "starting",
   problem: null,
   records: 0,
@@ -147,10 +148,10 @@ export class Status extends Context.Service<
         const key = `${connector}/${stream}`
         const entry = streams.get(key) ?? { connector, stream, stages: new Map<Stage, StageStatus>() }
         streams.set(key, entry)
-        entry.stages.set(stage, initial)
+        entry.stages.set(stage, initialStatus)
         const update = (change: (status: StageStatus, now: number) => StageStatus) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            entry.stages.set(stage, change(entry.stages.get(stage) ?? initial, now))
+            entry.stages.set(stage, change(entry.stages.get(stage) ?? initialStatus, now))
             return Effect.asVoid(PubSub.publish(changed, undefined))
           })
         yield* update((status) => status)
