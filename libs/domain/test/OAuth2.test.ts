@@ -81,7 +81,7 @@ const wrongOnes: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
   ],
   [
     `{ oauth2: client_credentials, ${client}, lifecycle: { grace: 0 seconds } }`,
-    "auth.lifecycle.grace: found \"0 seconds\", expected a duration such as 30 seconds or 90 days, or none or until_next_use or unlimited. Write it as in this example: 30 seconds."
+    'auth.lifecycle.grace: found "0 seconds", expected a duration such as 30 seconds or 90 days, or none or until_next_use or unlimited. Write it as in this example: 30 seconds.'
   ],
   [
     `{ oauth2: client_credentials, ${url}, client_id: shop }`,
