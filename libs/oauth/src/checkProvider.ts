@@ -30,13 +30,13 @@ const replaced: Readonly<Record<string, string>> = {
 /** Facts that count only where tokens are refreshed. */
 const ofRefresh = new Set(["endpoints.refresh", "response.refresh_token"])
 /** Facts without which a request still is what RFC 6749 says. Where they are wrong the server says so. */
-const telling = [
+const telling = new Set([
   "endpoints.token",
   "endpoints.refresh",
   "request.client_auth",
   "request.body",
   "request.client_id_param"
-]
+])
 
 const at = (auth: object, path: string): unknown =>
   path
@@ -55,7 +55,7 @@ const believed = (auth: Extract<Auth, { readonly oauth2: string }>, profile: Pro
     if (place === "endpoints.token" && (auth.issuer !== undefined || (isRefresh && profile.endpoints.refresh)))
       return false
     if (place === "request.scope_separator" && auth.scopes.length < 2) return false
-    if (telling.includes(place) || place === "request.scope_separator" || place.startsWith("response.")) {
+    if (telling.has(place) || place === "request.scope_separator" || place.startsWith("response.")) {
       const own = replaced[place]
       return own === undefined || at(auth, own) === undefined
     }

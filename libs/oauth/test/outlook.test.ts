@@ -138,6 +138,25 @@ describe("where the provider refuses early refreshes", () => {
   )
 })
 
+it.effect("no more token requests are sent than the provider answers, and that is told", () =>
+  Effect.gen(function* () {
+    const limit = { value: { requests: 2, per: 600, by: "refresh_token" as const }, unverified: true as const }
+    const { manager, server } = yield* worldOf(acme({ token_requests: limit }))
+    const first = yield* manager.get
+    yield* manager.rejected(first)
+    const second = yield* manager.get
+    const third = yield* Effect.forkChild(Effect.flip(manager.rejected(second)), { startImmediately: true })
+    yield* TestClock.adjust("6 seconds")
+    const error = yield* Fiber.join(third)
+    assert.strictEqual(error.failureClass, "throttled")
+    assert.match(error.message, /answers 2 token requests in 10m/u)
+    assert.strictEqual(server.requests, 2)
+    yield* TestClock.adjust("10 minutes")
+    yield* manager.get
+    assert.strictEqual(server.requests, 3)
+  }).pipe(Effect.scoped)
+)
+
 it.effect("tokens without a refresh token have no outlook", () =>
   Effect.gen(function* () {
     const tokens = {

@@ -96,11 +96,11 @@ describe("each profile against the strict server in its provider's manner", () =
           const end = yield* Effect.result(manager.get)
           const { grace, reuse, rotation } = profile.lifecycle ?? {}
           // A grace that nobody has looked up is not relied on where a repetition could kill the grant.
-        const isLenient = grace !== undefined && grace.value !== "none"
-        const isTaken =
-          rotation?.value === "never" ||
-          (isLenient && (grace.unverified !== true || reuse?.value !== "revokes_family"))
-        assert.strictEqual(end._tag, isTaken ? "Success" : "Failure", profile.id)
+          const isLenient = grace !== undefined && grace.value !== "none"
+          const isTaken =
+            rotation?.value === "never" ||
+            (isLenient && (grace.unverified !== true || reuse?.value !== "revokes_family"))
+          assert.strictEqual(end._tag, isTaken ? "Success" : "Failure", profile.id)
           if (end._tag === "Failure")
             assert.strictEqual(end.failure.failureClass, "needs-consent", `${profile.id}: ${end.failure.message}`)
           // Once the family is dead all the same, a repetition has cost nothing; where the profile knows that it kills, there is none.

@@ -245,7 +245,7 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
   })
 
   const tokenPath = manner?.tokenPath ?? "/token"
-  const tokenPaths = [tokenPath, manner?.refreshPath ?? tokenPath]
+  const tokenPaths = new Set([tokenPath, manner?.refreshPath ?? tokenPath])
 
   const route = async (request: IncomingMessage, response: ServerResponse) => {
     const path = new URL(request.url ?? "/", "http://loopback").pathname
@@ -255,12 +255,12 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     if (isOidc || isOAuth2) {
       state.stats.discoveries++
       sendJson(response, { status: 200, headers: {}, body: metadata() })
-    } else if (tokenPaths.includes(path) && request.method === "POST") {
+    } else if (tokenPaths.has(path) && request.method === "POST") {
       await token(request, response)
     } else if (path === "/introspect" && request.method === "POST") {
       sendJson(response, state.introspect(request.headers.authorization, await readBody(request)))
     } else {
-      const status = tokenPaths.includes(path) || path === "/introspect" ? 405 : 404
+      const status = tokenPaths.has(path) || path === "/introspect" ? 405 : 404
       response.writeHead(status, { "content-type": "text/html" }).end(`<html><h1>${status}</h1></html>`)
     }
   }
