@@ -1,4 +1,4 @@
-import { Cause, Clock, Deferred, Effect, Exit, Random, Schedule, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Schedule, Scope } from "effect"
 import { type Acquisition, longestWaitInside } from "./Acquisition.ts"
 import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
@@ -41,8 +41,6 @@ const keepAlivePause = 60_000
 
 /** A token rejected at this age or younger counts as rejected at once. */
 const freshFor = 5000
-/** Part of a hold that is added by chance, so that those who failed together do not come back together. */
-const spread = 0.3
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
 const toleratedRejections = 5
 
@@ -114,7 +112,9 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
 
   /** The same of what is stored, where no token of it is held. What cannot be read now is learnt with the next token. */
   const lookAhead = Effect.matchEffect(
-    acquisition.use(({ outlook }) => outlook), { onFailure: () => Effect.void, onSuccess: foresee })
+    acquisition.use(({ outlook }) => outlook),
+    { onFailure: () => Effect.void, onSuccess: foresee }
+  )
 
   // Not Effect.fn, which keeps an error with its stack for each manager that there is.
   const acquire = Effect.fnUntraced(
@@ -140,10 +140,10 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       failure({ failureClass: "defect", problem: defectProblem(defect), advice: "Please report it." })
     ),
     Effect.tapError((error) =>
-      Effect.map(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
+      Effect.map(Clock.currentTimeMillis, (now) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak) * (1 + spread * random)
+        const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak)
         state.hold = { error, until: now + wait, streak }
       })
     ),
@@ -240,27 +240,30 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       : Effect.flatMap(joinUnlessHeldOff, handOut)
   )
 
-  const rejected: TokenManager["rejected"] = Effect.fnUntraced(function* (token) {
-    if (state.held !== undefined && state.held.token.generation > token.generation) return
-    const now = yield* Clock.currentTimeMillis
-    if (token.generation > state.rejectedUpTo) {
-      state.rejectedUpTo = token.generation
-      yield* watch.rejected
-      const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
-      state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
-      state.held = undefined
-      if (state.rejectedFresh >= toleratedRejections) {
-        const error = failure({
-          failureClass: "transient",
-          problem: `the API rejected ${state.rejectedFresh} tokens in a row that the server had just issued.`,
-          advice: "Check `scopes`, `audience` and `resource`, and whether base_url is the API these tokens are for."
-        })
-        const streak = state.rejectedFresh - toleratedRejections + 1
-        state.hold = { error, until: now + holdFor(error, streak), streak }
+  const rejected: TokenManager["rejected"] = Effect.fnUntraced(
+    function* (token) {
+      if (state.held !== undefined && state.held.token.generation > token.generation) return
+      const now = yield* Clock.currentTimeMillis
+      if (token.generation > state.rejectedUpTo) {
+        state.rejectedUpTo = token.generation
+        yield* watch.rejected
+        const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
+        state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
+        state.held = undefined
+        if (state.rejectedFresh >= toleratedRejections) {
+          const error = failure({
+            failureClass: "transient",
+            problem: `the API rejected ${state.rejectedFresh} tokens in a row that the server had just issued.`,
+            advice: "Check `scopes`, `audience` and `resource`, and whether base_url is the API these tokens are for."
+          })
+          const streak = state.rejectedFresh - toleratedRejections + 1
+          state.hold = { error, until: now + holdFor(error, streak), streak }
+        }
       }
-    }
-    if (state.held === undefined) yield* joinUnlessHeldOff
-  }, Effect.withSpan("TokenManager.rejected", {}, { captureStackTrace: false }))
+      if (state.held === undefined) yield* joinUnlessHeldOff
+    },
+    Effect.withSpan("TokenManager.rejected", {}, { captureStackTrace: false })
+  )
 
   const status: TokenManager["status"] = Effect.map(Clock.currentTimeMillis, (now) => {
     const { held, hold, outlook } = state
