@@ -1,12 +1,13 @@
-import { Cause, Clock, Deferred, Effect, Exit, Random, Schedule, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Schedule, Scope } from "effect"
 import { type Acquisition, longestWaitInside } from "./Acquisition.ts"
 import type { Custody } from "./Custody.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { Held } from "./Held.ts"
 import type { Outlook } from "./Outlook.ts"
 import type { Passing } from "./Passing.ts"
+import type { Timetable } from "./Timetable.ts"
 import { TokenError } from "./TokenError.ts"
-import type { Authorization, TokenManager } from "./TokenManager.ts"
+import type { AccessToken, Authorization, TokenManager } from "./TokenManager.ts"
 
 /** A failure that later callers share until `until`. */
 interface Hold {
@@ -41,8 +42,6 @@ const keepAlivePause = 60_000
 
 /** A token rejected at this age or younger counts as rejected at once. */
 const freshFor = 5000
-/** Part of a hold that is added by chance, so that those who failed together do not come back together. */
-const spread = 0.3
 /** So many tokens in a row may be rejected at once before the token endpoint is spared. */
 const toleratedRejections = 5
 
@@ -65,25 +64,17 @@ export interface ManagedTokenOptions {
   readonly acquisition: Passing<Acquisition, never>
   /** One per authorization in the process, whatever number of managers it has. */
   readonly custody: Custody
+  readonly timetable: Timetable
 }
 
-/** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
-export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
+/**
+ * What a manager does beside handing out the token that it holds. Made when it is needed: all that a manager keeps is its state,
+ * for a process may have very many of them.
+ */
+const workings = (options: ManagedTokenOptions, scope: Scope.Scope, state: State) => {
+  const { acquisition } = options
   const { lock, watch } = options.custody
   const { id } = options.authorization
-  const scope = yield* Scope.Scope
-  const { acquisition } = options
-
-  const state: State = {
-    held: undefined,
-    hold: undefined,
-    flight: undefined,
-    rejectedUpTo: 0,
-    rejectedFresh: 0,
-    outlook: { unusedEnd: undefined, reconnectBy: undefined, keepAliveAt: undefined },
-    isKeptAlive: false,
-    warnedAt: -Infinity
-  }
 
   const failure = (parts: Pick<TokenError, "failureClass" | "problem" | "advice">, retryAfter?: number) =>
     new TokenError({ authorization: id, endpoint: undefined, retryAfter, ...parts })
@@ -114,7 +105,9 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
 
   /** The same of what is stored, where no token of it is held. What cannot be read now is learnt with the next token. */
   const lookAhead = Effect.matchEffect(
-    acquisition.use(({ outlook }) => outlook), { onFailure: () => Effect.void, onSuccess: foresee })
+    acquisition.use(({ outlook }) => outlook),
+    { onFailure: () => Effect.void, onSuccess: foresee }
+  )
 
   // Not Effect.fn, which keeps an error with its stack for each manager that there is.
   const acquire = Effect.fnUntraced(
@@ -140,10 +133,10 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
       failure({ failureClass: "defect", problem: defectProblem(defect), advice: "Please report it." })
     ),
     Effect.tapError((error) =>
-      Effect.map(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
+      Effect.map(Clock.currentTimeMillis, (now) => {
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
-        const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak) * (1 + spread * random)
+        const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak)
         state.hold = { error, until: now + wait, streak }
       })
     ),
@@ -176,8 +169,7 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
   )
 
   /** Replaces a token in the background while it is still handed out; a failure is tried again until it cannot be. */
-  const replaceLater = Effect.fnUntraced(function* (mine: Held) {
-    yield* Effect.sleep(Math.max(0, mine.refreshAt - (yield* Clock.currentTimeMillis)))
+  const replace = Effect.fnUntraced(function* (mine: Held) {
     // Once in any case: where the provider refuses to replace a token before its end, this begins when it can no longer be used.
     while (state.held === mine) {
       const error = yield* Effect.match(joinUnlessHeldOff, { onFailure: (error) => error, onSuccess: () => undefined })
@@ -222,51 +214,73 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     })
   )
 
-  const plan = (mine: Held) =>
-    Effect.uninterruptible(
-      Effect.suspend(() => {
-        if (mine.isPlanned) return Effect.void
-        mine.isPlanned = true
-        return Effect.forkIn(Effect.interruptible(replaceLater(mine)), scope)
-      })
-    )
+  const rejected = Effect.fnUntraced(
+    function* (token: AccessToken) {
+      if (state.held !== undefined && state.held.token.generation > token.generation) return
+      const now = yield* Clock.currentTimeMillis
+      if (token.generation > state.rejectedUpTo) {
+        state.rejectedUpTo = token.generation
+        yield* watch.rejected
+        const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
+        state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
+        state.held = undefined
+        if (state.rejectedFresh >= toleratedRejections) {
+          const error = failure({
+            failureClass: "transient",
+            problem: `the API rejected ${state.rejectedFresh} tokens in a row that the server had just issued.`,
+            advice: "Check `scopes`, `audience` and `resource`, and whether base_url is the API these tokens are for."
+          })
+          const streak = state.rejectedFresh - toleratedRejections + 1
+          state.hold = { error, until: now + holdFor(error, streak), streak }
+        }
+      }
+      if (state.held === undefined) yield* joinUnlessHeldOff
+    },
+    Effect.withSpan("TokenManager.rejected", {}, { captureStackTrace: false })
+  )
 
-  const handOut = (mine: Held) =>
-    mine.isPlanned || mine.refreshAt === Infinity ? Effect.succeed(mine.token) : Effect.as(plan(mine), mine.token)
+  return { foresee, joinUnlessHeldOff, lookAhead, rejected, replace }
+}
+
+/** Makes the manager of one authorization. Background work ends with the scope, but for what its custody has to see stored. */
+export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTokenOptions) {
+  const scope = yield* Scope.Scope
+  const state: State = {
+    held: undefined,
+    hold: undefined,
+    flight: undefined,
+    rejectedUpTo: 0,
+    rejectedFresh: 0,
+    outlook: { unusedEnd: undefined, reconnectBy: undefined, keepAliveAt: undefined },
+    isKeptAlive: false,
+    warnedAt: -Infinity
+  }
+  const works = () => workings(options, scope, state)
+
+  const plan = (mine: Held) => {
+    mine.isPlanned = true
+    const start = Effect.suspend(() =>
+      state.held === mine ? Effect.forkIn(Effect.interruptible(works().replace(mine)), scope) : Effect.void
+    )
+    options.timetable.add(mine.refreshAt, start)
+  }
+
+  const handOut = (mine: Held) => {
+    if (!mine.isPlanned && mine.refreshAt !== Infinity) plan(mine)
+    return Effect.succeed(mine.token)
+  }
 
   const get: TokenManager["get"] = Effect.flatMap(Clock.currentTimeMillis, (now) =>
     state.held !== undefined && now < state.held.usableUntil
       ? handOut(state.held)
-      : Effect.flatMap(joinUnlessHeldOff, handOut)
+      : Effect.flatMap(works().joinUnlessHeldOff, handOut)
   )
-
-  const rejected: TokenManager["rejected"] = Effect.fnUntraced(function* (token) {
-    if (state.held !== undefined && state.held.token.generation > token.generation) return
-    const now = yield* Clock.currentTimeMillis
-    if (token.generation > state.rejectedUpTo) {
-      state.rejectedUpTo = token.generation
-      yield* watch.rejected
-      const isFresh = state.held !== undefined && now - state.held.obtainedAt <= freshFor
-      state.rejectedFresh = isFresh ? state.rejectedFresh + 1 : 0
-      state.held = undefined
-      if (state.rejectedFresh >= toleratedRejections) {
-        const error = failure({
-          failureClass: "transient",
-          problem: `the API rejected ${state.rejectedFresh} tokens in a row that the server had just issued.`,
-          advice: "Check `scopes`, `audience` and `resource`, and whether base_url is the API these tokens are for."
-        })
-        const streak = state.rejectedFresh - toleratedRejections + 1
-        state.hold = { error, until: now + holdFor(error, streak), streak }
-      }
-    }
-    if (state.held === undefined) yield* joinUnlessHeldOff
-  }, Effect.withSpan("TokenManager.rejected", {}, { captureStackTrace: false }))
 
   const status: TokenManager["status"] = Effect.map(Clock.currentTimeMillis, (now) => {
     const { held, hold, outlook } = state
     const isDead = hold?.error.failureClass === "needs-consent"
     return {
-      authorization: id,
+      authorization: options.authorization.id,
       generation: held?.token.generation ?? 0,
       obtainedAt: held?.obtainedAt,
       expiresAt: held?.token.expiresAt,
@@ -277,10 +291,14 @@ export const makeManagedToken = Effect.fnUntraced(function* (options: ManagedTok
     }
   })
 
-  state.held = yield* acquisition.use(({ stored }) => stored)
+  state.held = yield* options.acquisition.use(({ stored }) => stored)
   if (state.held !== undefined) {
-    yield* watch.held({ obtainedAt: state.held.obtainedAt, expiresAt: state.held.token.expiresAt })
-    yield* foresee(state.held.outlook)
-  } else if (!options.isRepeatable) yield* lookAhead
-  return { get, rejected, status } satisfies TokenManager
+    yield* options.custody.watch.held({ obtainedAt: state.held.obtainedAt, expiresAt: state.held.token.expiresAt })
+    yield* works().foresee(state.held.outlook)
+  } else if (!options.isRepeatable) yield* works().lookAhead
+  return {
+    get,
+    rejected: (token) => Effect.suspend(() => works().rejected(token)),
+    status
+  } satisfies TokenManager
 })

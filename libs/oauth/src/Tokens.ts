@@ -11,6 +11,7 @@ import { makePassing } from "./Passing.ts"
 import type { LinkMemory } from "./ServerLink.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
+import { makeTimetable } from "./Timetable.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization, TokenManager } from "./TokenManager.ts"
 import { TokenTransport } from "./TokenTransport.ts"
@@ -61,6 +62,7 @@ export class Tokens extends Context.Service<
       // Before the managers, so that it ends after them.
       const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart), yield* makeTokenWatches)
 
+      const timetable = yield* makeTimetable
       const share = makeSharing()
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
@@ -95,7 +97,7 @@ export class Tokens extends Context.Service<
           // A proof's nonce is known to its maker only.
           ({ mayGo }) => authorization.oauth2.dpop === undefined && mayGo()
         )
-        return yield* makeManagedToken({ authorization, isRepeatable, acquisition, custody })
+        return yield* makeManagedToken({ authorization, isRepeatable, acquisition, custody, timetable })
       })
 
       const managers = yield* RcMap.make({

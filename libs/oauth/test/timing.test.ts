@@ -39,10 +39,10 @@ describe("refresh in the background", () => {
     Effect.gen(function* () {
       const { get, program, server, times } = yield* world()
       yield* get
-      yield* advance(0.69 * hour, 60_000)
+      yield* advance(0.59 * hour, 60_000)
       assert.strictEqual(server.requests, 1)
       server.after = 10_000
-      yield* advance(0.11 * hour, 1000)
+      yield* advance(0.21 * hour, 1000)
       assert.strictEqual(server.requests, 2)
       assert.isAtLeast(times[1] ?? 0, 0.6 * hour)
       assert.isAtMost(times[1] ?? 0, 0.8 * hour)
