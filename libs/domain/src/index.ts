@@ -1,5 +1,6 @@
 export * from "./ConfigProblem.ts"
 export * from "./ConnectorFile.ts"
+export * from "./Consent.ts"
 export * from "./ConnectorYaml.ts"
 export * from "./EditorSchema.ts"
 export * from "./Failure.ts"

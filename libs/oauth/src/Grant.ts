@@ -1,6 +1,7 @@
 import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
+import { consentedGrant } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
@@ -215,5 +216,11 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       return tokenExchange()
     case "custom":
       return repeatable(oauth2.custom?.grant_type ?? "", resolved(oauth2.custom?.params ?? {}))
+    case "login":
+      // The endpoint logs in, and adds the session token where it is exchanged.
+      return repeatable(oauth2.login?.exchange?.grant_type ?? "login", nothing)
+    case "authorization_code":
+    case "device_code":
+      return consentedGrant(settings, authorization, common)
   }
 }

@@ -13,6 +13,8 @@ import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest }
 export interface ExchangeFailure {
   readonly error: TokenError
   readonly isUncertain: boolean
+  /** The server's `error` code, where it gave one. */
+  readonly code?: string | undefined
 }
 
 /** Limits of requests to authorization servers. */
@@ -227,7 +229,12 @@ export const makeServerLink = Effect.fnUntraced(function* (
    */
   const endpointOf = Effect.fnUntraced(function* (
     as: oauth.AuthorizationServer,
-    name: "token_endpoint" | "revocation_endpoint" | "introspection_endpoint" | "pushed_authorization_request_endpoint"
+    name:
+      | "token_endpoint"
+      | "revocation_endpoint"
+      | "introspection_endpoint"
+      | "pushed_authorization_request_endpoint"
+      | "device_authorization_endpoint"
   ) {
     const alias = client.use_mtls_endpoint_aliases === true ? as.mtls_endpoint_aliases?.[name] : undefined
     const address = alias ?? as[name]

@@ -1,7 +1,9 @@
+import { isConsentGrant } from "@tributary/domain"
 import { Budgets } from "@tributary/vault"
 import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
+import { consentAdvice } from "./consent/consentedGrant.ts"
 import { defectProblem } from "./defectProblem.ts"
 import type { GrantRequest } from "./Grant.ts"
 import { type EndpointLimits, type ExchangeFailure, makeServerLink } from "./ServerLink.ts"
@@ -93,11 +95,15 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         failureClass: refusal.failureClass,
         problem: clean(refusal.problem, known),
         advice:
-          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ?? refusal.advice
+          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ??
+          (refusal.failureClass === "needs-consent" && isConsentGrant(settings.grant)
+            ? consentAdvice(id)
+            : refusal.advice)
       },
       refusal.retryAfter
     ),
-    isUncertain: refusal.isUncertain
+    isUncertain: refusal.isUncertain,
+    code: refusal.code
   })
 
   const certain = Effect.mapError((error: TokenError): ExchangeFailure => ({ error, isUncertain: false }))
@@ -153,8 +159,9 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         isUncertain: true
       })
     }
-    // The strict library has the last word on what was made of the answer.
-    const response = new Response(JSON.stringify(normalised.body), { headers: { "content-type": "application/json" } })
+    // The strict library has the last word on what was made of the answer; ID tokens are judged where one is asked for.
+    const { id_token: _unused, ...plain } = normalised.body
+    const response = new Response(JSON.stringify(plain), { headers: { "content-type": "application/json" } })
     yield* Effect.tryPromise({
       try: () => oauth.processGenericTokenEndpointResponse(as, client, response),
       catch: (error): ExchangeFailure => ({

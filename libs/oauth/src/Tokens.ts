@@ -1,5 +1,6 @@
 import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { withLogin } from "./consent/LoginEndpoint.ts"
 import { makeCustodies } from "./Custody.ts"
 import { grantOf } from "./Grant.ts"
 import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
@@ -54,7 +55,12 @@ export class Tokens extends Context.Service<
         const grant = grantOf(settings, authorization, yield* Secrets)
         const policy = policyOf(authorization.lifecycle)
         const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
-        const endpoint = yield* makeTokenEndpoint(authorization, settings, { ...limits, timeout })
+        const endpoint = yield* withLogin(
+          authorization,
+          settings,
+          { ...limits, timeout },
+          yield* makeTokenEndpoint(authorization, settings, { ...limits, timeout })
+        )
         const custody = custodyOf(authorization.id)
         return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, policy, timeout })
       })
