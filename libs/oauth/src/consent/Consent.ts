@@ -156,7 +156,12 @@ export const makeConsent = Effect.fnUntraced(function* (
                 )
               )
             )
-    const granted = scope === undefined ? asked : words(scope)
+    // Of these two the server speaks by what it sends, and may leave them out where it names the API's scopes alone.
+    const meant = [
+      ...(id_token === undefined ? [] : ["openid"]),
+      ...(refresh_token === undefined ? [] : ["offline_access"])
+    ].filter((word) => asked.includes(word))
+    const granted = scope === undefined ? asked : [...new Set([...words(scope), ...meant])]
     const tokens: Omit<StoredTokens, "generation"> = {
       accessToken: Redacted.make(access_token),
       tokenType: "Bearer",

@@ -85,8 +85,8 @@ export const makeIdTokens = (options: {
   const verify = (as: oauth.AuthorizationServer, response: Response, { jwks }: Keys) =>
     Effect.tryPromise({
       try: () =>
-        oauth.validateApplicationLevelSignature(as, response, {
-          // As if read just now: how old they may be is decided here.
+        oauth.validateApplicationLevelSignature({ ...as }, response, {
+          // As if read just now, for a server that the library has not seen: how old they may be is decided here.
           [oauth.jwksCache]: { jwks, uat: Math.floor((performance.timeOrigin + performance.now()) / 1000) },
           [oauth.customFetch]: () => Promise.reject(new TypeError("Keys are read elsewhere."))
         }),
