@@ -106,7 +106,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a wrong word",
     edited("mode: upsert", "mode: upsrt").replace("oauth2: refresh_token", "oauth2: device_code"),
-    '3:11 auth.oauth2: FIXME',
+    "3:11 auth.oauth2: FIXME",
     '44:11 sink.clickhouse.mode: found "upsrt", expected one of append, upsert. Did you mean upsert?'
   ],
   [

@@ -1,6 +1,7 @@
 export * from "./consent/Consent.ts"
 export * from "./consent/ConsentError.ts"
 export * from "./consent/consentWatch.ts"
+export * from "./consent/revokeDeleted.ts"
 export * from "./consent/revokeGrant.ts"
 export * from "./RequestAuthorizer.ts"
 export * from "./ServerCalls.ts"

@@ -1,6 +1,7 @@
 import { isConsentGrant, nearest } from "@tributary/domain"
 import {
   type Authorization,
+  authorizationOfConnector,
   type Consent,
   type Granted,
   makeConsent,
@@ -33,14 +34,8 @@ export class NoConsent extends Schema.TaggedError<NoConsent>()("NoConsent", { pr
   }
 }
 
-/** The authorization of a connector; `undefined` if it has none by OAuth2. */
-export const authorizationOf = ({ base, connector }: LoadedConnector): Authorization | undefined =>
-  connector.auth === undefined || !("oauth2" in connector.auth)
-    ? undefined
-    : { id: connector.connector, oauth2: connector.auth, base }
-
 const needsPerson = (loaded: LoadedConnector) => {
-  const grant = authorizationOf(loaded)?.oauth2.oauth2
+  const grant = authorizationOfConnector(loaded.connector, loaded.base)?.oauth2.oauth2
   return grant !== undefined && isConsentGrant(grant)
 }
 
@@ -69,7 +64,7 @@ export const chooseConnector = Effect.fnUntraced(function* (
         (meant === undefined ? "" : ` Did you mean ${meant}?`)
     })
   }
-  const authorization = authorizationOf(chosen)
+  const authorization = authorizationOfConnector(chosen.connector, chosen.base)
   if (authorization !== undefined) return authorization
   return yield* new NoConsent({
     problem: `Connector ${chosen.connector.connector} has no OAuth2 authorization (auth.oauth2), so there is nothing to do.`

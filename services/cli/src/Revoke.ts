@@ -1,8 +1,20 @@
-import { type Authorization, type Revocation, revokeGrant } from "@tributary/oauth"
-import { Effect } from "effect"
+import {
+  type Authorization,
+  authorizationOfConnector,
+  revocationLine,
+  revokeDeleted,
+  revokeGrant,
+  TokenTransport
+} from "@tributary/oauth"
+import type { Registered } from "@tributary/catalog"
+import type { Revoke } from "@tributary/control"
+import { parseConnector } from "@tributary/domain"
+import { Effect, Layer, Option, Result } from "effect"
 import { loadConnectors } from "./ConnectorFiles.ts"
-import { authorizationOf, chooseConnector, NoConsent } from "./ConsentCommand.ts"
+import { chooseConnector, NoConsent } from "./ConsentCommand.ts"
+import { authorizations } from "./Engine.ts"
 import { Screen } from "./Screen.ts"
+import { servers } from "./Servers.ts"
 
 export interface RevokeOptions {
   readonly connectors: string
@@ -10,32 +22,21 @@ export interface RevokeOptions {
   readonly json: boolean
 }
 
-/** What became of an authorization's tokens, as a line. */
-export const revocationLine = (id: string, revocation: Revocation): string => {
-  switch (revocation._tag) {
-    case "Revoked":
-      return `${id}: its tokens were revoked at the server and forgotten here.`
-    case "Nothing":
-      return `${id}: no tokens are stored, so none were revoked.`
-    case "Forgotten":
-      return `${id}: its tokens were forgotten here, but not revoked at the server: ${revocation.why} Withdraw the consent in the provider's settings, if it should end there too.`
-    case "Kept":
-      return `${id}: its tokens were neither revoked nor forgotten: ${revocation.why} Try again: tributary revoke ${id}`
-  }
-}
-
 /** Other connectors of the files that use the same tokens. */
 const sharers = Effect.fnUntraced(function* (connectors: string, { id }: Authorization, chosen: string | undefined) {
   const { connectors: all } = yield* loadConnectors(connectors)
   return all
-    .filter((one) => one.connector.connector !== chosen && authorizationOf(one)?.id === id)
+    .filter((one) => one.connector.connector !== chosen && authorizationOfConnector(one.connector, one.base)?.id === id)
     .map((one) => one.connector.connector)
 })
 
 /** Revokes the tokens of a connector at the server and forgets them, unless another connector uses them too. */
 export const runRevoke = Effect.fn("cli.revoke")(function* (options: RevokeOptions) {
   const screen = yield* Screen
-  const authorization = yield* chooseConnector(options, (loaded) => authorizationOf(loaded) !== undefined)
+  const authorization = yield* chooseConnector(
+    options,
+    (loaded) => authorizationOfConnector(loaded.connector, loaded.base) !== undefined
+  )
   const others = yield* sharers(options.connectors, authorization, options.connector ?? authorization.id)
   if (others.length > 0) {
     return yield* new NoConsent({
@@ -46,6 +47,57 @@ export const runRevoke = Effect.fn("cli.revoke")(function* (options: RevokeOptio
   yield* screen.print(
     options.json
       ? JSON.stringify({ connector: authorization.id, ...revocation })
-      : revocationLine(authorization.id, revocation)
+      : `${authorization.id}: ${revocationLine(authorization.id, revocation)}`
   )
 })
+
+/** What a registration says, if this version can read it. */
+const readable = (registered: Registered | undefined) =>
+  registered?._tag === "Success"
+    ? Result.getOrUndefined(parseConnector(registered.success.text, registered.success.file))?.connector
+    : undefined
+
+/**
+ * Ends the authorizations of connectors that were deleted from the registrations, and says of each what came of it. Their tokens are
+ * in the Redis of the workers; where none is named, nothing can be done from here.
+ */
+export const revokeRegistered = Effect.fn("cli.revokeRegistered")(function* (
+  deleted: ReadonlyArray<string>,
+  registered: ReadonlyMap<string, Registered>,
+  base: string
+) {
+  const lines = new Map<string, string>()
+  if (deleted.length === 0) return lines
+  const staying = [...registered].flatMap(([id, one]) => {
+    const connector = deleted.includes(id) ? undefined : readable(one)
+    return connector === undefined ? [] : [connector]
+  })
+  const { redis } = yield* servers
+  for (const id of deleted) {
+    const connector = readable(registered.get(id))
+    if (connector === undefined || authorizationOfConnector(connector, base) === undefined) continue
+    if (Option.isNone(redis)) {
+      lines.set(
+        id,
+        "Its tokens were not revoked: set TRIBUTARY_REDIS_URL to the Redis of the workers, and run tributary revoke."
+      )
+      continue
+    }
+    const line = yield* revokeDeleted(connector, base, staying).pipe(
+      Effect.provide(Layer.merge(authorizations(base), TokenTransport.layer)),
+      Effect.catch(({ message }) => Effect.succeed(`Its tokens were not revoked: ${message}`))
+    )
+    if (line !== undefined) lines.set(id, line)
+  }
+  return lines
+})
+
+/** The same for one connector, as the control service wants it: the stores are opened when there is something to revoke. */
+export const revokeOne =
+  (base: string): Revoke =>
+  (deleted, before) =>
+    revokeRegistered([deleted], before, base).pipe(
+      Effect.map((lines) => lines.get(deleted)),
+      Effect.catch(({ message }) => Effect.succeed(`Its tokens were not revoked: ${message}`)),
+      Effect.scoped
+    )
