@@ -9,7 +9,7 @@ import {
 import type { Registered } from "@tributary/catalog"
 import type { Revoke } from "@tributary/control"
 import { parseConnector } from "@tributary/domain"
-import { Effect, Layer, Option, Result } from "effect"
+import { Effect, type FileSystem, Layer, Option, Result } from "effect"
 import { loadConnectors } from "./ConnectorFiles.ts"
 import { chooseConnector, NoConsent } from "./ConsentCommand.ts"
 import { authorizations } from "./Engine.ts"
@@ -93,11 +93,14 @@ export const revokeRegistered = Effect.fn("cli.revokeRegistered")(function* (
 })
 
 /** The same for one connector, as the control service wants it: the stores are opened when there is something to revoke. */
-export const revokeOne =
-  (base: string): Revoke =>
-  (deleted, before) =>
-    revokeRegistered([deleted], before, base).pipe(
-      Effect.map((lines) => lines.get(deleted)),
-      Effect.catch(({ message }) => Effect.succeed(`Its tokens were not revoked: ${message}`)),
-      Effect.scoped
-    )
+export const revokeOne = (base: string) =>
+  Effect.map(
+    Effect.context<FileSystem.FileSystem>(),
+    (context): Revoke =>
+      (deleted, before) =>
+        revokeRegistered([deleted], before, base).pipe(
+          Effect.map((lines) => lines.get(deleted)),
+          Effect.catch(({ message }) => Effect.succeed(`Its tokens were not revoked: ${message}`)),
+          Effect.provideContext(context)
+        )
+  )

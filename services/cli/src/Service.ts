@@ -84,7 +84,7 @@ export const runService = Effect.fn("cli.runService")(function* (
         return yield* keptUp(
           Effect.raceFirst(runControl(at ?? defaultControlAddress), publishStatus(name)),
           controlEngine
-        ).pipe(Effect.provideService(Revoker, revokeOne(data)))
+        ).pipe(Effect.provideService(Revoker, yield* revokeOne(data)))
     }
   })
   const served = at === undefined || service === "control" ? Layer.empty : healthServer({ ...at, worker })
