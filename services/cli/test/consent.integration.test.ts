@@ -126,8 +126,8 @@ describe("tributary consent", () => {
       const said = `${given.out}${given.err}${running.out()}${running.err()}`
       assert.notMatch(said, /code=|refresh_token=|access_token=/u)
       const revoked = await place.run(["revoke", "shop"]).ended
-      assert.include(revoked.out, "shop: its tokens were revoked at the server and forgotten here.")
-      assert.include((await place.run(["revoke", "shop"]).ended).out, "no tokens are stored")
+      assert.include(revoked.out, "shop: Its tokens were revoked at the server and forgotten here.")
+      assert.include((await place.run(["revoke", "shop"]).ended).out, "No tokens of it are stored")
     }
   )
 
