@@ -45,7 +45,7 @@ const box = (name: string) =>
 const consentPage = (client: string, { resources, scopes }: Asked) =>
   page(
     "Allow access",
-    `<p>${escape(client)} asks for:</p><form method="post">${[...scopes, ...Object.values(resources).flat()].map(box).join("")}` +
+    `<p>${escape(client)} asks for:</p><form method="post">${[...new Set([...scopes, ...Object.values(resources).flat()])].map(box).join("")}` +
       `<button type="submit">Allow</button><button type="submit" name="abort" value="yes">Deny</button></form>`
   )
 
