@@ -111,8 +111,8 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   ],
   [
     "a wrong word",
-    edited("mode: upsert", "mode: upsrt").replace("oauth2: refresh_token", "oauth2: device_code"),
-    '3:11 auth.oauth2: found "device_code", expected one of client_credentials, refresh_token, jwt_bearer, token_exchange, custom. Write client_credentials or refresh_token or jwt_bearer or token_exchange or custom.',
+    edited("mode: upsert", "mode: upsrt").replace("oauth2: refresh_token", "oauth2: implicit"),
+    '3:11 auth.oauth2: found "implicit", expected one of client_credentials, refresh_token, jwt_bearer, token_exchange, custom, login, authorization_code, device_code. Write client_credentials or refresh_token or jwt_bearer or token_exchange or custom or login or authorization_code or device_code.',
     '44:11 sink.clickhouse.mode: found "upsrt", expected one of append, upsert. Did you mean upsert?'
   ],
   [

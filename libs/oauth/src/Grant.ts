@@ -1,6 +1,7 @@
 import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
+import { consentedGrant } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { grantTypeOf, grantTypes } from "./grantType.ts"
 import { lifeOf } from "./Outlook.ts"
@@ -213,5 +214,11 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       return tokenExchange()
     case "custom":
       return repeatable(grantTypeOf(oauth2), resolved(oauth2.custom?.params ?? {}))
+    case "login":
+      // The endpoint logs in, and adds the session token where it is exchanged.
+      return repeatable(grantTypeOf(oauth2), nothing)
+    case "authorization_code":
+    case "device_code":
+      return consentedGrant(settings, authorization, common(grantTypes.refresh_token))
   }
 }

@@ -50,18 +50,23 @@ export const secretOf = (
 
 const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
 
+/** Where a login goes whose session token is the access token: no other endpoint is asked. */
+const loginUrl = ({ login, oauth2 }: OAuth2) =>
+  oauth2 === "login" && login?.exchange === undefined ? login?.url : undefined
+
 /**
  * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, the key that tokens are bound to, and what
  * the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Nothing
  * where nothing of it is set.
  */
 const further = Effect.fnUntraced(function* (authorization: Authorization) {
-  const { assertion, client_key, client_secret, custom, dpop, exchange, token_request } = authorization.oauth2
+  const { assertion, client_key, client_secret, custom, dpop, exchange, login, token_request } = authorization.oauth2
   const { headers, params } = token_request
   const parts = [
     assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
     exchange,
     custom,
+    login,
     Object.keys(params).length + Object.keys(headers).length === 0 ? undefined : token_request
   ]
   const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
@@ -108,7 +113,7 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
   })
 
   const issuer = yield* url("issuer", oauth2.issuer)
-  const tokenUrl = yield* url("token_url", oauth2.token_url)
+  const tokenUrl = yield* url("token_url", oauth2.token_url ?? loginUrl(oauth2))
   const refreshUrl = yield* url("refresh_url", oauth2.refresh_url)
   const revocationUrl = yield* url("revocation_url", oauth2.revocation_url)
   const introspectionUrl = yield* url("introspection_url", oauth2.introspection_url)

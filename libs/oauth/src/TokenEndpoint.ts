@@ -1,7 +1,9 @@
+import { isConsentGrant } from "@tributary/domain"
 import { Budgets } from "@tributary/vault"
 import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
+import { consentAdvice } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { defectProblem } from "./defectProblem.ts"
 import { asSent, formatRate } from "./EndpointRate.ts"
@@ -117,12 +119,17 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         failureClass: refusal.failureClass,
         problem: clean(refusal.problem, known),
         advice:
-          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ?? refusal.advice
+          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ??
+          (refusal.failureClass === "needs-consent" && isConsentGrant(settings.grant)
+            ? consentAdvice(id)
+            : refusal.advice)
       },
       refusal.retryAfter
     ),
     isUncertain: refusal.isUncertain,
-    isClientRefused: refusal.failureClass === "misconfigured" && (status === 401 || clientCodes.has(refusal.code ?? ""))
+    isClientRefused:
+      refusal.failureClass === "misconfigured" && (status === 401 || clientCodes.has(refusal.code ?? "")),
+    code: refusal.code
   })
 
   const certain = Effect.mapError((error: TokenError): ExchangeFailure => ({ error, isUncertain: false }))
@@ -187,8 +194,9 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         isUncertain: true
       })
     }
-    // The strict library has the last word on what was made of the answer.
-    const response = new Response(JSON.stringify(normalised.body), { headers: { "content-type": "application/json" } })
+    // The strict library has the last word on what was made of the answer; ID tokens are judged where one is asked for.
+    const { id_token: _unused, ...plain } = normalised.body
+    const response = new Response(JSON.stringify(plain), { headers: { "content-type": "application/json" } })
     yield* Effect.tryPromise({
       try: () => oauth.processGenericTokenEndpointResponse(as, client, response),
       catch: (error): ExchangeFailure => ({

@@ -11,7 +11,7 @@ export const oauth2 = (settings: Record<string, unknown> = {}): OAuth2 =>
   decode({
     oauth2: "client_credentials",
     client_id: "client",
-    client_secret: "${env:CLIENT_SECRET}",
+    ...(settings["client_auth"] === "none" ? {} : { client_secret: "${env:CLIENT_SECRET}" }),
     ...settings
   })
 
