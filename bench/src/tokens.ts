@@ -2,7 +2,7 @@
 // memory of many authorizations; and how evenly their refreshes are spread although all of them began together. Tokens are kept in
 // memory, and the authorization server is a function. Exits 1 when a limit is passed.
 //   npm run bench:tokens
-//   npm run bench:tokens -- --authorizations 10000 --life-s 30 --lives 8
+//   npm run bench:tokens -- --authorizations 10000 --life-s 60 --lives 6
 import { OAuth2 } from "@tributary/domain"
 import { type TokenManager, Tokens, TokenTransport } from "@tributary/oauth"
 import { Budgets, Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
@@ -14,8 +14,8 @@ import { parseArgs } from "node:util"
 const { values } = parseArgs({
   options: {
     authorizations: { type: "string", default: "10000" },
-    "life-s": { type: "string", default: "30" },
-    lives: { type: "string", default: "8" },
+    "life-s": { type: "string", default: "60" },
+    lives: { type: "string", default: "6" },
     gets: { type: "string", default: "1000000" }
   }
 })
