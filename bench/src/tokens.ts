@@ -23,8 +23,8 @@ const count = Number(values.authorizations)
 const life = Number(values["life-s"])
 const gets = Number(values.gets)
 
-/** Limits: microseconds for a token that is held, MB for all authorizations, and the busiest part of a life beside the average one. */
-const limits = { microseconds: 2, megabytes: (100 * count) / 10_000, crowd: 2 }
+/** Limits: microseconds for a token that is held, MB for all authorizations (100 for 10,000; some is there but once), and the busiest part of a life beside the average one. */
+const limits = { microseconds: 2, megabytes: 15 + (85 * count) / 10_000, crowd: 2 }
 /** Parts of a life that requests are counted in. */
 const parts = 20
 
