@@ -2,6 +2,7 @@ import { Secrets } from "@tributary/vault"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"
+import { connectorsCommand } from "./ConnectorsCommand.ts"
 import { authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
@@ -253,7 +254,8 @@ const tributary = root.pipe(
     tapCommand,
     queryCommand,
     statusCommand,
-    loadCommand(root)
+    loadCommand(root),
+    connectorsCommand
   ])
 )
 

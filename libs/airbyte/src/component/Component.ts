@@ -1,5 +1,5 @@
 import { truthy } from "../expression/Compare.ts"
-import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { floatOf, isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { ManifestError } from "../manifest/ManifestError.ts"
 
 /** A component of a checked manifest: its settings, and the parameters handed down to it. */
@@ -48,8 +48,12 @@ export class Component {
   }
 
   number(name: string, fallback: number): number {
+    return this.optionalNumber(name) ?? fallback
+  }
+
+  optionalNumber(name: string): number | undefined {
     const value = this.get(name)
-    return typeof value === "number" ? value : fallback
+    return typeof value === "number" ? value : value === undefined ? undefined : floatOf(value)
   }
 
   texts(name: string): ReadonlyArray<string> {

@@ -3,6 +3,7 @@ import { truthy } from "../expression/Compare.ts"
 import { compare } from "../expression/Compare.ts"
 import { PyError } from "../expression/PyError.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { copyOfDict } from "./copyOf.ts"
 import { Cursor, type CursorSettings } from "./Cursor.ts"
 import { partitionKey, Slice } from "./Slice.ts"
 import type { SourceRecord } from "./Selector.ts"
@@ -121,7 +122,7 @@ export class PartitionCursors {
     this.open.set(key, entry)
     const last = this.parents.at(-1)
     if (last === undefined || JSON.stringify(last.state) !== JSON.stringify(parent)) {
-      this.parents.push({ state: parent === undefined ? undefined : structuredClone(parent), sequence })
+      this.parents.push({ state: parent === undefined ? undefined : copyOfDict(parent), sequence })
     }
     let held: Slice | undefined
     for (const slice of cursor.slices()) {

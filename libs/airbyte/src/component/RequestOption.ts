@@ -3,6 +3,7 @@ import { dictOf } from "../expression/Dict.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import type { Component } from "./Component.ts"
 import type { Expressions } from "./Expressions.ts"
+import { copyOf } from "./copyOf.ts"
 import { failure } from "./RunError.ts"
 
 /** Where in a request a value goes. */
@@ -58,7 +59,7 @@ const merge = (target: PlainDict, source: PlainDict, path: ReadonlyArray<string>
     const at = [...path, key]
     const known = Object.hasOwn(target, key) ? target[key] : undefined
     if (known === undefined) {
-      target[key] = structuredCloneOf(value)
+      target[key] = copyOf(value)
       continue
     }
     const into = dictOf(known)
@@ -69,13 +70,6 @@ const merge = (target: PlainDict, source: PlainDict, path: ReadonlyArray<string>
     } else if (!sameAllowed || !equals(known, value)) throw collision(at)
   }
 }
-
-const structuredCloneOf = (value: Value): Value =>
-  Array.isArray(value)
-    ? value.map(structuredCloneOf)
-    : value !== null && isPlainDict(value)
-      ? Object.fromEntries(Object.entries(value).map(([key, item]): [string, Value] => [key, structuredCloneOf(item)]))
-      : value
 
 /** Options of several components together; the same key twice is a mistake, but for equal values in a JSON body. */
 export const combine = (all: ReadonlyArray<Options | undefined>, sameAllowed = false): Options => {

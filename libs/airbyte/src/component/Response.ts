@@ -51,6 +51,15 @@ export class Response {
     this.request = request
   }
 
+  /** The same answer, as one to another request. */
+  from(request: { readonly url: string; readonly method: string; readonly headers: Readonly<Record<string, string>> }): Response {
+    return new Response(this.status, this.rawHeaders, this.body, request.url, {
+      ...this.request,
+      url: request.url,
+      headers: { ...request.headers }
+    })
+  }
+
   /** Below 400, as requests has it. */
   get ok(): boolean {
     return this.status < 400

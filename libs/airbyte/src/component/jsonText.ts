@@ -7,10 +7,8 @@ import { floatOf, PyTuple, type Value } from "../expression/Value.ts"
 /** A number that a plain parser would change: with a point, an exponent or too many digits. */
 const special = /[:[,\s-]\d+(?:\.|[eE]|\d{15})/
 
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
-
-/** What JSON.parse gives is a value of expressions, its numbers aside. */
-const isValue = (value: unknown): value is Value => value !== undefined && (!isObject(value) || !(value instanceof Date))
+/** What JSON.parse gives is a value of expressions; the reviver has made its numbers such. */
+const isValue = (value: unknown): value is Value => value !== undefined
 
 const reviver = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
   typeof value === "number" && context?.source !== undefined ? numberFromJson(context.source) : value

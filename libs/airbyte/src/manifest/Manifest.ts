@@ -17,25 +17,28 @@ export interface Manifest {
 }
 
 /** References, parameters and types of a manifest's data, without the check. */
-export const expand = (data: PlainDict): PlainDict => {
+const expand = (data: PlainDict): PlainDict => {
   const typed = Object.hasOwn(data, "type") ? data : { ...data, type: "DeclarativeSource" }
   return propagate("", resolveReferences(typed))
 }
 
 /**
- * Reads a manifest as airbyte-cdk does.
+ * Makes a manifest of its data, as airbyte-cdk does.
  *
  * Throws a `ManifestError` with every place in which it breaks the components' schema. Components that are not there are no
  * error here: `missing` has them.
  */
-export const loadManifest = (text: string): Manifest => {
-  const data = expand(readMapping(text))
+export const manifestOf = (given: PlainDict): Manifest => {
+  const data = expand(given)
   const schema = componentSchema("DeclarativeSource") ?? {}
   const problems = check(data, schema, "")
   if (problems.length > 0) throw new ManifestError({ kind: "invalid", problems })
   const used = usedComponents(data)
   return { data, used, missing: unsupportedIn(used) }
 }
+
+/** Reads a manifest's YAML. Throws a `ManifestError`. */
+export const loadManifest = (text: string): Manifest => manifestOf(readMapping(text))
 
 /** Throws a `ManifestError` where the manifest needs what is not there. */
 export const requireSupported = (manifest: Manifest): void => {

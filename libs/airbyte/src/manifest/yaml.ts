@@ -1,5 +1,5 @@
 import { parseDocument, type ScalarTag } from "yaml"
-import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { float, int as toInt, isPlainDict, type PlainDict, PyFloat, type Value } from "../expression/Value.ts"
 import { ManifestError } from "./ManifestError.ts"
 
 const bool: ScalarTag = {
@@ -9,19 +9,53 @@ const bool: ScalarTag = {
   resolve: (text) => /^(?:y|t|on)/i.test(text)
 }
 
-const isTag = (tag: unknown, name: string): boolean =>
-  typeof tag === "object" && tag !== null && "tag" in tag && tag.tag === `tag:yaml.org,2002:${name}`
+/** Digits between colons count in sixties. */
+const sixties = (text: string): number => {
+  const sign = text.startsWith("-") ? -1 : 1
+  return sign * text.replace(/^[+-]/, "").split(":").reduce((sum, part) => sum * 60 + Number(part), 0)
+}
 
-/** YAML 1.1 as PyYAML's safe loader reads it: `yes` and `on` are booleans, `y` is not. A date stays the text that it is. */
+const int: ScalarTag = {
+  tag: "tag:yaml.org,2002:int",
+  default: true,
+  test: /^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$/,
+  resolve: (given) => {
+    const text = given.replaceAll("_", "")
+    if (text.includes(":")) return sixties(text)
+    const sign = text.startsWith("-") ? -1n : 1n
+    const digits = text.replace(/^[+-]/, "")
+    const isOctal = /^0[0-7]+$/.test(digits)
+    return toInt(sign * BigInt(isOctal ? `0o${digits.slice(1)}` : digits))
+  }
+}
+
+const real: ScalarTag = {
+  tag: "tag:yaml.org,2002:float",
+  default: true,
+  test: /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/,
+  resolve: (given) => {
+    const text = given.replaceAll("_", "").toLowerCase()
+    if (text.endsWith("inf")) return text.startsWith("-") ? -Infinity : Infinity
+    if (text === ".nan") return Number.NaN
+    return float(text.includes(":") ? sixties(text) : Number(text))
+  }
+}
+
+const ours = new Set([bool, int, real].map(({ tag }) => tag))
+
+const isOther = (tag: unknown): boolean =>
+  typeof tag !== "object" ||
+  tag === null ||
+  !("tag" in tag) ||
+  (tag.tag !== "tag:yaml.org,2002:timestamp" && !ours.has(String(tag.tag)))
+
+/** YAML 1.1 as PyYAML's safe loader reads it: `yes` and `on` are booleans, `y` and `1e3` are texts. A date stays text. */
 const readAll = (text: string) =>
   parseDocument(text, {
     version: "1.1",
     merge: true,
     uniqueKeys: false,
-    customTags: (tags) => [
-      bool,
-      ...tags.filter((tag) => tag !== "timestamp" && !isTag(tag, "bool") && !isTag(tag, "timestamp"))
-    ]
+    customTags: (tags) => [bool, int, real, ...tags.filter((tag) => tag !== "timestamp" && isOther(tag))]
   })
 
 /** What a YAML reader gave, as values of expressions: keys are texts, what is no JSON is a text. */
@@ -33,6 +67,7 @@ const toValue = (value: unknown): Value => {
   if (value instanceof Map) {
     return Object.fromEntries(Array.from(value, ([key, item]): [string, Value] => [String(key), toValue(item)]))
   }
+  if (value instanceof PyFloat) return value
   if (typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([key, item]): [string, Value] => [key, toValue(item)]))
   }

@@ -1,4 +1,4 @@
-import { Agent, EnvHttpProxyAgent, request as send } from "undici"
+import { type Dispatcher, EnvHttpProxyAgent, request as send } from "undici"
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib"
 import { Context, Effect, Layer } from "effect"
 import type { PreparedRequest } from "../component/Requests.ts"
@@ -52,7 +52,7 @@ const decoded = (body: Buffer, encodings: string): Buffer => {
 const credentialHeaders = new Set(["authorization", "cookie", "proxy-authorization"])
 
 /** One exchange and the redirects it leads to; credentials stay with the origin they were meant for. */
-const exchange = async (agent: Agent | EnvHttpProxyAgent, request: PreparedRequest, timeouts: Timeouts, signal: AbortSignal) => {
+const exchange = async (agent: Dispatcher, request: PreparedRequest, timeouts: Timeouts, signal: AbortSignal) => {
   let { body, method, url } = request
   let headers: Record<string, string> = { ...request.headers }
   for (let hop = 0; ; hop++) {

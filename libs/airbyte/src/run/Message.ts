@@ -9,16 +9,21 @@ export type Message = PlainDict
 export const recordLine = (stream: string, data: PlainDict, emittedAt: number): string =>
   `{"type":"RECORD","record":{"stream":${JSON.stringify(stream)},"data":${writeJson(data)},"emitted_at":${emittedAt}}}`
 
+/** A message as its line. */
+export const line = (message: Message): string => writeJson(message)
+
 export const log = (level: "INFO" | "WARN" | "ERROR", message: string): Message => ({
   type: "LOG",
   log: { level, message }
 })
 
-export const state = (stream: string, streamState: PlainDict): Message => ({
+/** `records` counts those since the stream's last state. */
+export const state = (stream: string, streamState: PlainDict, records: number): Message => ({
   type: "STATE",
   state: {
     type: "STREAM",
-    stream: { stream_descriptor: { name: stream }, stream_state: streamState }
+    stream: { stream_descriptor: { name: stream }, stream_state: streamState },
+    sourceStats: { recordCount: records }
   }
 })
 

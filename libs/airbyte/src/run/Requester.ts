@@ -11,8 +11,8 @@ import { pure } from "./pure.ts"
 import type { Run } from "./Run.ts"
 
 const seconds = (component: Component, name: string): number | undefined => {
-  const value = component.get(name)
-  return typeof value === "number" ? value * 1000 : undefined
+  const value = component.optionalNumber(name)
+  return value === undefined ? undefined : value * 1000
 }
 
 /** Address without query and credentials, for messages. */

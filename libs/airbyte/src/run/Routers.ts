@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { Component } from "../component/Component.ts"
+import { copyOfDict } from "../component/copyOf.ts"
 import * as Dpath from "../component/Dpath.ts"
 import { injected, RequestOption } from "../component/RequestOption.ts"
 import { failure, type RunError } from "../component/RunError.ts"
@@ -144,7 +145,7 @@ const substreamRouter = Effect.fnUntraced(function* (
     state: () => {
       const state: PlainDict = {}
       for (const { isIncremental, stream } of parents) {
-        if (isIncremental) state[stream.name] = structuredClone(stream.cursor.state())
+        if (isIncremental) state[stream.name] = copyOfDict(stream.cursor.state())
       }
       return state
     }
