@@ -58,7 +58,8 @@ const readJson = Effect.fnUntraced(function* (file: string) {
 const member = (value: Value | undefined, name: string): Value | undefined =>
   value !== undefined && value !== null && isPlainDict(value) && Object.hasOwn(value, name) ? value[name] : undefined
 
-const dict = (value: Value | undefined): PlainDict => (value !== undefined && value !== null && isPlainDict(value) ? value : {})
+const dict = (value: Value | undefined): PlainDict =>
+  value !== undefined && value !== null && isPlainDict(value) ? value : {}
 
 /** State by stream, of Airbyte's messages: one, a list, or a global one with a list in it. */
 const stateOf = (value: Value): ReadonlyMap<string, PlainDict> => {
@@ -88,7 +89,13 @@ const catalogOf = (file: string, value: Value): Effect.Effect<ReadonlyArray<Want
       const field = member(item, "cursor_field")
       const first = Array.isArray(field) ? field[0] : undefined
       return typeof name === "string"
-        ? [{ name, cursorField: typeof first === "string" ? first : undefined, schema: dict(member(stream, "json_schema")) }]
+        ? [
+            {
+              name,
+              cursorField: typeof first === "string" ? first : undefined,
+              schema: dict(member(stream, "json_schema"))
+            }
+          ]
         : []
     })
   )
@@ -197,7 +204,9 @@ const some = (texts: ReadonlyArray<string>): string => (texts.length === 0 ? "-"
 
 const coverage = Command.make(
   "coverage",
-  { folder: Argument.String("folder").pipe(Argument.withDescription("Folder with manifests (*.yaml), or one of them")) },
+  {
+    folder: Argument.String("folder").pipe(Argument.withDescription("Folder with manifests (*.yaml), or one of them"))
+  },
   Effect.fn(function* ({ folder }) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path

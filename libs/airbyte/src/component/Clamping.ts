@@ -58,7 +58,8 @@ export const clampingOf = (component: Component | undefined, expressions: Expres
     case "WEEK": {
       const name = component.child("target_details")?.optionalText("weekday") ?? ""
       const start = weekdays.indexOf(name)
-      if (start === -1) component.fail("target_details.weekday", `found ${name}, expected one of ${weekdays.join(", ")}.`)
+      if (start === -1)
+        component.fail("target_details.weekday", `found ${name}, expected one of ${weekdays.join(", ")}.`)
       return { up: ofWeek(start, true), down: ofWeek(start, false), unit: 86_400_000_000n }
     }
     case "MONTH":

@@ -5,7 +5,8 @@ import { failure } from "./RunError.ts"
  * a line end is `\n`, whatever the text had.
  */
 export const csvRows = (text: string, delimiter = ","): Array<Array<string>> => {
-  if (delimiter.length !== 1) throw failure(`"delimiter" must be a 1-character string, found ${JSON.stringify(delimiter)}`)
+  if (delimiter.length !== 1)
+    throw failure(`"delimiter" must be a 1-character string, found ${JSON.stringify(delimiter)}`)
   const source = text.replace(/\r\n?/g, "\n")
   const rows: Array<Array<string>> = []
   let row: Array<string> = []

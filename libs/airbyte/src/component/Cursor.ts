@@ -197,7 +197,10 @@ export class Cursor {
     if (start !== undefined && truthy(start) && less(upper, start)) return
     const from = clamp(start !== undefined && truthy(start) ? later(lower, start) : lower)
     if (less(upper, from) || (isSame(from, upper) && (isCompareStrict || !isEnd))) return
-    const isWhole = step === undefined ? axis.stateType === "integer" || atMost(upper, this.upper(from)) : atMost(upper, this.upper(from))
+    const isWhole =
+      step === undefined
+        ? axis.stateType === "integer" || atMost(upper, this.upper(from))
+        : atMost(upper, this.upper(from))
     if (isWhole) {
       const clamped = isEnd && granularity !== undefined ? upper : clamp(upper)
       yield this.slice(from, granularity !== undefined && !isEnd ? axis.subtract(clamped, granularity) : clamped)

@@ -84,8 +84,7 @@ const csv = (component: Component): Parser => {
 }
 
 const gzip = (inner: Parser): Parser => {
-  return (body) =>
-    inner(body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body, { maxOutputLength: mostBytes }) : body)
+  return (body) => inner(body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body, { maxOutputLength: mostBytes }) : body)
 }
 
 const parserOf = (component: Component): Parser => {
@@ -193,6 +192,9 @@ const pageable = (component: Component | undefined): boolean => {
 /** Throws where a paginator needs to read bodies that this decoder does not keep. */
 export const requirePageable = (paginator: Component, decoder: Component | undefined): void => {
   if (!pageable(decoder)) {
-    paginator.fail("", `${paginator.type} cannot be used with ${decoder?.type ?? "this decoder"}; use JSON, XML or gzipped JSON.`)
+    paginator.fail(
+      "",
+      `${paginator.type} cannot be used with ${decoder?.type ?? "this decoder"}; use JSON, XML or gzipped JSON.`
+    )
   }
 }

@@ -40,9 +40,21 @@ export interface ErrorHandler {
 
 const defaults: { readonly [status: number]: readonly [action: Action, type: FailureType, message: string] } = {
   400: ["FAIL", "system_error", "HTTP Status Code: 400. Error: Bad request. Please check your request parameters."],
-  401: ["FAIL", "config_error", "HTTP Status Code: 401. Error: Unauthorized. Please ensure you are authenticated correctly."],
-  403: ["FAIL", "config_error", "HTTP Status Code: 403. Error: Forbidden. You don't have permission to access this resource."],
-  404: ["FAIL", "system_error", "HTTP Status Code: 404. Error: Not found. The requested resource was not found on the server."],
+  401: [
+    "FAIL",
+    "config_error",
+    "HTTP Status Code: 401. Error: Unauthorized. Please ensure you are authenticated correctly."
+  ],
+  403: [
+    "FAIL",
+    "config_error",
+    "HTTP Status Code: 403. Error: Forbidden. You don't have permission to access this resource."
+  ],
+  404: [
+    "FAIL",
+    "system_error",
+    "HTTP Status Code: 404. Error: Not found. The requested resource was not found on the server."
+  ],
   405: ["FAIL", "system_error", "HTTP Status Code: 405. Error: Method not allowed. Please check your request method."],
   408: ["RETRY", "transient_error", "HTTP Status Code: 408. Error: Request timeout."],
   429: ["RATE_LIMITED", "transient_error", "HTTP Status Code: 429. Error: Too many requests."],
@@ -120,9 +132,7 @@ const maxRetriesOf = (component: Component, expressions: Expressions): number =>
   const given = component.get("max_retries") ?? 5
   const value = expressions.value(given, component.parameters)
   const number = Number(value)
-  return Number.isInteger(number)
-    ? number
-    : component.fail("max_retries", "it does not come out as a whole number.")
+  return Number.isInteger(number) ? number : component.fail("max_retries", "it does not come out as a whole number.")
 }
 
 const defaultHandler = (component: Component, expressions: Expressions): ErrorHandler => {

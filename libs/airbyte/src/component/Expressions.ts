@@ -1,5 +1,11 @@
 import type { Environment } from "../expression/CompiledTemplate.ts"
-import { interpolate, interpolateBoolean, interpolateMapping, interpolateNested, type ValidType } from "../expression/Interpolation.ts"
+import {
+  interpolate,
+  interpolateBoolean,
+  interpolateMapping,
+  interpolateNested,
+  type ValidType
+} from "../expression/Interpolation.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { literalEval } from "../expression/LiteralEval.ts"
 import { str } from "../expression/Repr.ts"

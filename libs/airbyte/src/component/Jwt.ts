@@ -8,13 +8,18 @@ import { type Expressions, toData } from "./Expressions.ts"
 import { failure } from "./RunError.ts"
 
 const encoded = (value: PlainDict): string =>
-  Buffer.from(dumps(value, { sortKeys: false, indent: null }).replaceAll(/(?<=[,:]) (?=["\d[{tfn-])/g, "")).toString("base64url")
+  Buffer.from(dumps(value, { sortKeys: false, indent: null }).replaceAll(/(?<=[,:]) (?=["\d[{tfn-])/g, "")).toString(
+    "base64url"
+  )
 
 const privateKey = (pem: string, passphrase: string | undefined): KeyObject => {
   try {
     return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) })
   } catch {
-    throw failure("Failed to sign token: the secret_key is no private key in PEM form, or its passphrase is wrong", "config_error")
+    throw failure(
+      "Failed to sign token: the secret_key is no private key in PEM form, or its passphrase is wrong",
+      "config_error"
+    )
   }
 }
 
@@ -87,8 +92,7 @@ export const jwtOf = (component: Component, expressions: Expressions) => {
     claims["nbf"] = now
     const secret = expressions.text(component.text("secret_key"), parameters)
     const encode = component.get("base64_encode_secret_key")
-    const isEncoded =
-      typeof encode === "string" ? expressions.condition(encode, parameters) : encode === true
+    const isEncoded = typeof encode === "string" ? expressions.condition(encode, parameters) : encode === true
     const passphrase = evaluate(component.get("passphrase"))
     const text = `${encoded(head)}.${encoded(claims)}`
     const hasPassphrase = passphrase !== undefined && passphrase !== null && passphrase !== ""

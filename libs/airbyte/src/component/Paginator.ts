@@ -117,8 +117,7 @@ const offsetIncrement = (component: Component, expressions: Expressions, decoder
     },
     next: (page) => {
       const size = countedSize(page)
-      const wanted =
-        typeof given === "number" ? given : evaluate({ response: decoder.forPagination(page.response) })
+      const wanted = typeof given === "number" ? given : evaluate({ response: decoder.forPagination(page.response) })
       const limit = wanted === undefined ? undefined : intOf(wanted)
       if (size === 0 || (limit !== undefined && size < Number(limit))) return undefined
       if (page.token === undefined) return size

@@ -1,6 +1,5 @@
 import { PyTimeDelta } from "../expression/DateTime.ts"
-import { truthy } from "../expression/Compare.ts"
-import { compare } from "../expression/Compare.ts"
+import { compare, truthy } from "../expression/Compare.ts"
 import { PyError } from "../expression/PyError.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { copyOfDict } from "./copyOf.ts"

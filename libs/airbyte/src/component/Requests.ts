@@ -124,9 +124,7 @@ export class Requests {
     if (input === undefined || input === "") return {}
     const context = requestContext(slice, token)
     if (typeof input === "string") return this.expressions.body(input, this.parameters, context)
-    return dropNull(
-      this.expressions.mapping(input, this.parameters, context, isLimited ? ["str", "list"] : undefined)
-    )
+    return dropNull(this.expressions.mapping(input, this.parameters, context, isLimited ? ["str", "list"] : undefined))
   }
 
   /** A whole part that is one template gives a mapping or, for a body, a text. */

@@ -1,5 +1,4 @@
-import { PyDict } from "../expression/Dict.ts"
-import { dictGet, dictOf } from "../expression/Dict.ts"
+import { dictGet, dictOf, PyDict } from "../expression/Dict.ts"
 import type { PlainDict, Value } from "../expression/Value.ts"
 import { parseJson } from "./jsonText.ts"
 
@@ -52,7 +51,11 @@ export class Response {
   }
 
   /** The same answer, as one to another request. */
-  from(request: { readonly url: string; readonly method: string; readonly headers: Readonly<Record<string, string>> }): Response {
+  from(request: {
+    readonly url: string
+    readonly method: string
+    readonly headers: Readonly<Record<string, string>>
+  }): Response {
     return new Response(this.status, this.rawHeaders, this.body, request.url, {
       ...this.request,
       url: request.url,

@@ -26,8 +26,7 @@ export const dpathExtractor = (component: Component, expressions: Expressions, d
   const hasStar = path.some((part) => equals(part, "*"))
   return function* (response) {
     for (const body of decoder.decode(response)) {
-      const found =
-        path.length === 0 ? body : hasStar ? Dpath.values(body, path) : (Dpath.get(body, path) ?? [])
+      const found = path.length === 0 ? body : hasStar ? Dpath.values(body, path) : (Dpath.get(body, path) ?? [])
       if (Array.isArray(found)) yield* found
       else if (isFilled(found)) yield found
     }
@@ -35,7 +34,11 @@ export const dpathExtractor = (component: Component, expressions: Expressions, d
 }
 
 const isFilled = (value: Value): boolean =>
-  value !== null && value !== false && value !== "" && value !== 0 && !(isPlainDict(value) && Object.keys(value).length === 0)
+  value !== null &&
+  value !== false &&
+  value !== "" &&
+  value !== 0 &&
+  !(isPlainDict(value) && Object.keys(value).length === 0)
 
 /** A record and the slice it was read for. */
 export interface SourceRecord {
@@ -45,7 +48,12 @@ export interface SourceRecord {
 
 /** Makes records of what was extracted. Pure but for the records, which it changes in place. */
 export interface Selector {
-  readonly select: (response: Response, slice: Slice, token: PlainDict | undefined, schema: PlainDict) => Iterable<PlainDict>
+  readonly select: (
+    response: Response,
+    slice: Slice,
+    token: PlainDict | undefined,
+    schema: PlainDict
+  ) => Iterable<PlainDict>
   readonly transform: (
     extracted: Iterable<Value>,
     slice: Slice,

@@ -72,7 +72,9 @@ const keysReplace = (component: Component, expressions: Expressions): Transforma
     const replaced = (data: PlainDict): PlainDict =>
       Object.fromEntries(
         Object.entries(data).map(([key, value]): [string, Value] => [
-          old === "" ? [replacement, ...Array.from(key).flatMap((char) => [char, replacement])].join("") : key.replaceAll(old, () => replacement),
+          old === ""
+            ? [replacement, ...Array.from(key).flatMap((char) => [char, replacement])].join("")
+            : key.replaceAll(old, () => replacement),
           value !== null && isPlainDict(value) ? replaced(value) : value
         ])
       )
@@ -164,4 +166,3 @@ export const transformationOf = (component: Component, expressions: Expressions)
       return component.fail("type", `${component.type} is not a transformation.`, "unsupported")
   }
 }
-

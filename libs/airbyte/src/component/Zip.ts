@@ -32,7 +32,8 @@ export const unzip = (archive: Buffer): ReadonlyArray<{ readonly name: string; r
     total += unpacked
     if (total > mostBytes) throw failure(`the zip file unpacks to more than ${mostBytes} bytes`)
     if (method === 0) files.push({ name, bytes })
-    else if (method === 8) files.push({ name, bytes: inflateRawSync(bytes, { maxOutputLength: Math.max(1, unpacked) }) })
+    else if (method === 8)
+      files.push({ name, bytes: inflateRawSync(bytes, { maxOutputLength: Math.max(1, unpacked) }) })
     else throw failure(`the zip file uses compression method ${method}; expected stored or deflated`)
   }
   return files

@@ -60,8 +60,8 @@ export const coverageOf = (text: string): Coverage => {
   const nothing = { missing: [], hooks: [], expressions: [] }
   try {
     const manifest = loadManifest(text)
-    const custom = manifest.used.filter(({ data }) => Object.hasOwn(data, "class_name")).map(({ path }) => path)
-    const isHook = (path: string) => custom.includes(path)
+    const custom = new Set(manifest.used.flatMap(({ data, path }) => (Object.hasOwn(data, "class_name") ? [path] : [])))
+    const isHook = (path: string) => custom.has(path)
     const typeAt = (path: string): string => {
       const owner = manifest.used.findLast((used) => path === used.path || path.startsWith(`${used.path}.`))
       const rest = owner === undefined ? path : path.slice(owner.path.length)

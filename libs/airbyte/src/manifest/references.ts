@@ -28,7 +28,10 @@ const lookUp = (root: PlainDict, reference: string, path: string): Value => {
         ? node[head]
         : undefined
     if (next === undefined) {
-      return fail(path, `the reference ${reference} leads nowhere: there is no ${head}. Correct it, or define what it names.`)
+      return fail(
+        path,
+        `the reference ${reference} leads nowhere: there is no ${head}. Correct it, or define what it names.`
+      )
     }
     node = next
   }
@@ -45,7 +48,8 @@ export const resolveReferences = (manifest: PlainDict): PlainDict => {
   let nodes = 0
   const open = new Set<string>()
   const evaluate = (node: Value, path: string): Value => {
-    if (++nodes > mostNodes) fail(path, `the manifest has more than ${mostNodes} elements once references are resolved.`)
+    if (++nodes > mostNodes)
+      fail(path, `the manifest has more than ${mostNodes} elements once references are resolved.`)
     if (Array.isArray(node)) return node.map((item, index) => evaluate(item, `${path}[${index}]`))
     if (isReference(node)) {
       if (open.has(node)) return fail(path, `the reference ${node} leads back to itself. Break the circle.`)

@@ -36,7 +36,8 @@ const missingSettings: { readonly [type: string]: ReadonlyArray<string> } = {
 }
 
 /** What the settings of a component are replaced by where it is written in Python. */
-const hook = (type: string): string => `${type} is written in Python, which does not run here; it needs a hook in TypeScript.`
+const hook = (type: string): string =>
+  `${type} is written in Python, which does not run here; it needs a hook in TypeScript.`
 
 /** A component that a manifest uses. */
 export interface UsedComponent {

@@ -12,7 +12,13 @@ const bool: ScalarTag = {
 /** Digits between colons count in sixties. */
 const sixties = (text: string): number => {
   const sign = text.startsWith("-") ? -1 : 1
-  return sign * text.replace(/^[+-]/, "").split(":").reduce((sum, part) => sum * 60 + Number(part), 0)
+  return (
+    sign *
+    text
+      .replace(/^[+-]/, "")
+      .split(":")
+      .reduce((sum, part) => sum * 60 + Number(part), 0)
+  )
 }
 
 const int: ScalarTag = {
@@ -101,6 +107,8 @@ export const readMapping = (text: string): PlainDict => {
   if (isPlainDict(value)) return value
   throw new ManifestError({
     kind: "unreadable",
-    problems: [{ path: "", problem: "found no mapping at the top, expected `type: DeclarativeSource` and its settings." }]
+    problems: [
+      { path: "", problem: "found no mapping at the top, expected `type: DeclarativeSource` and its settings." }
+    ]
   })
 }

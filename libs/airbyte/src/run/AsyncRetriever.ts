@@ -46,7 +46,11 @@ const fileExtractor = (component: Component): Extractor => {
   return function* (response) {
     const { body } = response
     const bytes =
-      body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body[0] === 0x78 && body.length > 2 && (body[0] * 256 + (body[1] ?? 0)) % 31 === 0 ? inflateSync(body) : body
+      body[0] === 0x1f && body[1] === 0x8b
+        ? gunzipSync(body)
+        : body[0] === 0x78 && body.length > 2 && (body[0] * 256 + (body[1] ?? 0)) % 31 === 0
+          ? inflateSync(body)
+          : body
     const [names, ...rows] = csvRows(bytes.toString("utf8").replaceAll("\0", ""))
     for (const row of rows) {
       if (row.length === 0) continue
@@ -108,9 +112,15 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
     const minutes = timeout === undefined ? undefined : Number(expressions.value(str(timeout), component.parameters))
     return {
       status: dpathExtractor(component.needed("status_extractor"), expressions, decoderOf(decoder)),
-      targets: targetComponent === undefined ? undefined : dpathExtractor(targetComponent, expressions, decoderOf(decoder)),
+      targets:
+        targetComponent === undefined ? undefined : dpathExtractor(targetComponent, expressions, decoderOf(decoder)),
       records: extractorOf(run, component.child("download_extractor"), downloadDecoder),
-      paginator: paginatorOf(component.child("download_paginator"), expressions, decoderOf(downloadDecoder), downloadDecoder),
+      paginator: paginatorOf(
+        component.child("download_paginator"),
+        expressions,
+        decoderOf(downloadDecoder),
+        downloadDecoder
+      ),
       statuses: statusesOf(component),
       timeout: minutes === undefined ? defaultTimeout : minutes * 60_000,
       selector: selectorOf({
@@ -149,7 +159,10 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
         }
         const known = parts.statuses.get(str(found ?? null))
         if (known === undefined) {
-          throw failure(`API status \`${str(found ?? null)}\` is unknown. Add it to the status_mapping.`, "config_error")
+          throw failure(
+            `API status \`${str(found ?? null)}\` is unknown. Add it to the status_mapping.`,
+            "config_error"
+          )
         }
         return known
       })
@@ -193,7 +206,11 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
     return yield* pure(() => (answer === undefined ? [] : [...targets(answer)]))
   })
 
-  const downloadOne = Effect.fnUntraced(function* (job: Job, address: Value, visit: Visit<ReadonlyArray<SourceRecord>>) {
+  const downloadOne = Effect.fnUntraced(function* (
+    job: Job,
+    address: Value,
+    visit: Visit<ReadonlyArray<SourceRecord>>
+  ) {
     const schema = yield* options.schema
     const slice = job.slice.withExtra({
       download_target: address,

@@ -29,14 +29,12 @@ const bearer = (token: Effect.Effect<string, RunError>): Authenticator => ({
 
 const injectedToken = (option: RequestOption, token: Effect.Effect<string, RunError>): Authenticator => ({
   credentials: Effect.flatMap(token, (value) =>
-    pure(
-      (): Credentials => ({
-        headers: injected(option, "header", value),
-        params: injected(option, "request_parameter", value),
-        data: injected(option, "body_data", value),
-        json: injected(option, "body_json", value)
-      })
-    )
+    pure((): Credentials => ({
+      headers: injected(option, "header", value),
+      params: injected(option, "request_parameter", value),
+      data: injected(option, "body_data", value),
+      json: injected(option, "body_json", value)
+    }))
   ),
   refresh: undefined
 })
@@ -128,7 +126,10 @@ const sessionToken = Effect.fnUntraced(function* (run: Run, component: Component
   )
 })
 
-const jwt = (run: Run, component: Component): Effect.Effect<Authenticator & { readonly token: Effect.Effect<string, RunError> }, RunError> =>
+const jwt = (
+  run: Run,
+  component: Component
+): Effect.Effect<Authenticator & { readonly token: Effect.Effect<string, RunError> }, RunError> =>
   pure(() => {
     const make = jwtOf(component, run.expressions)
     const option = optionOf(run, component.child("request_option"), "Authorization")
@@ -169,6 +170,8 @@ export const makeAuthenticator = (
     case undefined:
       return Effect.succeed(noAuthenticator)
     default:
-      return pure(() => component?.fail("type", `${component.type} is not there yet.`, "unsupported") ?? noAuthenticator)
+      return pure(
+        () => component?.fail("type", `${component.type} is not there yet.`, "unsupported") ?? noAuthenticator
+      )
   }
 }

@@ -28,13 +28,7 @@ const parsed = (value: Value): Value => {
 }
 
 /** The template with the values of one stream put in. `isParsed`: texts that are YAML become what they mean. */
-const filled = (
-  run: Run,
-  resolver: Component,
-  template: PlainDict,
-  context: Context,
-  isParsed: boolean
-): PlainDict => {
+const filled = (run: Run, resolver: Component, template: PlainDict, context: Context, isParsed: boolean): PlainDict => {
   const stream = copyOfDict(template)
   for (const mapping of resolver.children("components_mapping")) {
     const condition = mapping.optionalText("condition")

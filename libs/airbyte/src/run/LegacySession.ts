@@ -19,7 +19,8 @@ export const legacySession = (run: Run, component: Component): Authenticator => 
         prepare("GET", `${text("api_url")}${text("validate_session_url")}`, { [text("header")]: token }, {}, {}, {})
       )
       const answer = yield* run.http.send(request, {})
-      if (!isAnswer(answer)) return yield* failure(`Error while validating session token: ${answer.problem}`, "transient_error")
+      if (!isAnswer(answer))
+        return yield* failure(`Error while validating session token: ${answer.problem}`, "transient_error")
       if (answer.ok) return true
       if (answer.status === 401) return false
       return yield* failure(`Error while validating session token: HTTP ${answer.status}`, "config_error")
@@ -28,7 +29,10 @@ export const legacySession = (run: Run, component: Component): Authenticator => 
     const request = yield* pure(() => {
       const [username, password] = [text("username"), text("password")]
       if (username === "" || password === "") {
-        throw failure("Invalid credentials: session token is not valid or provide username and password", "config_error")
+        throw failure(
+          "Invalid credentials: session token is not valid or provide username and password",
+          "config_error"
+        )
       }
       const headers = { "Content-Type": "application/json" }
       return prepare("POST", `${text("api_url")}${text("login_url")}`, headers, {}, {}, { username, password })

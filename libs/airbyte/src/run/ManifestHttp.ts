@@ -38,7 +38,10 @@ const pairsOf = (raw: unknown): Array<readonly [string, string]> => {
 const decoded = (body: Buffer, encodings: string): Buffer => {
   let result = body
   const limit = { maxOutputLength: mostBytes }
-  for (const encoding of encodings.split(",").map((name) => name.trim().toLowerCase()).toReversed()) {
+  for (const encoding of encodings
+    .split(",")
+    .map((name) => name.trim().toLowerCase())
+    .toReversed()) {
     if (result.length === 0) return result
     if (encoding === "gzip" || encoding === "x-gzip") {
       // Some servers name the type of a file as its encoding; a second layer is the decoder's.

@@ -40,12 +40,7 @@ export const streamStatus = (
   }
 })
 
-export const errorTrace = (
-  message: string,
-  failureType: FailureType,
-  emittedAt: number,
-  stream?: string
-): Message => ({
+export const errorTrace = (message: string, failureType: FailureType, emittedAt: number, stream?: string): Message => ({
   type: "TRACE",
   trace: {
     type: "ERROR",

@@ -4,7 +4,7 @@ import { PyDateTime, utc } from "../expression/DateTime.ts"
 import { parseCdk } from "../expression/Strptime.ts"
 import { str } from "../expression/Repr.ts"
 import { dictEntries, dictGet, dictOf } from "../expression/Dict.ts"
-import { type PlainDict, type Value } from "../expression/Value.ts"
+import type { PlainDict, Value } from "../expression/Value.ts"
 import type { Component } from "../component/Component.ts"
 import * as Dpath from "../component/Dpath.ts"
 import { toData } from "../component/Expressions.ts"
@@ -40,7 +40,8 @@ const find = (value: Value, name: string, depth = 0): Value | undefined => {
 const mostTries = 6
 const longestTime = 300_000
 
-const isoText = (millis: number): string => PyDateTime.fromEpoch(BigInt(Math.floor(millis)) * 1000n, utc).iso("T", "auto")
+const isoText = (millis: number): string =>
+  PyDateTime.fromEpoch(BigInt(Math.floor(millis)) * 1000n, utc).iso("T", "auto")
 
 /** Gets and renews tokens: `OAuthAuthenticator`, with single-use refresh tokens where it says so. */
 export const oauth = (
@@ -118,7 +119,8 @@ export const oauth = (
     return yield* pure(() => {
       const endpoint = component.get("token_refresh_endpoint")
       const url = endpoint === undefined ? "" : str(evaluate(endpoint))
-      if (!URL.canParse(url)) throw failure("OAuthAuthenticator was unable to evaluate token_refresh_endpoint", "config_error")
+      if (!URL.canParse(url))
+        throw failure("OAuthAuthenticator was unable to evaluate token_refresh_endpoint", "config_error")
       const mapping = (setting: string): PlainDict => {
         const dict = dictOf(component.get(setting))
         if (dict === undefined) return {}
@@ -195,7 +197,9 @@ export const oauth = (
     yield* pure(() => {
       const made = find(answer, name("access_token_name", "access_token"))
       if (made === undefined || made === null || made === "") {
-        throw failure(`Token refresh API response was missing access token ${name("access_token_name", "access_token")}`)
+        throw failure(
+          `Token refresh API response was missing access token ${name("access_token_name", "access_token")}`
+        )
       }
       const lasts = find(answer, name("expires_in_name", "expires_in"))
       const end =

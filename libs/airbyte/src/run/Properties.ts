@@ -82,9 +82,7 @@ export const makeProperties = Effect.fnUntraced(function* (
     if (endpoint === undefined || inner === undefined) return component.texts("property_list")
     if (known !== undefined) return known
     const found: Array<string> = []
-    const path = endpoint
-      .texts("property_field_path")
-      .map((part) => run.expressions.value(part, endpoint.parameters))
+    const path = endpoint.texts("property_field_path").map((part) => run.expressions.value(part, endpoint.parameters))
     yield* inner.read(wholeSlice, (records) =>
       pure(() => {
         for (const { data } of records) found.push(str(Dpath.get(data, path) ?? []))

@@ -36,7 +36,9 @@ export const makeRequester = Effect.fnUntraced(function* (
   }
   const requests = yield* pure(() => new Requests(component, run.expressions, options.propertiesKey))
   const handler = yield* pure(() => errorHandlerOf(component.child("error_handler"), run.expressions))
-  const authenticator = yield* makeAuthenticator(run, component.child("authenticator"), (login) => makeRequester(run, login))
+  const authenticator = yield* makeAuthenticator(run, component.child("authenticator"), (login) =>
+    makeRequester(run, login)
+  )
   const isCached = component.isSet("use_cache") || (options.isCached === true && component.get("use_cache") !== false)
   const timeouts = {
     connect: seconds(component, "connect_timeout_in_seconds"),
@@ -79,7 +81,7 @@ export const makeRequester = Effect.fnUntraced(function* (
   }
 
   const send: Requester["send"] = Effect.fn("airbyte.request")(function* (slice, token, extras, path) {
-    let tries = { standard: 0, limited: 0, own: 0 }
+    const tries = { standard: 0, limited: 0, own: 0 }
     let isRefreshed = false
     const began = yield* Clock.currentTimeMillis
     for (let attempt = 1; ; attempt++) {
@@ -117,9 +119,15 @@ export const makeRequester = Effect.fnUntraced(function* (
       }
       const own = yield* backoff(answer, attempt)
       // Three counters within each other, as the CDK nests its retries.
-      if (own !== undefined) tries = { ...tries, own: tries.own + 1 }
-      else if (decision.action === "RATE_LIMITED") tries = { ...tries, limited: tries.limited + 1, own: 0 }
-      else tries = { standard: tries.standard + 1, limited: 0, own: 0 }
+      if (own !== undefined) tries.own++
+      else {
+        tries.own = 0
+        if (decision.action === "RATE_LIMITED") tries.limited++
+        else {
+          tries.limited = 0
+          tries.standard++
+        }
+      }
       const count = own !== undefined ? tries.own : decision.action === "RATE_LIMITED" ? tries.limited : tries.standard
       const elapsed = (yield* Clock.currentTimeMillis) - began
       if (count >= mostTries || (elapsed >= longest && decision.action !== "RATE_LIMITED")) {

@@ -180,7 +180,11 @@ const product = (routers: ReadonlyArray<Router>): Router => {
         const lists = yield* Effect.forEach(routers, collect)
         const choose = (index: number, chosen: ReadonlyArray<Slice>): Effect.Effect<void, RunError> => {
           const list = lists[index]
-          if (list === undefined) return Effect.flatMap(pure(() => combined(chosen)), visit)
+          if (list === undefined)
+            return Effect.flatMap(
+              pure(() => combined(chosen)),
+              visit
+            )
           return Effect.forEach(list, (slice) => choose(index + 1, [...chosen, slice]), { discard: true })
         }
         yield* choose(0, [])
@@ -215,7 +219,9 @@ const groupingRouter = (component: Component, inner: Router): Router => {
               const names = Object.keys(slice.partition).filter((name) => name !== "parent_slice")
               const [name] = names
               if (name === undefined || names.length !== 1) {
-                throw failure(`GroupingPartitionRouter expects a single partition key-value pair. Got ${names.join(", ")}`)
+                throw failure(
+                  `GroupingPartitionRouter expects a single partition key-value pair. Got ${names.join(", ")}`
+                )
               }
               return hashKey(slice.partition[name] ?? null)
             })
@@ -248,7 +254,9 @@ const unionRouter = (component: Component, routers: ReadonlyArray<Router>): Rout
             const made = yield* pure(() => {
               const { [field]: value, ...rest } = slice.partition
               if (value === undefined) {
-                throw failure(`UnionPartitionRouter expects all child partition routers to emit the partition field '${field}'.`)
+                throw failure(
+                  `UnionPartitionRouter expects all child partition routers to emit the partition field '${field}'.`
+                )
               }
               const key = hashKey(value)
               if (seen.has(key)) return undefined

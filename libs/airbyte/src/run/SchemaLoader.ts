@@ -108,14 +108,21 @@ const dynamic = (run: Run, component: Component, retriever: Retriever): Effect.E
     })
   })
 
-const fromFile = (run: Run, component: Component | undefined, parameters: PlainDict): Effect.Effect<PlainDict, RunError> =>
+const fromFile = (
+  run: Run,
+  component: Component | undefined,
+  parameters: PlainDict
+): Effect.Effect<PlainDict, RunError> =>
   Effect.gen(function* () {
     const template = component?.optionalText("file_path") ?? "./schemas/{{ parameters['name'] }}.json"
     const path = yield* pure(() => run.expressions.text(template, component?.parameters ?? parameters))
     const file = resolve(run.folder, path)
     const inside = relative(run.folder, file)
     if (inside.startsWith("..") || isAbsolute(inside)) {
-      return yield* failure(`${join(path)} is outside of the manifest's folder; schema files stand beside it.`, "config_error")
+      return yield* failure(
+        `${join(path)} is outside of the manifest's folder; schema files stand beside it.`,
+        "config_error"
+      )
     }
     const text = yield* Effect.tryPromise({
       try: () => readFile(file, "utf8"),

@@ -6,7 +6,7 @@ import { type Paginator, paginatorOf } from "../component/Paginator.ts"
 import { combine, type Extras, type InjectInto } from "../component/RequestOption.ts"
 import { failure, type RunError } from "../component/RunError.ts"
 import { dpathExtractor, type Selector, selectorOf, type SourceRecord } from "../component/Selector.ts"
-import { Slice, wholeSlice } from "../component/Slice.ts"
+import { type Slice, wholeSlice } from "../component/Slice.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { truthy } from "../expression/Compare.ts"
@@ -60,11 +60,17 @@ const queryProperties = (requester: Component) => {
     const endpoint = requester.get("fetch_properties_from_endpoint")
     const made: Value | undefined =
       endpoint === undefined ? undefined : { type: "QueryProperties", property_list: endpoint }
-    return { requester, key: undefined, component: made === undefined ? own : requester.with("made", made).child("made") }
+    return {
+      requester,
+      key: undefined,
+      component: made === undefined ? own : requester.with("made", made).child("made")
+    }
   }
   const key = str(first[0])
   const rest = Object.fromEntries(
-    (dict === undefined ? [] : dictEntries(dict)).flatMap(([name, value]) => (str(name) === key ? [] : [[str(name), value]]))
+    (dict === undefined ? [] : dictEntries(dict)).flatMap(([name, value]) =>
+      str(name) === key ? [] : [[str(name), value]]
+    )
   )
   const parameters = requester.child("request_parameters")
   return { requester: requester.with("request_parameters", rest), key, component: parameters?.child(key) }
@@ -97,9 +103,7 @@ const makeTracker = (component: Component | undefined, blank: (() => Cursor) | u
       const next = cursor === undefined ? previous : cursor.reduced(original, previous.key)
       if (next.key === previous.key) {
         if (++same >= allowed) {
-          throw failure(
-            `There were ${same} attempts with the same slice already while the max allowed is ${allowed}`
-          )
+          throw failure(`There were ${same} attempts with the same slice already while the max allowed is ${allowed}`)
         }
       } else same = 0
       count = 0
@@ -157,7 +161,10 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
   const extras = (slice: Slice, token: Value | undefined): Extras => {
     const part = (into: InjectInto) =>
       combine(
-        [paginator.options(into, token), token !== undefined && ignoresSlicer ? undefined : options.options(into, slice)],
+        [
+          paginator.options(into, token),
+          token !== undefined && ignoresSlicer ? undefined : options.options(into, slice)
+        ],
         into === "body_json"
       )
     return {

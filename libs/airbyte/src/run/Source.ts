@@ -94,7 +94,11 @@ const list = (value: Value | undefined): ReadonlyArray<PlainDict> =>
 const routersIn = (retriever: Component): ReadonlyArray<Component> =>
   retriever
     .children("partition_router")
-    .flatMap((router) => [router, ...router.children("partition_routers"), ...router.children("underlying_partition_router")])
+    .flatMap((router) => [
+      router,
+      ...router.children("partition_routers"),
+      ...router.children("underlying_partition_router")
+    ])
 
 const parentNames = (streams: ReadonlyArray<Component>): ReadonlySet<string> =>
   new Set(
@@ -152,7 +156,10 @@ export const makeSource = Effect.fnUntraced(function* (
       return output.print([message["type"] === "LOG" || message["type"] === "TRACE" ? scrub(line) : line])
     })
 
-  const makeRun = (used: PlainDict, configured: ReadonlyMap<string, ConfiguredStream>): Effect.Effect<Run, RunError> => {
+  const makeRun = (
+    used: PlainDict,
+    configured: ReadonlyMap<string, ConfiguredStream>
+  ): Effect.Effect<Run, RunError> => {
     const expressions = new Expressions(used, environment)
     const budget = manifest.data["api_budget"]
     return pure(() => ({
@@ -317,7 +324,7 @@ export const makeSource = Effect.fnUntraced(function* (
           Effect.catch(failed)
         )
     )
-    yield* Effect.catch(slices, failed)
+    yield* slices.pipe(Effect.catch(failed))
     yield* pure(() => stream.cursor.finish())
     yield* tell
     yield* emit(Message.log("INFO", `Read ${count} records from ${stream.name} stream`))

@@ -110,8 +110,7 @@ const parentState = (run: Run, parent: Component, childState: PlainDict): PlainD
   const values = Object.values(state)
   const [only] = values
   if (values.length !== 1 || (typeof only !== "string" && typeof only !== "number")) return {}
-  const stream =
-    parent.type === "StateDelegatingStream" ? parent.needed("incremental_stream") : parent
+  const stream = parent.type === "StateDelegatingStream" ? parent.needed("incremental_stream") : parent
   const sync = stream.child("incremental_sync")
   if (sync === undefined) return {}
   return { [run.expressions.text(sync.text("cursor_field"), sync.parameters)]: only }
@@ -131,7 +130,8 @@ const isTooOld = (run: Run, component: Component, cursors: ReadonlyArray<Compone
     if (cursor.type !== "DatetimeBasedCursor") continue
     const point = new Cursor(timeCursorSettings(cursor, run.expressions), {}).pointOf(told)
     if (point === undefined) continue
-    const border = gap instanceof PyDuration ? addDuration(now, gap.negated()) : addDelta(now, new PyTimeDelta(-gap.micros))
+    const border =
+      gap instanceof PyDuration ? addDuration(now, gap.negated()) : addDelta(now, new PyTimeDelta(-gap.micros))
     return compare(point, border, "<")
   }
   return true
@@ -147,7 +147,10 @@ export const makeStream = Effect.fnUntraced(function* (
   if (given.type === "StateDelegatingStream") {
     const full = given.needed("full_refresh_stream")
     const incremental = given.needed("incremental_stream")
-    if (full.optionalText("name") !== given.optionalText("name") || incremental.optionalText("name") !== given.optionalText("name")) {
+    if (
+      full.optionalText("name") !== given.optionalText("name") ||
+      incremental.optionalText("name") !== given.optionalText("name")
+    ) {
       return yield* pure(() => given.fail("name", "it and the names of its two streams must be equal."))
     }
     if (Object.keys(givenState).length === 0) return yield* makeStream(run, full, {}, isCached)

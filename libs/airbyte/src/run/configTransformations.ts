@@ -43,7 +43,11 @@ const change = (component: Component, config: PlainDict, environment: Environmen
 }
 
 /** The config as the manifest's streams want it: its migrations and transformations applied to a copy. */
-export const normalizedConfig = (spec: Component | undefined, config: PlainDict, environment: Environment): PlainDict => {
+export const normalizedConfig = (
+  spec: Component | undefined,
+  config: PlainDict,
+  environment: Environment
+): PlainDict => {
   const rules = spec?.child("config_normalization_rules")
   if (rules === undefined) return config
   const copy = copyOfDict(config)
@@ -52,6 +56,10 @@ export const normalizedConfig = (spec: Component | undefined, config: PlainDict,
   }
   for (const transformation of rules.children("transformations")) change(transformation, copy, environment)
   const [validation] = rules.children("validations")
-  validation?.fail("", "validations of the config are not there yet; the connection_specification is checked.", "unsupported")
+  validation?.fail(
+    "",
+    "validations of the config are not there yet; the connection_specification is checked.",
+    "unsupported"
+  )
   return copy
 }

@@ -3,7 +3,12 @@ import type { Expressions } from "../component/Expressions.ts"
 import { isPlainDict, type PlainDict } from "../expression/Value.ts"
 
 /** State per parent's key, `{"1": {"updated_at": …}}`, as the state per partition that is kept today. */
-const legacyToPerPartition = (expressions: Expressions, stream: Component, migration: Component, state: PlainDict): PlainDict => {
+const legacyToPerPartition = (
+  expressions: Expressions,
+  stream: Component,
+  migration: Component,
+  state: PlainDict
+): PlainDict => {
   const router = stream.needed("retriever").needed("partition_router")
   const isUnion = router.type === "UnionPartitionRouter"
   const configs = router.children("parent_stream_configs")

@@ -2,7 +2,8 @@
 import { isPlainDict, type PlainDict, type Value } from "../../src/index.ts"
 import { canonical } from "./api.ts"
 
-const dict = (value: Value | undefined): PlainDict => (value !== undefined && value !== null && isPlainDict(value) ? value : {})
+const dict = (value: Value | undefined): PlainDict =>
+  value !== undefined && value !== null && isPlainDict(value) ? value : {}
 const list = (value: Value | undefined): ReadonlyArray<Value> => (Array.isArray(value) ? value : [])
 
 /** A state without what says how long the run took. */
@@ -13,7 +14,9 @@ const withoutTime = (value: Value): Value => {
       if (key === "lookback_window") return []
       if (key === "states") return [[key, list(item).toSorted((a, b) => (canonical(a) < canonical(b) ? -1 : 1))]]
       if (key === "parent_state") {
-        return [[key, Object.fromEntries(Object.entries(dict(item)).map(([name, inner]) => [name, withoutTime(inner)]))]]
+        return [
+          [key, Object.fromEntries(Object.entries(dict(item)).map(([name, inner]) => [name, withoutTime(inner)]))]
+        ]
       }
       return [[key, item]]
     })
@@ -44,7 +47,9 @@ export const compare = (verb: string, cdk: Run, ours: Run): ReadonlyArray<string
   const at = (run: Run, name: string): Value => run.outcome[name] ?? null
   if (verb === "check") {
     if (at(cdk, "check") !== at(ours, "check")) {
-      found.push(`check: ${String(at(cdk, "check"))} with the CDK (${String(at(cdk, "error"))}), ${String(at(ours, "check"))} here (${String(at(ours, "error"))})`)
+      found.push(
+        `check: ${String(at(cdk, "check"))} with the CDK (${String(at(cdk, "error"))}), ${String(at(ours, "check"))} here (${String(at(ours, "error"))})`
+      )
     }
     return found
   }
@@ -65,7 +70,9 @@ export const compare = (verb: string, cdk: Run, ours: Run): ReadonlyArray<string
   found.push(...difference("incomplete stream", incomplete(cdk), incomplete(ours)))
   const failed = (run: Run) => at(run, "failed") === true
   if (failed(cdk) !== failed(ours)) {
-    found.push(`failed: ${failed(cdk)} with the CDK (${String(at(cdk, "error"))}), ${failed(ours)} here (${String(at(ours, "error"))})`)
+    found.push(
+      `failed: ${failed(cdk)} with the CDK (${String(at(cdk, "error"))}), ${failed(ours)} here (${String(at(ours, "error"))})`
+    )
   }
   return found
 }

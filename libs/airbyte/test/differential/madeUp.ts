@@ -28,7 +28,8 @@ const valueFor = (schema: PlainDict, name: string): Value => {
   if (Array.isArray(values)) return values[0] ?? null
   const branches = own(schema, "oneOf") ?? own(schema, "anyOf")
   const [branch] = Array.isArray(branches) ? branches : []
-  if (branch !== undefined && branch !== null && isPlainDict(branch)) return valueFor({ ...branch, type: own(branch, "type") ?? "object" }, name)
+  if (branch !== undefined && branch !== null && isPlainDict(branch))
+    return valueFor({ ...branch, type: own(branch, "type") ?? "object" }, name)
   const given = own(schema, "type")
   const types = Array.isArray(given) ? given : [given]
   const type = types.find((one) => one !== "null")
@@ -124,7 +125,8 @@ const recordsFor = (manifest: PlainDict): ReadonlyArray<PlainDict> => {
 export const madeUp = (data: PlainDict): { readonly config: PlainDict; readonly routes: ReadonlyArray<Route> } => {
   const expanded = manifestOf(data).data
   const specification = own(own(expanded, "spec"), "connection_specification")
-  const config = specification !== undefined && specification !== null && isPlainDict(specification) ? objectFor(specification) : {}
+  const config =
+    specification !== undefined && specification !== null && isPlainDict(specification) ? objectFor(specification) : {}
   const records = recordsFor(expanded)
   const body: PlainDict = {
     access_token: "made-up-token",

@@ -27,7 +27,8 @@ const filesOf = (path: string): ReadonlyArray<string> =>
         .map((name) => join(path, name))
     : [path]
 
-const dict = (value: Value | undefined): PlainDict => (value !== undefined && value !== null && isPlainDict(value) ? value : {})
+const dict = (value: Value | undefined): PlainDict =>
+  value !== undefined && value !== null && isPlainDict(value) ? value : {}
 
 const isRoute = (value: unknown): value is Route =>
   typeof value === "object" && value !== null && "path" in value && typeof value.path === "string"
@@ -87,12 +88,19 @@ const main = async (): Promise<number> => {
       const job = { verb, manifest, config, state: given, folder: dirname(file) }
       const outcome = await runOurs(job, api.base)
       const ours: Run = { outcome: dict(parseJson(JSON.stringify(outcomeText(outcome)))), requests: api.take() }
-      const exact: Run = { ...ours, outcome: { ...ours.outcome, records: outcome.records, states: outcome.states, streams: outcome.streams } }
+      const exact: Run = {
+        ...ours,
+        outcome: { ...ours.outcome, records: outcome.records, states: outcome.states, streams: outcome.streams }
+      }
       differences.push(...compare(verb, theirs, exact).map((text) => `${verb}: ${text}`))
       if (verb === "read") {
-        records += Object.values(outcome.records).reduce<number>((sum, list) => sum + (Array.isArray(list) ? list.length : 0), 0)
+        records += Object.values(outcome.records).reduce<number>(
+          (sum, list) => sum + (Array.isArray(list) ? list.length : 0),
+          0
+        )
         requests += theirs.requests.length
-        if (process.env["SHOW"] !== undefined) say(`${name} ${writeJson(theirs.outcome)}\n${theirs.requests.join("\n")}`)
+        if (process.env["SHOW"] !== undefined)
+          say(`${name} ${writeJson(theirs.outcome)}\n${theirs.requests.join("\n")}`)
       }
       return theirs
     }
@@ -112,7 +120,12 @@ const main = async (): Promise<number> => {
   return different === 0 ? 0 : 1
 }
 
-const outcomeText = (outcome: { readonly check: string | null; readonly incomplete: ReadonlyArray<string>; readonly failed: boolean; readonly error: string | null }) => ({
+const outcomeText = (outcome: {
+  readonly check: string | null
+  readonly incomplete: ReadonlyArray<string>
+  readonly failed: boolean
+  readonly error: string | null
+}) => ({
   check: outcome.check,
   incomplete: outcome.incomplete,
   failed: outcome.failed,

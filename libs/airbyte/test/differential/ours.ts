@@ -58,7 +58,10 @@ const httpTo = (base: string) =>
       ManifestHttp.of({
         send: (request, timeouts) =>
           Effect.map(
-            http.send({ ...request, url: `${base}/`, headers: { ...request.headers, "X-Meant-Url": request.url } }, timeouts),
+            http.send(
+              { ...request, url: `${base}/`, headers: { ...request.headers, "X-Meant-Url": request.url } },
+              timeouts
+            ),
             (answer) => ("status" in answer ? answer.from(request) : answer)
           )
       })
@@ -74,7 +77,9 @@ const stateOf = (messages: ReadonlyArray<Value>): ReadonlyMap<string, PlainDict>
       const stream = member(message, "stream")
       const name = member(member(stream, "stream_descriptor"), "name")
       const state = member(stream, "stream_state")
-      return typeof name === "string" && state !== undefined && state !== null && isPlainDict(state) ? [[name, state]] : []
+      return typeof name === "string" && state !== undefined && state !== null && isPlainDict(state)
+        ? [[name, state]]
+        : []
     })
   )
 
@@ -89,7 +94,10 @@ export const runOurs = async (job: Job, base: string): Promise<Outcome> => {
       })
   }
   const program = Effect.gen(function* () {
-    const manifest = yield* Effect.try({ try: () => manifestOf(job.manifest), catch: (error) => (isOurs(error) ? error : new RunError({ problem: String(error), failureType: "system_error" })) })
+    const manifest = yield* Effect.try({
+      try: () => manifestOf(job.manifest),
+      catch: (error) => (isOurs(error) ? error : new RunError({ problem: String(error), failureType: "system_error" }))
+    })
     const source = yield* makeSource({
       manifest,
       config: job.config,
