@@ -33,7 +33,11 @@ const fullRefresh = (router: Router): StreamCursor => ({
 })
 
 const single = (cursor: Cursor): StreamCursor => ({
-  slices: (visit) => Effect.suspend(() => Effect.forEach(cursor.slices(), visit, { discard: true })),
+  slices: (visit) =>
+    Effect.flatMap(
+      pure(() => [...cursor.slices()]),
+      (slices) => Effect.forEach(slices, visit, { discard: true })
+    ),
   observe: (record) => cursor.observe(record),
   close: (slice) => cursor.close(slice),
   finish: () => {},
@@ -51,7 +55,10 @@ const perPartition = (run: Run, cursors: PartitionCursors, router: Router): Stre
       Effect.gen(function* () {
         cursors.begin()
         const partitions = lookahead<{ readonly slice: Slice; readonly parent: PlainDict | undefined }>((item) =>
-          Effect.forEach(cursors.slices(item.slice, item.parent), visit, { discard: true })
+          Effect.flatMap(
+            pure(() => [...cursors.slices(item.slice, item.parent)]),
+            (slices) => Effect.forEach(slices, visit, { discard: true })
+          )
         )
         yield* router.slices((slice) => partitions.push({ slice, parent: router.state() }))
         yield* partitions.end()

@@ -3,6 +3,7 @@
 Time stands still, nothing sleeps, and every request goes to one local server, which is told the address that was meant.
 """
 
+import copy
 import datetime as real
 import json
 import logging
@@ -30,6 +31,7 @@ from airbyte_cdk.models import (
     AirbyteMessageSerializer,
 )
 from airbyte_cdk.sources.declarative.interpolation import macros
+from airbyte_cdk.sources.utils.schema_helpers import check_config_against_spec_or_exit
 from airbyte_cdk.utils import datetime_helpers
 
 NOW = real.datetime(2024, 2, 29, 13, 14, 15, 167089, tzinfo=real.timezone.utc)
@@ -95,9 +97,13 @@ def run(job):
         out = {"streams": None, "check": None, "records": {}, "states": {}, "incomplete": [], "error": None}
 
         def make(catalog=None):
-            return source_module.ConcurrentDeclarativeSource(
-                catalog=catalog, config=dict(config), state=state, source_config=manifest
+            source = source_module.ConcurrentDeclarativeSource(
+                catalog=catalog, config=copy.deepcopy(config), state=state, source_config=copy.deepcopy(manifest)
             )
+            if "spec" in manifest:
+                # As the command line of a connector does before anything else.
+                check_config_against_spec_or_exit(config, source.spec(logging.getLogger("airbyte")))
+            return source
 
         try:
             logger = logging.getLogger("airbyte")

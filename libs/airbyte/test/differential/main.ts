@@ -5,53 +5,18 @@
  *
  * A file is a case (`manifest`, `config`, `state` and `api` together), or a manifest alone: then its config and its API are made
  * up of what it says of them. Without an argument the cases of this folder are run. Ends with 1 when anything differs.
+ * With WRITE=1 what the CDK made of each case is kept beside it, for the tests that have no Python.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import process from "node:process"
-import { isPlainDict, parseJson, type PlainDict, type Value, writeJson } from "../../src/index.ts"
-import { readMapping } from "../../src/manifest/yaml.ts"
-import { type Route, startApi } from "./api.ts"
-import { madeUp } from "./madeUp.ts"
+import { parseJson, type PlainDict, type Value, writeJson } from "../../src/index.ts"
+import { startApi } from "./api.ts"
+import { asMessages, caseOf, dict, filesOf, ours, type Verb } from "./cases.ts"
 import { compare, type Run } from "./compare.ts"
-import { runOurs } from "./ours.ts"
 import { cdkPython, startCdk } from "./python.ts"
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
-
-const filesOf = (path: string): ReadonlyArray<string> =>
-  statSync(path).isDirectory()
-    ? readdirSync(path, { recursive: true, encoding: "utf8" })
-        .filter((name) => /\.ya?ml$/.test(name))
-        .toSorted()
-        .map((name) => join(path, name))
-    : [path]
-
-const dict = (value: Value | undefined): PlainDict =>
-  value !== undefined && value !== null && isPlainDict(value) ? value : {}
-
-const isRoute = (value: unknown): value is Route =>
-  typeof value === "object" && value !== null && "path" in value && typeof value.path === "string"
-
-const caseOf = (file: string) => {
-  const data = readMapping(readFileSync(file, "utf8"))
-  const nested = data["manifest"]
-  if (nested === undefined) return { nested: false, manifest: data, state: [], ...madeUp(data) }
-  const routes: ReadonlyArray<unknown> = Array.isArray(data["api"]) ? data["api"] : []
-  return {
-    nested: true,
-    manifest: dict(nested),
-    config: dict(data["config"]),
-    state: Array.isArray(data["state"]) ? data["state"] : [],
-    routes: routes.filter(isRoute)
-  }
-}
-
-const asMessages = (states: Value | undefined): ReadonlyArray<Value> =>
-  Object.entries(dict(states)).map(([name, state]) => ({
-    type: "STREAM",
-    stream: { stream_descriptor: { name }, stream_state: state }
-  }))
 
 const main = async (): Promise<number> => {
   const found = cdkPython()
@@ -65,52 +30,41 @@ const main = async (): Promise<number> => {
   const api = await startApi()
   const cdk = startCdk(found.python)
   let different = 0
-  const only = process.env["VERB"]
   for (const file of files) {
     const name = relative(statSync(root).isDirectory() ? root : dirname(root), file)
-    const { config, manifest, nested, routes, state } = caseOf(file)
     const differences: Array<string> = []
+    const golden: PlainDict = {}
     let records = 0
     let requests = 0
-    const both = async (verb: "check" | "discover" | "read", given: ReadonlyArray<Value>): Promise<Run> => {
-      api.use(routes)
-      const reply = parseJson(
-        await cdk.run({
-          verb,
-          file,
-          nested,
-          base: api.base,
-          config: JSON.parse(writeJson(config)),
-          state: JSON.parse(writeJson([...given]))
-        })
-      )
-      const theirs: Run = { outcome: dict(reply), requests: api.take() }
-      const job = { verb, manifest, config, state: given, folder: dirname(file) }
-      const outcome = await runOurs(job, api.base)
-      const ours: Run = { outcome: dict(parseJson(JSON.stringify(outcomeText(outcome)))), requests: api.take() }
-      const exact: Run = {
-        ...ours,
-        outcome: { ...ours.outcome, records: outcome.records, states: outcome.states, streams: outcome.streams }
-      }
-      differences.push(...compare(verb, theirs, exact).map((text) => `${verb}: ${text}`))
+    const both = async (label: string, verb: Verb, given: ReturnType<typeof caseOf>, state: ReadonlyArray<Value>) => {
+      api.use(given.routes)
+      const job = { verb, file, nested: given.nested, base: api.base }
+      const data = { config: JSON.parse(writeJson(given.config)), state: JSON.parse(writeJson([...state])) }
+      const theirs: Run = { outcome: dict(parseJson(await cdk.run({ ...job, ...data }))), requests: api.take() }
+      const here = await ours(api, file, verb, given, state)
+      differences.push(...compare(verb, theirs, here).map((text) => `${label}: ${text}`))
+      golden[label] = { outcome: theirs.outcome, requests: [...theirs.requests] }
       if (verb === "read") {
-        records += Object.values(outcome.records).reduce<number>(
-          (sum, list) => sum + (Array.isArray(list) ? list.length : 0),
-          0
-        )
+        for (const list of Object.values(dict(theirs.outcome["records"])))
+          records += Array.isArray(list) ? list.length : 0
         requests += theirs.requests.length
-        if (process.env["SHOW"] !== undefined)
-          say(`${name} ${writeJson(theirs.outcome)}\n${theirs.requests.join("\n")}`)
       }
       return theirs
     }
-    if (only === undefined || only === "check") await both("check", state)
-    if (only === undefined || only === "discover") await both("discover", state)
-    if (only === undefined || only === "read") {
-      const first = await both("read", state)
-      if (first.outcome["failed"] !== true) await both("read", asMessages(first.outcome["states"]))
+    try {
+      const given = caseOf(file)
+      await both("check", "check", given, given.state)
+      await both("discover", "discover", given, given.state)
+      const first = await both("read", "read", given, given.state)
+      if (first.outcome["failed"] !== true) {
+        await both("again", "read", given, asMessages(first.outcome["states"]))
+      }
+    } catch (error) {
+      differences.push(`not run: ${error instanceof Error ? error.message : String(error)}`)
     }
     if (differences.length > 0) different++
+    else if (process.env["WRITE"] !== undefined)
+      writeFileSync(file.replace(/\.ya?ml$/, ".json"), `${writeJson(golden)}\n`)
     say(`${differences.length === 0 ? "equal    " : "DIFFERENT"} ${name} (${records} records, ${requests} requests)`)
     for (const text of differences) say(`    ${text}`)
   }
@@ -119,17 +73,5 @@ const main = async (): Promise<number> => {
   say(`${files.length - different} of ${files.length} manifests equal`)
   return different === 0 ? 0 : 1
 }
-
-const outcomeText = (outcome: {
-  readonly check: string | null
-  readonly incomplete: ReadonlyArray<string>
-  readonly failed: boolean
-  readonly error: string | null
-}) => ({
-  check: outcome.check,
-  incomplete: outcome.incomplete,
-  failed: outcome.failed,
-  error: outcome.error
-})
 
 process.exitCode = await main()
