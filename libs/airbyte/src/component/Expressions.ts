@@ -57,7 +57,8 @@ export class Expressions {
     if (!hasTemplate.test(template) && validTypes === undefined && !template.includes("stream_state")) {
       const known = this.constants.get(template)
       if (known !== undefined) return known
-      const constant = template === "" ? "" : (literalEval(template) ?? template)
+      const literal = template === "" ? "" : literalEval(template)
+      const constant = literal === undefined ? template : literal
       // What can be changed is made anew each time.
       if (typeof constant !== "object" || constant === null) this.constants.set(template, constant)
       return constant

@@ -100,6 +100,3 @@ export const unsupportedIn = (used: ReadonlyArray<UsedComponent>): ReadonlyArray
         : []
     )
   })
-
-/** Whether a component type is there. */
-export const isSupported = (type: string): boolean => supported.has(type)

@@ -91,14 +91,14 @@ const enough = new RunError({ problem: "enough", failureType: "system_error" })
 const list = (value: Value | undefined): ReadonlyArray<PlainDict> =>
   Array.isArray(value) ? value.filter((item) => item !== null && isPlainDict(item)) : []
 
-const routersIn = (retriever: Component): ReadonlyArray<Component> =>
-  retriever
-    .children("partition_router")
-    .flatMap((router) => [
-      router,
-      ...router.children("partition_routers"),
-      ...router.children("underlying_partition_router")
-    ])
+/** The routers of a retriever, those inside of others too. */
+const routersIn = (retriever: Component): ReadonlyArray<Component> => {
+  const routers = [...retriever.children("partition_router")]
+  for (const router of routers) {
+    routers.push(...router.children("partition_routers"), ...router.children("underlying_partition_router"))
+  }
+  return routers
+}
 
 const parentNames = (streams: ReadonlyArray<Component>): ReadonlySet<string> =>
   new Set(

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { isPlainDict, parseJson, type PlainDict, type Value } from "../../src/index.ts"
+import { copyOfDict } from "../../src/component/copyOf.ts"
 import { readMapping } from "../../src/manifest/yaml.ts"
 import type { Route, startApi } from "./api.ts"
 import type { Run } from "./compare.ts"
@@ -59,17 +60,9 @@ export const ours = async (
 ): Promise<Run> => {
   api.use(given.routes)
   // A run may change the config that it is given.
-  const config = structuredClone(given.config)
+  const config = copyOfDict(given.config)
   const outcome = await runOurs({ verb, manifest: given.manifest, config, state, folder: dirname(file) }, api.base)
   return { outcome: { ...outcome, incomplete: [...outcome.incomplete] }, requests: api.take() }
-}
-
-/** What the CDK made of a case, as it is kept for tests without Python. */
-export interface Golden {
-  readonly check?: Run
-  readonly discover?: Run
-  readonly read?: Run
-  readonly again?: Run
 }
 
 const runFrom = (value: Value | undefined): Run | undefined => {
@@ -78,6 +71,7 @@ const runFrom = (value: Value | undefined): Run | undefined => {
   return Array.isArray(requests) ? { outcome: dict(run["outcome"]), requests: requests.map(String) } : undefined
 }
 
+/** What the CDK made of a case, as it is kept for tests without Python: a run by its label. */
 export const goldenOf = (text: string): ReadonlyArray<readonly [name: string, run: Run]> =>
   Object.entries(dict(parseJson(text))).flatMap(([name, value]): ReadonlyArray<readonly [string, Run]> => {
     const run = runFrom(value)

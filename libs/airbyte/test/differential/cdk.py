@@ -26,9 +26,12 @@ time.sleep = lambda seconds: real_sleep(min(seconds, 0.002))
 
 import airbyte_cdk.sources.declarative.concurrent_declarative_source as source_module
 from airbyte_cdk.models import (
+    AirbyteCatalog,
+    AirbyteMessage,
     AirbyteStateMessageSerializer,
     ConfiguredAirbyteCatalogSerializer,
     AirbyteMessageSerializer,
+    Type,
 )
 from airbyte_cdk.sources.declarative.interpolation import macros
 from airbyte_cdk.sources.utils.schema_helpers import check_config_against_spec_or_exit
@@ -111,17 +114,14 @@ def run(job):
                 out["check"] = make().check(logger, config).status.value
             elif job["verb"] == "discover":
                 catalog = make().discover(logger, config)
-                out["streams"] = [
-                    {k: v for k, v in item.items() if v is not None}
-                    for item in (json.loads(json.dumps(dump_stream(s))) for s in catalog.streams)
-                ]
+                out["streams"] = [dump_stream(stream) for stream in catalog.streams]
             else:
                 streams = make().discover(logger, config).streams
                 catalog = ConfiguredAirbyteCatalogSerializer.load(
                     {
                         "streams": [
                             {
-                                "stream": {k: v for k, v in dump_stream(s).items() if v is not None},
+                                "stream": dump_stream(s),
                                 "sync_mode": "incremental" if len(s.supported_sync_modes) > 1 else "full_refresh",
                                 "destination_sync_mode": "append",
                             }
@@ -130,12 +130,17 @@ def run(job):
                     }
                 )
                 job["mark"]()
+                # What the discovery has cached is asked for again.
+                os.environ["REQUEST_CACHE_PATH"] = os.path.join(cache, "read")
+                os.mkdir(os.environ["REQUEST_CACHE_PATH"])
                 try:
                     for message in make(catalog).read(logger, config, catalog, state):
+                        if message.type == Type.RECORD:
+                            # Taken before it is written out, which leaves out fields that are nothing.
+                            out["records"].setdefault(message.record.stream, []).append(dict(message.record.data))
+                            continue
                         item = json.loads(json.dumps(dump(message), default=str))
-                        if item["type"] == "RECORD":
-                            out["records"].setdefault(item["record"]["stream"], []).append(item["record"]["data"])
-                        elif item["type"] == "STATE":
+                        if item["type"] == "STATE":
                             stream = item["state"]["stream"]
                             out["states"][stream["stream_descriptor"]["name"]] = stream["stream_state"]
                         elif item["type"] == "TRACE" and item["trace"]["type"] == "STREAM_STATUS":
@@ -156,9 +161,9 @@ def run(job):
 
 
 def dump_stream(stream):
-    from airbyte_cdk.models import AirbyteStreamSerializer
-
-    return AirbyteStreamSerializer.dump(stream)
+    catalog = AirbyteMessage(type=Type.CATALOG, catalog=AirbyteCatalog(streams=[stream]))
+    item = json.loads(json.dumps(dump(catalog)))["catalog"]["streams"][0]
+    return {key: value for key, value in item.items() if value is not None}
 
 
 for line in sys.stdin:

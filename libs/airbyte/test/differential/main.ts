@@ -38,9 +38,15 @@ const main = async (): Promise<number> => {
     let requests = 0
     const both = async (label: string, verb: Verb, given: ReturnType<typeof caseOf>, state: ReadonlyArray<Value>) => {
       api.use(given.routes)
-      const job = { verb, file, nested: given.nested, base: api.base }
-      const data = { config: JSON.parse(writeJson(given.config)), state: JSON.parse(writeJson([...state])) }
-      const theirs: Run = { outcome: dict(parseJson(await cdk.run({ ...job, ...data }))), requests: api.take() }
+      const job: PlainDict = {
+        verb,
+        file,
+        nested: given.nested,
+        base: api.base,
+        config: given.config,
+        state: [...state]
+      }
+      const theirs: Run = { outcome: dict(parseJson(await cdk.run(writeJson(job)))), requests: api.take() }
       const here = await ours(api, file, verb, given, state)
       differences.push(...compare(verb, theirs, here).map((text) => `${label}: ${text}`))
       golden[label] = { outcome: theirs.outcome, requests: [...theirs.requests] }

@@ -44,8 +44,9 @@ export const startCdk = (python: string) => {
   if (stdin === null || stdout === null) throw new Error("Python has no pipes")
   const lines = createInterface({ input: stdout })[Symbol.asyncIterator]()
   return {
-    run: async (job: object): Promise<string> => {
-      stdin.write(`${JSON.stringify(job)}\n`)
+    /** A job and its reply, each one line of JSON. */
+    run: async (job: string): Promise<string> => {
+      stdin.write(`${job}\n`)
       const next = await lines.next()
       if (next.done === true) throw new Error("the Python process ended; see its messages above")
       return next.value
