@@ -4,6 +4,7 @@ import {
   interpolateBoolean,
   interpolateMapping,
   interpolateNested,
+  interpolateString,
   type ValidType
 } from "../expression/Interpolation.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
@@ -63,7 +64,9 @@ export class Expressions {
       if (typeof constant !== "object" || constant === null) this.constants.set(template, constant)
       return constant
     }
-    return interpolate(template, this.context(parameters, extra), this.environment, { fallback: template, validTypes })
+    const context = this.context(parameters, extra)
+    if (validTypes === undefined) return interpolateString(template, context, this.environment)
+    return interpolate(template, context, this.environment, { fallback: template, validTypes })
   }
 
   /** The value as text. */
@@ -92,10 +95,5 @@ export class Expressions {
 
   nested(template: Value, parameters: PlainDict, extra?: Context): Value {
     return interpolateNested(template, this.context(parameters, extra), this.environment)
-  }
-
-  /** A template without a fallback: nothing where it gives nothing. */
-  bare(template: string, parameters: PlainDict, extra?: Context): Value {
-    return interpolate(template, this.context(parameters, extra), this.environment)
   }
 }

@@ -97,8 +97,6 @@ export interface Extras {
   readonly body_json: Options
 }
 
-export const parts: ReadonlyArray<InjectInto> = ["request_parameter", "header", "body_data", "body_json"]
-
 /** What one option adds to one part. */
 export const injected = (option: RequestOption | undefined, into: InjectInto, value: Value): PlainDict => {
   const target: PlainDict = {}
