@@ -3,6 +3,7 @@ import { Secrets } from "@tributary/vault"
 import { Console, Duration, Effect, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors } from "./ConnectorFiles.ts"
+import { connectorsCommand } from "./ConnectorsCommand.ts"
 import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
@@ -363,7 +364,8 @@ const tributary = root.pipe(
     auditCommand,
     consentCommand,
     revokeCommand,
-    loadCommand(root)
+    loadCommand(root),
+    connectorsCommand
   ])
 )
 
