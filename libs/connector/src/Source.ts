@@ -70,7 +70,11 @@ export const make = Effect.fn("connector.make")(function* (
     for (const { 0: found, index } of template.matchAll(reference)) {
       const secret = yield* secrets
         .secret(found, options.base)
-        .pipe(Effect.mapError((error: SecretError) => new BadSetting({ setting, problem: error.message })))
+        .pipe(
+          Effect.mapError(
+            ({ failureClass, message }: SecretError) => new BadSetting({ setting, problem: message, failureClass })
+          )
+        )
       values.push(Redacted.value(secret))
       text += template.slice(end, index) + Redacted.value(secret)
       end = index + found.length

@@ -2,7 +2,7 @@ import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
-import { misconfigured, secretOf, type Settings } from "./Settings.ts"
+import { fromSecretError, misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 
@@ -71,9 +71,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     const values: Record<string, string> = {}
     const hidden: Array<string> = []
     for (const [name, template] of Object.entries(templates)) {
-      const value = yield* Effect.mapError(secrets.text(template, base), (error) =>
-        misconfigured(id, error.message, "")
-      )
+      const value = yield* Effect.mapError(secrets.text(template, base), fromSecretError(id))
       values[name] = value
       if (value !== template) hidden.push(value)
     }

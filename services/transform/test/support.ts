@@ -11,7 +11,8 @@ export const SecretsTest = Layer.succeed(
       reference === "${env:SALT}" || reference === "${env:EMPTY}"
         ? Effect.succeed(Redacted.make(reference === "${env:SALT}" ? "salt" : ""))
         : Effect.fail(new SecretError({ reference, problem: "is not set" })),
-    text: (template) => Effect.succeed(template)
+    text: (template) => Effect.succeed(template),
+    renew: () => Effect.succeed(false)
   })
 )
 
