@@ -14,6 +14,7 @@ import { NotOnce, services } from "./ServiceName.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
+import { vaultCommand } from "./VaultCommand.ts"
 
 const root = Command.make("tributary").pipe(
   Command.withSharedFlags({
@@ -253,6 +254,7 @@ const tributary = root.pipe(
     tapCommand,
     queryCommand,
     statusCommand,
+    vaultCommand(root),
     loadCommand(root)
   ])
 )

@@ -8,7 +8,7 @@ import type { RedisOptions } from "@tributary/redis"
 import { layerConfluent, layerNone, layerSqlite } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
 import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
-import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { Effect, FileSystem, Layer, Option, Path, Schedule, Schema } from "effect"
 import { directories } from "./Directories.ts"
 import { Fatal } from "./Fatal.ts"
 import { lateLog } from "./LateLog.ts"
@@ -32,6 +32,31 @@ const redisStores = (options: RedisOptions) =>
           Layer.provide(Redis.layer(options))
         )
     )
+  )
+
+/** There are no stored tokens. */
+export class NoVault extends Schema.TaggedError<NoVault>()("NoVault", { directory: Schema.String }) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `There is no vault.db in ${this.directory}: no tokens were stored there. Name the folder of a run with --data, or the Redis of your workers with TRIBUTARY_REDIS_URL.`
+  }
+}
+
+/** The stored tokens as they lie there, beside the processes that use them. */
+export const vaultOf = (data: string) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const { redis } = yield* servers
+      if (Option.isSome(redis)) {
+        const { Redis, RedisTokenStore } = yield* Effect.promise(() => import("@tributary/redis"))
+        return RedisTokenStore.layer.pipe(Layer.provide(Redis.layer(redis.value)))
+      }
+      const directory = directories(path.resolve(data)).vault
+      const isThere = yield* fs.exists(path.join(directory, "vault.db")).pipe(Effect.orElseSucceed(() => false))
+      return isThere ? SqliteTokenStore.layer({ directory }) : yield* new NoVault({ directory })
+    })
   )
 
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
