@@ -223,11 +223,13 @@ describe("HashiCorp Vault", () => {
       yield* Effect.gen(function* () {
         assert.strictEqual(yield* read(reference), "s3cret")
         server.fault("/kv/data/", "reset", "reset", "reset")
+        yield* Effect.sleep("5 millis")
         assert.strictEqual(yield* read(reference), "s3cret", "the store does not answer")
       }).pipe(Effect.provide(layerOf({ ...settings, TRIBUTARY_SECRETS_TTL: "1 millis" })))
       yield* Effect.gen(function* () {
         assert.strictEqual(yield* read(reference), "s3cret")
         server.secrets.delete("kv/team/shop")
+        yield* Effect.sleep("5 millis")
         assert.strictEqual((yield* failure(reference)).failureClass, "misconfigured")
       }).pipe(Effect.provide(layerOf({ ...settings, TRIBUTARY_SECRETS_TTL: "1 millis" })))
     })
