@@ -1,4 +1,4 @@
-import { Effect, Schema } from "effect"
+import { Effect, Schedule, Schema } from "effect"
 import { type SealedRecord, SealedRecords } from "./SealedRecords.ts"
 import { VaultError } from "./TokenStore.ts"
 
@@ -41,6 +41,8 @@ export class NotRotated extends Schema.TaggedError<NotRotated>()("NotRotated", {
 
 /** So many times all records are looked at: workers may go on sealing with an older key until they have the new one. */
 const mostRounds = 3
+/** What is locked, or away for a moment, is tried for so long; a key's keeper has tried by itself. */
+const again = Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "10 seconds" }))
 /** A record that is refreshed all the time is tried so often in one round. */
 const mostTries = 10
 
@@ -90,9 +92,11 @@ export const rotateVault = Effect.fn("vault.rotate")(function* (options: {
   const failures = new Map<string, VaultError>()
   const one = Effect.fnUntraced(function* ({ authorization }: SealedRecord) {
     for (let attempt = 0; attempt < mostTries; attempt++) {
-      const result = yield* Effect.result(reseal(authorization))
+      const result = yield* Effect.result(
+        Effect.retry(reseal(authorization), { schedule: again, while: (error) => error.failureClass === "transient" })
+      )
       if (result._tag === "Failure") {
-        // What cannot be reached at all cannot be reached for the next record either.
+        // What cannot be reached for so long cannot be reached for the next record either.
         if (result.failure.failureClass === "transient") return yield* result.failure
         failures.set(authorization, result.failure)
         return

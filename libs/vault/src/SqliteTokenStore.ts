@@ -69,6 +69,8 @@ const openDatabase = (directory: string): DatabaseSync => {
       failureClass: "misconfigured"
     })
   }
+  // Nothing is written to open the file: a process that only looks does not wait for those that write.
+  if (version === schemaVersion) return database
   // A removed record keeps its row and generation, see `TokenStore.save`.
   database.exec(`
     CREATE TABLE IF NOT EXISTS tokens (
