@@ -1,7 +1,7 @@
 import { compileSelector } from "@tributary/codec"
 import type { Connector, SourceStream } from "@tributary/domain"
 import type { Tokens } from "@tributary/oauth"
-import { Secrets, type SecretError } from "@tributary/vault"
+import { Secrets, type SecretError } from "@tributary/secrets"
 import { Effect, Redacted, type Scope, Stream } from "effect"
 import { makeAuthorizer } from "./Authorizer.ts"
 import { Budgets } from "./Budgets.ts"

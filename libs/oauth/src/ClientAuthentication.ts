@@ -1,5 +1,5 @@
 import type { OAuth2 } from "@tributary/domain"
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { createSecureContext } from "node:tls"

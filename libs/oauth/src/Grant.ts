@@ -1,4 +1,5 @@
-import type { Secrets, StoredTokens } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
+import type { StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"

@@ -1,5 +1,5 @@
 import type { PlainAuth } from "@tributary/domain"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Redacted, type Scope } from "effect"
 import { type ClientTls, clientTls } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"

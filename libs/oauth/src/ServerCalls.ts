@@ -1,4 +1,4 @@
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Clock, Config, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"

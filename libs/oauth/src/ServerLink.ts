@@ -1,4 +1,4 @@
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"

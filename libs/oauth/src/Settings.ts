@@ -1,5 +1,5 @@
 import type { OAuth2 } from "@tributary/domain"
-import { Secrets, type SecretError } from "@tributary/vault"
+import { Secrets, type SecretError } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { fingerprint } from "./fingerprint.ts"
 import { TokenError } from "./TokenError.ts"

@@ -1,4 +1,5 @@
-import { Budgets, Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Budgets } from "@tributary/vault"
 import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"

@@ -1,4 +1,5 @@
-import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
 import { makeCustodies } from "./Custody.ts"
 import { grantOf } from "./Grant.ts"

@@ -1,5 +1,5 @@
-import { Effect, Redacted, type Scope } from "effect"
-import { PlaceError } from "./PlaceError.ts"
+import { Effect, type Redacted, type Scope } from "effect"
+import type { PlaceError } from "./PlaceError.ts"
 
 /** A key that encrypts other keys, and may be kept where nobody can copy it. */
 export interface WrappingKey {

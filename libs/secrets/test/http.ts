@@ -59,6 +59,7 @@ export const testHttp = (answer: (asked: Asked) => Answer) =>
               if (found?.fault === "reset") request.socket.destroy()
               else if (found?.fault !== "hang") send(response, found?.fault ?? answer(one))
               for (const look of waiting) look()
+              return one
             })
           })
           server.listen(0, "127.0.0.1", () => {

@@ -68,13 +68,14 @@ const tooWide = 0o027
 const read = (path: string, modes: "refuse" | "any") =>
   Effect.try({
     try: () => {
-      const { ino, mode, mtimeMs, size } = statSync(path)
+      const { ino, mode: fullMode, mtimeNs, size } = statSync(path, { bigint: true })
+      const mode = Number(fullMode)
       if (modes === "refuse" && platform() !== "win32" && (mode & tooWide) !== 0) {
         throw misconfigured(
           `the key file ${path} is open to others (mode ${(mode & 0o777).toString(8)}). Run \`chmod 600 ${path}\`; of a secret that is mounted set the mode to 0440 or 0400.`
         )
       }
-      return { stamp: `${ino} ${mtimeMs} ${size}`, text: () => readFileSync(path, "utf8") }
+      return { stamp: `${ino} ${mtimeNs} ${size}`, text: () => readFileSync(path, "utf8") }
     },
     catch: (error) =>
       error instanceof VaultError

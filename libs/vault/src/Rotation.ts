@@ -1,6 +1,6 @@
 import { Effect, Schedule, Schema } from "effect"
 import { type SealedRecord, SealedRecords } from "./SealedRecords.ts"
-import { VaultError } from "./TokenStore.ts"
+import type { VaultError } from "./TokenStore.ts"
 
 /** What lies under one key. */
 export interface KeyUse {

@@ -1,4 +1,3 @@
-export * from "@tributary/secrets"
 export * from "./Budgets.ts"
 export * from "./JournalEntry.ts"
 export * from "./Leases.ts"

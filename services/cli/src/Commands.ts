@@ -1,4 +1,4 @@
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors, why } from "./ConnectorFiles.ts"

@@ -1,5 +1,5 @@
 import type { TransformStep } from "@tributary/domain"
-import { SecretError, Secrets } from "@tributary/vault"
+import { SecretError, Secrets } from "@tributary/secrets"
 import { Effect, Layer, Redacted } from "effect"
 import { compileTransform, type TransformRejection } from "../src/Transform.ts"
 

@@ -190,7 +190,7 @@ export const makeHashicorpClient = Effect.gen(function* () {
 
   /** Renews the token, or replaces it where that is possible and better. */
   const prolong = Effect.fnUntraced(function* (old: Session) {
-    if (!old.isRenewable) return login.method === "token" ? old : yield* open
+    if (!old.isRenewable) return login.method === "token" ? { ...old, renewAt: Infinity } : yield* open
     const next = yield* Effect.result(renewed(old))
     if (next._tag === "Success") {
       const life = next.success.endsAt - (yield* Clock.currentTimeMillis)
@@ -204,8 +204,8 @@ export const makeHashicorpClient = Effect.gen(function* () {
     for (;;) {
       const now = yield* Clock.currentTimeMillis
       const at = session?.renewAt ?? Infinity
-      // What lives for ever now may be replaced by something that does not.
-      yield* Effect.sleep(Math.min(Math.max(1000, at - now), 3_600_000))
+      // What lives long may be replaced meanwhile by something that does not.
+      yield* Effect.sleep(Math.min(Math.max(1000, at - now), 60_000))
       yield* Effect.gen(function* () {
         const old = session
         if (old === undefined || (yield* Clock.currentTimeMillis) < old.renewAt) return
