@@ -33,7 +33,7 @@ describe("a client secret that was rotated where it is kept", () => {
       yield* Effect.gen(function* () {
         const manager = yield* (yield* Tokens).manager(
           authorization({
-            client_auth: "client_secret_post",
+            client_auth: "post",
             client_secret: "${vault:kv/shop#secret}",
             token_url: `${server.url}/token`
           })

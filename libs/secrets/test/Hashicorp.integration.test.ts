@@ -162,6 +162,7 @@ describe("HashiCorp Vault", () => {
       }
       yield* Effect.gen(function* () {
         assert.strictEqual(yield* read("${vault:kv/team/shop#secret}"), "s3cret")
+        yield* Effect.sleep("5 millis")
         server.jwts.set("tributary", "jwt-2")
         server.tokens.clear()
         const error = yield* failure("${vault:kv/team/shop#secret}")
@@ -187,6 +188,7 @@ describe("HashiCorp Vault", () => {
         server.tokens.clear()
         server.tokens.set("next-token", { ttl: 3600, isRenewable: true, isAllowed: true })
         writeFileSync(file, "next-token\n")
+        yield* Effect.sleep("5 millis")
         assert.strictEqual(yield* read("${vault:kv/team/shop#secret}"), "s3cret")
       }).pipe(Effect.provide(layerOf(settings)))
     })
