@@ -18,10 +18,13 @@ const quick = ["--appendonly", "yes", "--appendfsync", "always"] as const
 const kills = 12
 const module = new URL("rotation-loop.ts", import.meta.url).pathname
 
-const opened = (server: RedisServer, keys: string) =>
+const opened = (server: RedisServer, keys: string, settings: Readonly<Record<string, string>> = {}) =>
   RedisTokenStore.layer.pipe(
     Layer.provide(
-      Layer.merge(server.layer(), ConfigProvider.layer(ConfigProvider.fromEnvRecord({ TRIBUTARY_VAULT_KEY: keys })))
+      Layer.merge(
+        server.layer(),
+        ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ...settings, TRIBUTARY_VAULT_KEY: keys }))
+      )
     )
   )
 
@@ -34,7 +37,7 @@ describe.skipIf(missing !== undefined)(
         const server = yield* redisServer(...quick)
         const redis = yield* client(server)
         const vessel: Vessel = {
-          opened: (keys) => opened(server, keys),
+          opened: (keys, settings) => opened(server, keys, settings),
           plant: (authorization, generation, keyId, sealed) =>
             Effect.gen(function* () {
               const fields = [

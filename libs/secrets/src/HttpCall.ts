@@ -79,5 +79,3 @@ export const makeHttp = Effect.fnUntraced(function* (ca: string | undefined) {
       catch: failed(place)
     })
 })
-
-export type Http = Effect.Success<ReturnType<typeof makeHttp>>

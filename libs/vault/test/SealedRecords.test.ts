@@ -9,9 +9,9 @@ sealedRecordsConformance(
   "SealedRecords of SqliteTokenStore",
   Effect.map(temporaryDirectory, (directory): Vessel => {
     const database = () => new DatabaseSync(join(directory, "vault.db"))
-    const opened: Vessel["opened"] = (keys) =>
+    const opened: Vessel["opened"] = (keys, settings = {}) =>
       SqliteTokenStore.layer({ directory }).pipe(
-        Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ TRIBUTARY_VAULT_KEY: keys })))
+        Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ...settings, TRIBUTARY_VAULT_KEY: keys })))
       )
     return {
       opened,
