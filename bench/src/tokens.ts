@@ -5,7 +5,8 @@
 //   npm run bench:tokens -- --authorizations 10000 --life-s 60 --lives 6
 import { OAuth2 } from "@tributary/domain"
 import { type TokenManager, Tokens, TokenTransport } from "@tributary/oauth"
-import { Budgets, Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { Clock, Effect, Layer, Logger, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import process from "node:process"

@@ -1,4 +1,5 @@
-import { type Rate, Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import type { Rate } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"

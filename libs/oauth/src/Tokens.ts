@@ -1,4 +1,5 @@
-import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
 import { makeAcquisition } from "./Acquisition.ts"
 import { withLogin } from "./consent/LoginEndpoint.ts"

@@ -1,5 +1,5 @@
 import { makeDirectory } from "@tributary/log"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Console, Duration, Effect, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors } from "./ConnectorFiles.ts"
@@ -16,6 +16,7 @@ import { NotOnce, services } from "./ServiceName.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
+import { vaultCommand } from "./VaultCommand.ts"
 
 const root = Command.make("tributary").pipe(
   Command.withSharedFlags({
@@ -364,6 +365,7 @@ const tributary = root.pipe(
     auditCommand,
     consentCommand,
     revokeCommand,
+    vaultCommand(root),
     loadCommand(root),
     connectorsCommand
   ])

@@ -18,7 +18,7 @@ import {
   withTextAt,
   writeJson
 } from "@tributary/airbyte"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Clock, Effect, FileSystem, Layer, Option, Path, Redacted, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { why } from "./ConnectorFiles.ts"
