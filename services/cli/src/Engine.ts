@@ -92,7 +92,7 @@ export const authorizations = (data: string) =>
           ),
         onSome: redisStores
       })
-      return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)), Layer.provide(auditOf(data)))
+      return Tokens.layer.pipe(Layer.provideMerge(Layer.mergeAll(Secrets.layer, stores, auditOf(data))))
     })
   )
 

@@ -1,7 +1,8 @@
 import { rotateVault, type VaultStatus, vaultStatus } from "@tributary/vault"
-import { Effect } from "effect"
+import { AuditTrail } from "@tributary/telemetry"
+import { Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
-import { vaultOf } from "./Engine.ts"
+import { auditOf, vaultOf } from "./Engine.ts"
 import { count, printable, table } from "./Format.ts"
 import { Screen } from "./Screen.ts"
 
@@ -43,6 +44,16 @@ const rotate = Effect.fn("cli.vaultRotate")(function* (options: {
 }) {
   const screen = yield* Screen
   const rotated = yield* rotateVault(options)
+  if (!rotated.isDryRun && rotated.resealed > 0) {
+    const { record } = yield* AuditTrail
+    yield* record({
+      authorization: "",
+      connectors: [],
+      what: "key-rotated",
+      outcome: "ok",
+      detail: `${count(rotated.resealed)} record(s) are sealed with ${printable(rotated.status.current)} now.`
+    })
+  }
   if (options.json) return yield* screen.print(JSON.stringify(rotated))
   yield* screen.print(shown(rotated.status))
   yield* screen.print(
@@ -83,7 +94,7 @@ export const vaultCommand = <E, R>(root: Effect.Effect<Shared, E, R>) => {
     },
     Effect.fn(function* ({ all, dryRun }) {
       const { data, json } = yield* root
-      yield* Effect.provide(rotate({ isDryRun: dryRun, isAll: all, json }), vaultOf(data))
+      yield* Effect.provide(rotate({ isDryRun: dryRun, isAll: all, json }), Layer.merge(vaultOf(data), auditOf(data)))
     })
   ).pipe(
     Command.withDescription(

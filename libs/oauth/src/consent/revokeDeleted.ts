@@ -1,6 +1,7 @@
 import type { Connector } from "@tributary/domain"
 import { Effect } from "effect"
 import type { Authorization } from "../TokenManager.ts"
+import { authorizationOf } from "../Sharing.ts"
 import { type Revocation, revokeGrant } from "./revokeGrant.ts"
 
 /** The authorization of a connector; `undefined` if it has none by OAuth2. `base`: the folder that its file references start from. */
@@ -8,7 +9,7 @@ export const authorizationOfConnector = (
   { auth, connector }: Pick<Connector, "auth" | "connector">,
   base: string
 ): Authorization | undefined =>
-  auth === undefined || !("oauth2" in auth) ? undefined : { id: connector, oauth2: auth, base }
+  auth === undefined || !("oauth2" in auth) ? undefined : authorizationOf(connector, auth, base)
 
 /** What became of an authorization's tokens, as a sentence. */
 export const revocationLine = (id: string, revocation: Revocation): string => {
