@@ -90,7 +90,7 @@ const wrongOnes: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
   ],
   [
     `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: [plain-text] }`,
-    "auth.client_secret[0]: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+    "auth.client_secret[0]: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
   ],
   [
     `{ oauth2: client_credentials, ${client}, lifecycle: { grace: 0 seconds } }`,
