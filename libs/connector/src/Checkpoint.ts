@@ -1,26 +1,51 @@
 import { Schema } from "effect"
 
-/** Where in a walk the next page is. */
+/** Where in a walk the next page is. `token` is for paginators in code: any JSON. */
 export const Position = Schema.Union([
   Schema.Struct({ cursor: Schema.String }),
   Schema.Struct({ page: Schema.Natural }),
   Schema.Struct({ offset: Schema.Natural }),
-  Schema.Struct({ url: Schema.String })
+  Schema.Struct({ url: Schema.String }),
+  Schema.Struct({ token: Schema.Json })
 ])
 export type Position = typeof Position.Type
 
-/** A walk that is under way: what it asked for, and where it goes on. */
-export const Walk = Schema.Struct({
-  /** Value of the incremental parameter with which the walk asks; absent when it asks for everything. */
-  since: Schema.optionalKey(Schema.String),
-  /** Position of the next page. */
-  position: Position,
-  /** Number of the next page; the first has number 0. */
-  number: Schema.Natural,
+const cursorState = {
+  /** Highest value of the incremental field in all completed walks, as the API wrote it. */
+  cursor: Schema.optionalKey(Schema.String),
+  /** Digests of the records at or after `cursor` less the lookback: the next walk meets them again. */
+  seen: Schema.optionalKey(Schema.String),
+  /** For cursors in code. */
+  state: Schema.optionalKey(Schema.Json)
+}
+
+const cursorProgress = {
   /** Highest value of the incremental field so far. */
   maxSeen: Schema.optionalKey(Schema.String),
   /** Digests of the records met so far that the next walk may meet again. */
   met: Schema.optionalKey(Schema.String),
+  /** For cursors in code. */
+  progress: Schema.optionalKey(Schema.Json)
+}
+
+/** What a cursor keeps between walks. */
+export const CursorState = Schema.Struct(cursorState)
+export type CursorState = typeof CursorState.Type
+
+/** What a cursor keeps between the pages of an interval. */
+export const CursorProgress = Schema.Struct(cursorProgress)
+export type CursorProgress = typeof CursorProgress.Type
+
+/** A walk that is under way: what it asked for, and where it goes on. */
+export const Walk = Schema.Struct({
+  /** The interval that is read, as it is sent; ends that are open are absent. */
+  since: Schema.optionalKey(Schema.String),
+  until: Schema.optionalKey(Schema.String),
+  /** Position of the next page; absent: the first of the interval. */
+  position: Schema.optionalKey(Position),
+  /** Number of the next page; the first has number 0. */
+  number: Schema.Natural,
+  ...cursorProgress,
   /** Milliseconds since 1970. */
   startedAt: Schema.Finite
 })
@@ -32,10 +57,7 @@ export type Walk = typeof Walk.Type
  */
 export const Checkpoint = Schema.Struct({
   v: Schema.Literal(1),
-  /** Highest value of the incremental field in all completed walks, as the API wrote it. */
-  cursor: Schema.optionalKey(Schema.String),
-  /** Digests of the records at or after `cursor` less the lookback: the next walk meets them again. */
-  seen: Schema.optionalKey(Schema.String),
+  ...cursorState,
   /** The walk that is not finished. */
   walk: Schema.optionalKey(Walk),
   /** When the last walk was started and completed, milliseconds since 1970. */

@@ -1,3 +1,4 @@
+import { addressGuard, AddressRefused, guardedConnector } from "@tributary/oauth"
 import { Agent } from "undici"
 import { Duration, Effect, type Scope } from "effect"
 import type { Http } from "@tributary/domain"
@@ -10,29 +11,41 @@ export type Limits = Pick<typeof Http.Type, "connect_timeout" | "headers_timeout
 /** Connections to one API; more requests than this at a time wait for one. */
 const mostConnections = 16
 
-/** The connections of one connector, closed with the scope. */
+/** The connections of one connector, to no address that the guard refuses, closed with the scope. */
 export const openAgent = (
   limits: Limits,
   tls?: { readonly certificate: string | undefined; readonly key: string | undefined }
-): Effect.Effect<Agent, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(
+): Effect.Effect<Agent, BadSetting, Scope.Scope> =>
+  addressGuard.pipe(
+    Effect.mapError(
       () =>
-        new Agent({
-          connections: mostConnections,
-          pipelining: 1,
-          allowH2: false,
-          connect: {
-            timeout: Duration.toMillis(limits.connect_timeout),
-            ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-            ...(tls?.key === undefined ? {} : { key: tls.key })
-          },
-          headersTimeout: Duration.toMillis(limits.headers_timeout),
-          bodyTimeout: Duration.toMillis(limits.body_timeout),
-          keepAliveTimeout: 30_000
+        new BadSetting({
+          setting: "TRIBUTARY_ALLOW_PRIVATE_ADDRESSES",
+          problem: "expected true, false, or addresses and ranges such as 10.0.0.0/8,fd00::/8."
         })
     ),
-    (agent) => Effect.promise(() => agent.destroy())
+    Effect.flatMap((guard) =>
+      Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new Agent({
+              connections: mostConnections,
+              pipelining: 1,
+              allowH2: false,
+              connect: guardedConnector(guard, {
+                timeout: Duration.toMillis(limits.connect_timeout),
+                allowH2: false,
+                ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+                ...(tls?.key === undefined ? {} : { key: tls.key })
+              }),
+              headersTimeout: Duration.toMillis(limits.headers_timeout),
+              bodyTimeout: Duration.toMillis(limits.body_timeout),
+              keepAliveTimeout: 30_000
+            })
+        ),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+    )
   )
 
 /** An answer of an API, its body still encoded. */
@@ -74,8 +87,15 @@ const sentences: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
 }
 
+const nobodyThere = new Set([sentences["ECONNREFUSED"], sentences["ENOTFOUND"]])
+
+/** Whether there is nobody to talk to, rather than somebody in trouble: most likely the address is wrong. */
+export const isRefused = (reason: SourceReason): boolean =>
+  reason._tag === "Unreachable" && nobodyThere.has(reason.problem)
+
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
 const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
+  if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
   const code = codeOf(error)
   switch (code) {
     case "UND_ERR_CONNECT_TIMEOUT": {
@@ -137,18 +157,26 @@ const longestExchange = Duration.minutes(15)
 
 const stop = new Error("The answer is not needed any more.")
 
+/** A request as it goes to the wire. */
+export interface WireRequest {
+  readonly method: string
+  readonly target: URL
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | undefined
+}
+
 /**
- * Sends one GET request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
+ * Sends one request and reads the whole answer. Gives up as soon as a success is larger than `max_page_bytes`. Interrupting
  * it breaks the connection off.
  */
 export const exchange = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
-  Effect.timeoutOrElse(send(agent, target, headers, limits, url), {
+  Effect.timeoutOrElse(send(agent, request, limits, url), {
     duration: longestExchange,
     orElse: () => {
       const millis = Duration.toMillis(longestExchange)
@@ -158,12 +186,12 @@ export const exchange = (
 
 const send = (
   agent: Agent,
-  target: URL,
-  headers: Readonly<Record<string, string>>,
+  request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
   Effect.callback((resume) => {
+    const { headers, method, target } = request
     let abort: (() => void) | undefined
     let isOver = false
     let status = 0
@@ -183,7 +211,13 @@ const send = (
     const failed = (error: unknown) => finish(Effect.fail(reasonOf(error, url, limits, body?.length)))
     try {
       agent.dispatch(
-        { origin: target.origin, path: `${target.pathname}${target.search}`, method: "GET", headers: { ...headers } },
+        {
+          origin: target.origin,
+          path: `${target.pathname}${target.search}`,
+          method,
+          headers: { ...headers },
+          body: request.body ?? null
+        },
         {
           onRequestStart: (controller) => {
             abort = () => controller.abort(stop)

@@ -13,7 +13,7 @@ export interface RejectedRecord {
   /** Place in the page, from 0. */
   readonly index: number
   readonly value: Uint8Array
-  readonly code: "missing_key" | "not_an_object" | "not_utf8"
+  readonly code: "missing_key" | "not_an_object" | "not_utf8" | "too_deep"
   /** One sentence: what is wrong, what was found, what was expected. */
   readonly reason: string
 }
@@ -33,4 +33,8 @@ export interface Page {
   readonly skipped: number
   /** Records that have no usable value in the incremental field: they are published, but do not move the cursor. */
   readonly unmarked: number
+  /** Records whose time is further ahead of the clock than `incremental.ahead`: published, but they do not move the cursor. */
+  readonly ahead: number
+  /** Records that are older than what was asked for and are published all the same. */
+  readonly unasked: number
 }

@@ -17,6 +17,8 @@ const isPassing = (reason: SourceReason): boolean => {
       return true
     case "NoToken":
       return reason.failureClass === "transient"
+    case "Decided":
+      return reason.action === "retry"
     default:
       return false
   }
@@ -24,9 +26,11 @@ const isPassing = (reason: SourceReason): boolean => {
 
 /** The wait that the other side asked for, `undefined` if the reason is another one. */
 const throttling = (reason: SourceReason): { readonly wait: number } | undefined =>
-  reason._tag === "Throttled" || (reason._tag === "NoToken" && reason.failureClass === "throttled")
-    ? { wait: reason.retryAfter ?? 0 }
-    : undefined
+  reason._tag === "Decided" && reason.action === "throttle"
+    ? { wait: reason.wait ?? 0 }
+    : reason._tag === "Throttled" || (reason._tag === "NoToken" && reason.failureClass === "throttled")
+      ? { wait: reason.retryAfter ?? 0 }
+      : undefined
 
 /**
  * When a request that failed is sent again. Failures that may pass: `retries` times, after 250 ms, 500 ms, ... up to 30 s, each
@@ -48,7 +52,8 @@ export const retrySchedule = (retries: number): Schedule.Schedule<number, Source
         if (asking !== undefined ? throttled > mostThrottled : !isPassing(reason) || failures > retries) {
           return Cause.done(failures)
         }
-        const asked = Math.min(asking?.wait ?? 0, longestWait)
+        const wait = asking?.wait ?? (reason._tag === "Decided" ? (reason.wait ?? 0) : 0)
+        const asked = Math.min(wait, longestWait)
         return Effect.map(Random.next, (random): [number, Duration.Duration] => {
           const exponent = (asking === undefined ? failures : throttled) - 1
           const own = Math.min(firstDelay * 2 ** exponent, longestDelay) * (0.8 + 0.4 * random)

@@ -260,6 +260,28 @@ export class NoToken extends Schema.TaggedError<NoToken>()("NoToken", {
   }
 }
 
+/** A slot in code could make no records of an answer. */
+export class BadRecords extends Schema.TaggedError<BadRecords>()("BadRecords", {
+  ...Request,
+  problem: Schema.String
+}) {
+  readonly failureClass: FailureClass = "misconfigured"
+  override get message(): string {
+    return `${this.url}: the stream's code could not make records of the answer: ${this.problem} Correct the code, or see what the API sends.`
+  }
+}
+
+/** What the stream's own error handler (`errors`) made of an answer. */
+export class Decided extends Schema.TaggedError<Decided>()("Decided", {
+  ...Request,
+  status: Schema.Int,
+  action: Schema.Literals(["fail", "retry", "throttle", "refresh-token", "reset"]),
+  message: Schema.String,
+  failureClass: FailureClass,
+  /** Milliseconds until the request may be sent again, if the handler says. */
+  wait: Schema.UndefinedOr(Schema.Finite)
+}) {}
+
 /** What happened. */
 export const SourceReason = Schema.Union([
   Unreachable,
@@ -279,7 +301,9 @@ export const SourceReason = Schema.Union([
   ForeignUrl,
   NoNextPage,
   BadSetting,
-  NoToken
+  NoToken,
+  BadRecords,
+  Decided
 ])
 export type SourceReason = typeof SourceReason.Type
 
@@ -295,7 +319,9 @@ export class SourceError extends Schema.TaggedError<SourceError>()("SourceError"
   }
   /** Milliseconds to wait before the next attempt, when the other side said. */
   get retryAfter(): number | undefined {
-    return this.reason._tag === "Throttled" || this.reason._tag === "NoToken" ? this.reason.retryAfter : undefined
+    const { reason } = this
+    if (reason._tag === "Decided") return reason.wait
+    return reason._tag === "Throttled" || reason._tag === "NoToken" ? reason.retryAfter : undefined
   }
   override get message(): string {
     const stream = this.stream === undefined ? "" : `/${this.stream}`

@@ -1,225 +1,241 @@
-import type { Scan } from "@tributary/codec"
-import type { SourceStream } from "@tributary/domain"
 import { Clock, Effect, Fiber, Option, Stream } from "effect"
-import type { Checkpoint, Position } from "./Checkpoint.ts"
-import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
-import { isAfter, lookBack, readMark } from "./Mark.ts"
+import type { Checkpoint, CursorState, Position } from "./Checkpoint.ts"
+import { isRefused } from "./Exchange.ts"
 import type { Page } from "./Page.ts"
-import { readBody } from "./PageBody.ts"
-import type { Paging, WalkRequest } from "./Paging.ts"
-import { type ReadPlan, RecordReader } from "./RecordReader.ts"
-import type { Answer, Requester, RequestSettings } from "./Requester.ts"
+import { singlePage } from "./Paginators.ts"
+import { Progress } from "./Progress.ts"
+import { readPlan } from "./ReadPlan.ts"
+import { RecordReader } from "./RecordReader.ts"
 import { retrySchedule } from "./RetrySchedule.ts"
-import { BadSetting, CursorRepeated, type SourceReason } from "./SourceError.ts"
-import { largestWindow } from "./Window.ts"
+import {
+  type Cursor,
+  type CursorWalk,
+  type Extracted,
+  type Interval,
+  PageView,
+  type RequestDraft,
+  type Slice,
+  type StreamSlots
+} from "./slots/index.ts"
+import type { SourceReason } from "./SourceError.ts"
+import type { SendSettings, Transport } from "./Transport.ts"
 
-/** The failure of a page, counted in a row, that is logged although it is tried again. */
-const toldAt = 3
+/**
+ * The failure of a page, counted in a row, that is logged although it is tried again: the first where nobody is there, or where the
+ * tries for a token are over.
+ */
+const toldAt = (reason: SourceReason): number =>
+  isRefused(reason) || (reason._tag === "NoToken" && reason.failureClass === "transient") ? 1 : 3
 
-/** A stream with everything that a walk needs. */
-export interface StreamPlan {
-  readonly name: string
-  readonly stream: SourceStream
-  readonly request: WalkRequest
-  readonly settings: RequestSettings
-  readonly paging: Paging
-  readonly read: ReadPlan
-  /** `incremental.start`. */
-  readonly start: string | undefined
-}
-
-/** A walk of more pages than this does not come to an end by itself. */
-const mostPages = 1_000_000
 /** What an API answers when it does not know a position (any more). */
 const lostPosition = new Set([400, 404, 410, 422])
 
+/** A stream with everything that a walk needs. */
+export interface WalkPlan {
+  readonly slots: StreamSlots
+  /** Fields that identify a record. */
+  readonly key: ReadonlyArray<string>
+  readonly retries: number
+}
+
 interface Fetched {
-  readonly answer: Answer
-  readonly scan: Scan
+  readonly draft: RequestDraft
+  readonly page: PageView
 }
 
 interface State {
   readonly position: Position | undefined
   readonly number: number
-  /** The answer at the position. */
+  /** The interval's page at the position. */
   readonly fetched: Effect.Effect<Fetched, SourceReason>
+  readonly turn: Turn
 }
 
-/** The value of the incremental parameter with which a new walk asks. */
-const sinceOf = (plan: StreamPlan, cursor: string | undefined): Effect.Effect<string | undefined, BadSetting> => {
-  const { incremental } = plan.stream
-  if (incremental === undefined || cursor === undefined) return Effect.succeed(plan.start)
-  const mark = readMark(cursor, incremental.type)
-  return mark === undefined
-    ? Effect.fail(
-        new BadSetting({
-          setting: `streams.${plan.name}.incremental.type`,
-          problem: `the last value seen is ${JSON.stringify(cursor)}, which is no ${incremental.type}. Correct the type, or reset the stream.`
-        })
-      )
-    : Effect.succeed(lookBack(mark, incremental))
+/** The pages of one interval. */
+interface Turn {
+  readonly slice: Slice
+  readonly follower: CursorWalk
+  readonly progress: Progress
+  /** The cursor's state before the interval. */
+  readonly state: CursorState
 }
 
-const digestOf = (text: string): readonly [number, number] => {
-  const bytes = Buffer.from(text)
-  digest(bytes, 0, bytes.length)
-  return [digested.high, digested.low]
+/** The cursor of a stream that reads everything each time. */
+const noCursor: Cursor = {
+  field: undefined,
+  parameters: [],
+  interval: (_state, _startedAt, previous) => Effect.succeed(previous === undefined ? {} : undefined),
+  apply: () => {},
+  follow: () => ({
+    observe: () => ({ left: undefined, skipped: 0, unmarked: 0, isOver: false }),
+    progress: () => ({}),
+    finish: () => ({})
+  })
 }
 
-/** Sees that a walk comes forward: no position twice, and no page with the same records as the one before it. */
-class Progress {
-  readonly #positions = new DigestSet()
-  #last = ""
+const stateOf = ({ cursor, seen, state }: CursorState): CursorState => ({
+  ...(cursor === undefined ? {} : { cursor }),
+  ...(seen === undefined ? {} : { seen }),
+  ...(state === undefined ? {} : { state })
+})
 
-  /** What is wrong with going on to `next` after a page, if anything. */
-  check(next: Position, answer: Answer, { rows, stride }: Scan, page: number): CursorRepeated | undefined {
-    const { body, url } = answer
-    const repeated = (problem: string) => new CursorRepeated({ url, page, problem })
-    if (page + 1 >= mostPages) return repeated(`the end is not reached.`)
-    if ("cursor" in next || "url" in next) {
-      const [high, low] = digestOf(JSON.stringify(next))
-      if (this.#positions.has(high, low)) {
-        return repeated("the API names a next page that was read before.")
-      }
-      this.#positions.add(high, low)
-      return undefined
-    }
-    if (rows.length === 0) return undefined
-    // First and last record stand for the page, so that this costs the same for every size.
-    digest(body, rows[0]!, rows[1]!)
-    const first = `${digested.high} ${digested.low}`
-    digest(body, rows[rows.length - stride]!, rows[rows.length - stride + 1]!)
-    const current = `${rows.length} ${first} ${digested.high} ${digested.low}`
-    if (current === this.#last) {
-      return repeated("the API answered with the same records again; it may not know the page parameter.")
-    }
-    this.#last = current
-    return undefined
-  }
-}
+const nothing: Extracted = { body: Buffer.alloc(0), scan: { rows: [], stride: 2, values: [], mismatch: undefined } }
 
 /** The walk as a stream of pages. */
 export const walk = (
-  plan: StreamPlan,
-  requester: Requester,
-  retries: number,
+  { key, retries, slots }: WalkPlan,
+  transport: Transport,
   from: Checkpoint | undefined,
   prefetch: boolean
 ): Stream.Stream<Page, SourceReason> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
+      const { authenticator, errorHandler, extractor, requester, transformation } = slots
+      const paginator = slots.paginator ?? singlePage
+      const cursor = slots.cursor ?? noCursor
       const startedAt = from?.walk?.startedAt ?? (yield* Clock.currentTimeMillis)
-      const since = from?.walk === undefined ? yield* sinceOf(plan, from?.cursor) : from.walk.since
-      const { incremental } = plan.stream
-      const request: WalkRequest = { ...plan.request, address: new URL(plan.request.address) }
-      if (incremental !== undefined && since !== undefined) {
-        request.address.searchParams.set(incremental.param, since)
+      const plan = readPlan(key, cursor.field, paginator.values)
+      const extract = extractor.open(plan)
+      const transform = transformation?.open(plan)
+      const reader = new RecordReader(key, extractor.place)
+      const settings: SendSettings = {
+        secrets: requester.secrets,
+        ownParameters: new Set([...paginator.parameters, ...cursor.parameters]),
+        accept: extractor.accept,
+        authenticator,
+        errorHandler
       }
-      const schedule = retrySchedule(retries)
-      const reader = new RecordReader(plan.stream, plan.read, {
-        cursor: from?.cursor,
-        seen: from?.seen,
-        maxSeen: from?.walk?.maxSeen,
-        met: from?.walk?.met
-      })
-      const progress = new Progress()
 
       const fetchOnce = Effect.fnUntraced(function* (
-        position: Position | undefined
+        slice: Slice,
+        position: Position | undefined,
+        failures: number
       ): Effect.fn.Return<Fetched, SourceReason> {
-        const answer = yield* requester.get(plan.paging.address(request, position), plan.settings)
-        const scan = yield* readBody(answer, plan.read.plan, plan.stream.records)
-        return { answer, scan }
+        const draft = yield* requester.draft(slice)
+        cursor.apply(draft, slice)
+        paginator.apply(draft, position, requester)
+        const answer = yield* transport.send(draft, settings, failures)
+        const extracted = answer.isIgnored ? nothing : yield* extract(answer)
+        return { draft, page: new PageView(answer, slice, position, extracted) }
       })
       const fetch = Effect.fn("connector.page")(function* (
+        slice: Slice,
         position: Position | undefined
       ): Effect.fn.Return<Fetched, SourceReason> {
         let failures = 0
-        return yield* fetchOnce(position).pipe(
+        return yield* Effect.suspend(() => fetchOnce(slice, position, failures)).pipe(
           // All tries together can take minutes: the person who waits is told once why.
           Effect.tapError((reason) =>
-            ++failures === toldAt && retries >= toldAt
+            ++failures === toldAt(reason) && retries >= 3
               ? Effect.logWarning(`${reason.message} It is tried again.`)
               : Effect.void
           ),
-          Effect.retry(schedule)
+          Effect.retry(retrySchedule(retries))
         )
       })
 
-      const checkpointAfter = (next: Position | undefined, number: number, now: number): Checkpoint => {
-        const window = reader.window
-        const maxSeen = window?.highest
-        const base = {
-          v: 1 as const,
-          ...(from?.cursor === undefined ? {} : { cursor: from.cursor }),
-          ...(from?.seen === undefined ? {} : { seen: from.seen })
-        }
-        const met = window?.encode()
-        if (next !== undefined) {
-          return {
-            ...base,
-            ...(from?.startedAt === undefined ? {} : { startedAt: from.startedAt }),
-            ...(from?.completedAt === undefined ? {} : { completedAt: from.completedAt }),
-            walk: {
-              position: next,
-              number,
-              startedAt,
-              ...(since === undefined ? {} : { since }),
-              ...(maxSeen === undefined ? {} : { maxSeen: maxSeen.text }),
-              ...(met === undefined ? {} : { met })
-            }
-          }
-        }
-        const done = { startedAt, completedAt: now }
-        if (window === undefined || incremental === undefined) return { v: 1, ...done }
-        const old = from?.cursor === undefined ? undefined : readMark(from.cursor, incremental.type)
-        if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
-          // The next walk asks as this one did, so it may meet what this one and the one before it met.
-          const both = [...DigestSet.decode(met), ...DigestSet.decode(from?.seen)].slice(0, largestWindow)
-          const seen = both.length === 0 ? {} : { seen: encodeDigests(both.flat()) }
-          return { v: 1, ...done, ...(from?.cursor === undefined ? {} : { cursor: from.cursor }), ...seen }
-        }
-        return { v: 1, ...done, cursor: maxSeen.text, ...(met === undefined ? {} : { seen: met }) }
-      }
-
-      /** The request for a page: on its way at once, or when it is needed. */
-      const ahead = (position: Position): Effect.Effect<State["fetched"]> =>
-        prefetch
-          ? Effect.map(Effect.forkIn(fetch(position), scope, { startImmediately: true }), Fiber.join)
-          : Effect.succeed(fetch(position))
-
-      const step = Effect.fnUntraced(function* (
-        state: State
-      ): Effect.fn.Return<readonly [ReadonlyArray<Page>, Option.Option<State>], SourceReason> {
-        const { number, position } = state
-        const { answer, scan } = yield* state.fetched
-        const count = scan.rows.length / scan.stride
-        const next = plan.paging.next(position, answer, scan, count, request)
-        if (next !== "end" && "_tag" in next) return yield* next
-        const stuck = next === "end" ? undefined : progress.check(next, answer, scan, number)
-        if (stuck !== undefined) return yield* stuck
-        const following = next === "end" ? undefined : yield* ahead(next)
-        const { records, rejected, skipped, unmarked } = reader.read(answer.body, scan)
-        const now = yield* Clock.currentTimeMillis
-        const page: Page = {
-          records,
-          rejected,
-          skipped,
-          unmarked,
+      const checkpointAfter = (turn: Turn, next: Position | undefined, number: number): Checkpoint => ({
+        v: 1,
+        ...stateOf(turn.state),
+        ...(from?.startedAt === undefined ? {} : { startedAt: from.startedAt }),
+        ...(from?.completedAt === undefined ? {} : { completedAt: from.completedAt }),
+        walk: {
+          ...(next === undefined ? {} : { position: next }),
           number,
-          bytes: answer.body.length,
-          last: next === "end",
-          checkpoint: checkpointAfter(next === "end" ? undefined : next, number + 1, now)
+          startedAt,
+          ...(turn.slice.interval.since === undefined ? {} : { since: turn.slice.interval.since }),
+          ...(turn.slice.interval.until === undefined ? {} : { until: turn.slice.interval.until }),
+          ...turn.follower.progress()
         }
-        if (next === "end" || following === undefined) return [[page], Option.none()]
-        return [[page], Option.some({ position: next, number: number + 1, fetched: following })]
       })
 
-      const start: State = { position: undefined, number: 0, fetched: fetch(undefined) }
+      const turnOf = (state: CursorState, interval: Interval, goesOn: boolean): Turn => ({
+        slice: { partition: undefined, interval },
+        follower: cursor.follow(state, interval, goesOn ? from?.walk : undefined),
+        progress: new Progress(),
+        state
+      })
+
+      /** The request for a page: on its way at once, or when it is needed. */
+      const ahead = (slice: Slice, position: Position | undefined): Effect.Effect<State["fetched"]> =>
+        prefetch
+          ? Effect.map(Effect.forkIn(fetch(slice, position), scope, { startImmediately: true }), Fiber.join)
+          : Effect.succeed(fetch(slice, position))
+
+      const step = Effect.fnUntraced(function* (
+        current: State
+      ): Effect.fn.Return<readonly [ReadonlyArray<Page>, Option.Option<State>], SourceReason> {
+        const { number, turn } = current
+        const { draft, page } = yield* current.fetched
+        const named = page.answer.isIgnored ? "end" : paginator.next(page, draft, requester)
+        if (named !== "end" && "_tag" in named) return yield* named
+        const stuck = named === "end" ? undefined : turn.progress.check(named, page, number)
+        if (stuck !== undefined) return yield* stuck
+        // Most feeds are over only when the paginator says so; then the next request need not wait for the records.
+        const early = named === "end" ? undefined : yield* ahead(turn.slice, named)
+        const extracted = transform === undefined ? page.extracted : yield* transform(page)
+        const now = yield* Clock.currentTimeMillis
+        const observed = turn.follower.observe(extracted, plan.cursorColumn, now)
+        const { ahead: future = 0, isOver, left, skipped, unasked = 0, unmarked } = observed
+        const { records, rejected } = reader.read(extracted, left)
+        const next = isOver ? "end" : named
+        const counts = { skipped, unmarked, ahead: future, unasked }
+        const found = { records, rejected, ...counts, number, bytes: page.answer.body.length }
+        if (next !== "end" && early !== undefined) {
+          const checkpoint = checkpointAfter(turn, next, number + 1)
+          return [
+            [{ ...found, last: false, checkpoint }],
+            Option.some({ position: next, number: number + 1, fetched: early, turn })
+          ]
+        }
+        const state = turn.follower.finish()
+        const interval = yield* cursor.interval(state, startedAt, turn.slice.interval)
+        if (interval === undefined) {
+          const completedAt = yield* Clock.currentTimeMillis
+          return [
+            [{ ...found, last: true, checkpoint: { v: 1, startedAt, completedAt, ...state } }],
+            Option.none<State>()
+          ]
+        }
+        const following = turnOf(state, interval, false)
+        const checkpoint = checkpointAfter(following, undefined, number + 1)
+        const fetched = yield* ahead(following.slice, undefined)
+        return [
+          [{ ...found, last: false, checkpoint }],
+          Option.some({ position: undefined, number: number + 1, fetched, turn: following })
+        ]
+      })
+
+      const before = stateOf(from ?? {})
       const walked = from?.walk
-      if (walked === undefined || !plan.paging.fits(walked.position)) return Stream.paginate(start, step)
-      const resumed = fetch(walked.position)
+      const interval =
+        walked === undefined
+          ? yield* cursor.interval(before, startedAt, undefined)
+          : { since: walked.since, until: walked.until }
+      if (interval === undefined) {
+        // A page without records says that the walk is done, so that the next one is due in its time.
+        const completedAt = yield* Clock.currentTimeMillis
+        const checkpoint: Checkpoint = { v: 1, startedAt, completedAt, ...before }
+        return Stream.succeed<Page>({
+          records: [],
+          rejected: [],
+          skipped: 0,
+          unmarked: 0,
+          ahead: 0,
+          unasked: 0,
+          number: 0,
+          bytes: 0,
+          last: true,
+          checkpoint
+        })
+      }
+      const turn = turnOf(before, interval, true)
+      const begin: State = { position: undefined, number: 0, fetched: fetch(turn.slice, undefined), turn }
+      if (walked === undefined || walked.position === undefined || !paginator.fits(walked.position)) {
+        return Stream.paginate(walked === undefined ? begin : { ...begin, number: walked.number }, step)
+      }
+      const resumed = fetch(turn.slice, walked.position)
       // The position is tried once; if the API has forgotten it, the walk begins again.
       const first = yield* resumed.pipe(
         Effect.asSome,
@@ -230,8 +246,8 @@ export const walk = (
       )
       return Stream.paginate(
         Option.isNone(first)
-          ? start
-          : { position: walked.position, number: walked.number, fetched: Effect.succeed(first.value) },
+          ? begin
+          : { position: walked.position, number: walked.number, fetched: Effect.succeed(first.value), turn },
         step
       )
     })

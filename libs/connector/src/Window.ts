@@ -1,4 +1,5 @@
 import type { Incremental } from "@tributary/domain"
+import { Duration } from "effect"
 import { DigestSet, encodeDigests } from "./Digest.ts"
 import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
 
@@ -8,12 +9,20 @@ import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
  */
 export const largestWindow = 4096
 
+/** The same where `incremental.window` asks for more; a checkpoint then has about 350 kB for each of its two sets. */
+const largestAskedWindow = 32_768
+
+/** Most digests that a stream's checkpoint keeps. */
+export const windowSize = ({ window }: Incremental): number =>
+  window === undefined ? largestWindow : largestAskedWindow
+
 /**
  * The records of a walk that the next walk may meet again: those at or after the highest value less the lookback. Knows them
  * by their digests, so that nothing of a page has to be kept.
  */
 export class Window {
   readonly #incremental: Incremental
+  readonly #size: number
   #highest: Mark | undefined
   #bound: number = Number.NEGATIVE_INFINITY
   /** Of each record its value, or -Infinity if it stays whatever the bound and goes first when there are too many. */
@@ -22,6 +31,7 @@ export class Window {
 
   constructor(incremental: Incremental, highest: Mark | undefined, met: string | undefined) {
     this.#incremental = incremental
+    this.#size = windowSize(incremental)
     if (highest !== undefined) this.raise(highest)
     for (const [high, low] of DigestSet.decode(met)) this.add(Number.NEGATIVE_INFINITY, high, low)
   }
@@ -35,7 +45,8 @@ export class Window {
     if (this.#highest !== undefined && !isAfter(mark, this.#highest)) return
     this.#highest = mark
     // What the next walk will ask for counts, not the lookback: cut to the value's digits it may be earlier.
-    const from = readMark(lookBack(mark, this.#incremental), this.#incremental.type)
+    const { lookback, type, window = lookback } = this.#incremental
+    const from = readMark(lookBack(mark, { ...this.#incremental, lookback: Duration.max(lookback, window) }), type)
     this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : Number(from.order)
   }
 
@@ -47,7 +58,7 @@ export class Window {
   add(order: number, high: number, low: number): void {
     this.#orders.push(order)
     this.#halves.push(high, low)
-    if (this.#orders.length > 4 * largestWindow) this.#prune()
+    if (this.#orders.length > 4 * this.#size) this.#prune()
   }
 
   #prune(): void {
@@ -63,12 +74,12 @@ export class Window {
       if (order < last) isAscending = false
       last = order
     }
-    if (kept.length > largestWindow) {
+    if (kept.length > this.#size) {
       // Most feeds ascend, which spares the sorting. Of equal values those that were met later come first.
-      if (isAscending) kept = kept.slice(-largestWindow)
+      if (isAscending) kept = kept.slice(-this.#size)
       else {
         kept.sort((a, b) => (orders[a] === orders[b] ? b - a : orders[a]! < orders[b]! ? 1 : -1))
-        kept.length = largestWindow
+        kept.length = this.#size
       }
     }
     if (kept.length === orders.length) return

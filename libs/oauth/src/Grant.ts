@@ -3,6 +3,9 @@ import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { consentedGrant } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
+import { grantTypeOf, grantTypes } from "./grantType.ts"
+import { lifeOf } from "./Outlook.ts"
+import type { RefreshTokenLife } from "./profile/lifecycle.ts"
 import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
@@ -27,6 +30,8 @@ export interface GrantRequest {
   readonly spends: string | undefined
   /** The refresh token that stays in use if the answer brings no new one. */
   readonly refreshToken: Redacted.Redacted<string> | undefined
+  /** What is known of that refresh token's life. */
+  readonly refreshLife?: RefreshTokenLife | undefined
   readonly seed: string | undefined
 }
 
@@ -45,14 +50,6 @@ export interface Grant {
   /** The next request, given what is stored. Called anew for each attempt. */
   readonly prepare: (stored: StoredTokens | undefined) => Effect.Effect<GrantRequest, TokenError>
 }
-
-/** Grant types by the names of the connector file. */
-const grantTypes = {
-  client_credentials: "client_credentials",
-  refresh_token: "refresh_token",
-  jwt_bearer: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-  token_exchange: "urn:ietf:params:oauth:grant-type:token-exchange"
-} as const
 
 const standard = ({ audience, resource, scope }: Settings): Record<string, string> => ({
   ...(scope === "" ? {} : { scope }),
@@ -81,13 +78,13 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     return { values, hidden }
   })
 
-  /** What every request has. */
-  const common = Effect.gen(function* () {
+  /** What every request of a grant type has. What is configured goes before what the provider's profile adds. */
+  const common = Effect.fnUntraced(function* (grantType: string) {
     const params = yield* resolved(oauth2.token_request.params)
     const headers = yield* resolved(oauth2.token_request.headers)
     return {
-      parameters: { ...standard(settings), ...params.values },
-      headers: Redacted.make(headers.values),
+      parameters: { ...standard(settings), ...settings.grantParams[grantType], ...params.values },
+      headers: Redacted.make({ ...settings.headers, ...headers.values }),
       hidden: [...params.hidden, ...headers.hidden]
     }
   })
@@ -104,7 +101,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     isRepeatable: true,
     seed: () => seed,
     prepare: Effect.fnUntraced(function* () {
-      const { headers, hidden, parameters } = yield* common
+      const { headers, hidden, parameters } = yield* common(grantType)
       const { hidden: ownHidden, late, values } = yield* own
       return {
         grantType,
@@ -142,7 +139,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
       prepare: Effect.fnUntraced(function* (stored) {
         const first = yield* configured(stored)
-        const { headers, hidden, parameters } = yield* common
+        const { headers, hidden, parameters } = yield* common(grantTypes.refresh_token)
         const seed = seedOf(first) ?? stored?.seed
         const kept = stored !== undefined && stored.seed === seed ? stored.refreshToken : undefined
         const token = kept ?? first ?? Redacted.make("")
@@ -153,6 +150,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
           secrets: Redacted.make(hidden),
           spends: fingerprint(Redacted.value(token)),
           refreshToken: token,
+          refreshLife: stored === undefined || kept === undefined ? undefined : lifeOf(stored),
           seed
         }
       })
@@ -215,12 +213,12 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     case "token_exchange":
       return tokenExchange()
     case "custom":
-      return repeatable(oauth2.custom?.grant_type ?? "", resolved(oauth2.custom?.params ?? {}))
+      return repeatable(grantTypeOf(oauth2), resolved(oauth2.custom?.params ?? {}))
     case "login":
       // The endpoint logs in, and adds the session token where it is exchanged.
-      return repeatable(oauth2.login?.exchange?.grant_type ?? "login", nothing)
+      return repeatable(grantTypeOf(oauth2), nothing)
     case "authorization_code":
     case "device_code":
-      return consentedGrant(settings, authorization, common)
+      return consentedGrant(settings, authorization, common(grantTypes.refresh_token))
   }
 }

@@ -2,6 +2,7 @@ import { type Budgets, Secrets, type StoredTokens, TokenStore, type VaultError }
 import { Clock, Config, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { grantOf, type GrantRequest } from "../Grant.ts"
+import { nextLife } from "../profile/lifecycle.ts"
 import { makeServerCalls } from "../ServerCalls.ts"
 import { makeServerLink } from "../ServerLink.ts"
 import { isAcceptable, settingsOf } from "../Settings.ts"
@@ -61,7 +62,8 @@ export interface Consent {
   readonly adopt: (refreshToken: Redacted.Redacted<string>) => Effect.Effect<void, VaultError>
 }
 
-const words = (text: string) => text.split(" ").filter((word) => word !== "")
+/** Scopes of a parameter; some providers have commas between them. */
+const words = (text: string) => text.split(/[\s,]+/u).filter((word) => word !== "")
 
 /** Makes the ways to consent to an authorization. Asks nobody. */
 export const makeConsent = Effect.fnUntraced(function* (
@@ -89,18 +91,18 @@ export const makeConsent = Effect.fnUntraced(function* (
           )
         : Effect.fail("the server's metadata names keys (jwks_uri) without https")
   })
-  const asked = words(settings.scope)
+  const asked = words(settings.consentScope)
   const isOpenId = asked.includes("openid")
 
   const failure = (reason: ConsentError["reason"], problem: string, advice: string) =>
     new ConsentError({ authorization: id, reason, problem, advice })
 
+  const authorizationUrl = own.authorizationUrl ?? settings.authorizationUrl
+  const deviceUrl = own.deviceAuthorizationUrl ?? settings.deviceAuthorizationUrl
   const server = Effect.map(link.server(), (as): oauth.AuthorizationServer => ({
     ...as,
-    ...(own.authorizationUrl === undefined ? {} : { authorization_endpoint: own.authorizationUrl.href }),
-    ...(own.deviceAuthorizationUrl === undefined
-      ? {}
-      : { device_authorization_endpoint: own.deviceAuthorizationUrl.href })
+    ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl.href }),
+    ...(deviceUrl === undefined ? {} : { device_authorization_endpoint: deviceUrl.href })
   }))
 
   /** What token requests of any kind have: the configured parameters and headers, but for the scope, which was asked before. */
@@ -132,7 +134,7 @@ export const makeConsent = Effect.fnUntraced(function* (
     obtainedAt: number,
     nonce: string | undefined
   ) {
-    const { access_token, expires_in, id_token, refresh_token, scope } = Redacted.value(body)
+    const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = Redacted.value(body)
     // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
     const isJudged = isOpenId && settings.issuer !== undefined
     if (isJudged && id_token === undefined) {
@@ -170,7 +172,16 @@ export const makeConsent = Effect.fnUntraced(function* (
       refreshToken: refresh_token === undefined ? undefined : Redacted.make(refresh_token),
       scopes: granted,
       settings: settings.fingerprint,
-      seed: consentSeed(settings)
+      seed: consentSeed(settings),
+      ...(refresh_token === undefined
+        ? {}
+        : {
+            refreshLife: nextLife(undefined, {
+              obtainedAt,
+              lifetime: refresh_token_expires_in,
+              isReplaced: true
+            })
+          })
     }
     yield* Effect.provideService(storeGrant(id, tokens), TokenStore, store)
     return {
@@ -192,8 +203,7 @@ export const makeConsent = Effect.fnUntraced(function* (
       redirect_uri: pending.redirectUri,
       code_verifier: Redacted.value(pending.verifier)
     })
-    const obtainedAt = yield* Clock.currentTimeMillis
-    const body = yield* endpoint
+    const { askedAt, body } = yield* endpoint
       .exchange(request)
       .pipe(
         Effect.mapError(({ code: refusal, error }) =>
@@ -206,7 +216,7 @@ export const makeConsent = Effect.fnUntraced(function* (
             : error
         )
       )
-    return yield* keep(as, body, obtainedAt, pending.nonce)
+    return yield* keep(as, body, askedAt, pending.nonce)
   })
 
   /** PKCE with S256 (RFC 7636), unless the server is known to have another kind alone. */
@@ -242,11 +252,12 @@ export const makeConsent = Effect.fnUntraced(function* (
     const state = oauth.generateRandomState()
     const nonce = isOpenId ? oauth.generateRandomNonce() : undefined
     const parameters = {
+      ...settings.authorizationParams,
       ...own.params,
       response_type: "code",
       client_id: settings.clientId,
       redirect_uri: redirectUri.href,
-      ...(settings.scope === "" ? {} : { scope: settings.scope }),
+      ...(settings.consentScope === "" ? {} : { scope: settings.consentScope }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
       ...(settings.resource === undefined ? {} : { resource: settings.resource }),
       state,
@@ -294,8 +305,8 @@ export const makeConsent = Effect.fnUntraced(function* (
     }),
     beginDevice: device.begin,
     awaitDevice: Effect.fn("Consent.awaitDevice")(function* (prompt) {
-      const { body, obtainedAt } = yield* device.wait(prompt)
-      return yield* keep(yield* server, body, obtainedAt, undefined)
+      const { askedAt, body } = yield* device.wait(prompt)
+      return yield* keep(yield* server, body, askedAt, undefined)
     }),
     adopt: Effect.fn("Consent.adopt")(function* (refreshToken) {
       const now = yield* Clock.currentTimeMillis
@@ -308,7 +319,8 @@ export const makeConsent = Effect.fnUntraced(function* (
         refreshToken,
         scopes: asked,
         settings: settings.fingerprint,
-        seed: consentSeed(settings)
+        seed: consentSeed(settings),
+        refreshLife: nextLife(undefined, { obtainedAt: now, lifetime: undefined, isReplaced: true })
       }).pipe(Effect.provideService(TokenStore, store))
     })
   }

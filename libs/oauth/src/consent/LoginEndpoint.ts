@@ -107,6 +107,7 @@ export const withLogin = Effect.fnUntraced(function* (
 
   return {
     exchange: Effect.fnUntraced(function* (grant, mayBeSent) {
+      const askedAt = yield* Clock.currentTimeMillis
       const { life, token } = Redacted.value(yield* session)
       if (login.exchange === undefined) {
         const body: TokenBody = {
@@ -114,7 +115,7 @@ export const withLogin = Effect.fnUntraced(function* (
           token_type: "bearer",
           ...(life === undefined ? {} : { expires_in: life })
         }
-        return Redacted.make(body)
+        return { body: Redacted.make(body), askedAt }
       }
       return yield* endpoint.exchange(
         {

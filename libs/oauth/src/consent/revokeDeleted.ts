@@ -1,5 +1,6 @@
 import type { Connector } from "@tributary/domain"
 import { Effect } from "effect"
+import { authorizationOf } from "../Sharing.ts"
 import type { Authorization } from "../TokenManager.ts"
 import { type Revocation, revokeGrant } from "./revokeGrant.ts"
 
@@ -8,7 +9,7 @@ export const authorizationOfConnector = (
   { auth, connector }: Pick<Connector, "auth" | "connector">,
   base: string
 ): Authorization | undefined =>
-  auth === undefined || !("oauth2" in auth) ? undefined : { id: connector, oauth2: auth, base }
+  auth === undefined || !("oauth2" in auth) ? undefined : authorizationOf(connector, auth, base)
 
 /** What became of an authorization's tokens, as a sentence. */
 export const revocationLine = (id: string, revocation: Revocation): string => {

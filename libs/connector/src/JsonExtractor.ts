@@ -1,7 +1,8 @@
-import { JsonSyntaxError, type Plan, scan as scanJson, type Scan } from "@tributary/codec"
+import { compilePlan, compileSelector, JsonSyntaxError, type Plan, scan as scanJson, type Scan } from "@tributary/codec"
 import { Effect } from "effect"
 import { foundIn } from "./Found.ts"
-import type { Answer } from "./Requester.ts"
+import type { Extractor } from "./slots/index.ts"
+import type { Answer } from "./Transport.ts"
 import { header } from "./RetryAfter.ts"
 import { ErrorBody, NoRecords, NotJson, type SourceReason, TruncatedJson } from "./SourceError.ts"
 
@@ -51,7 +52,7 @@ const syntaxReason = (answer: Answer, error: JsonSyntaxError, secrets: ReadonlyA
 }
 
 /** The records and values of an answer's body, all of which is checked. A list that is null or missing is an error; an empty one is not. */
-export const readBody = (answer: Answer, plan: Plan, selector: string): Effect.Effect<Scan, SourceReason> => {
+const readBody = (answer: Answer, plan: Plan, selector: string): Effect.Effect<Scan, SourceReason> => {
   const { body, secrets, status, url } = answer
   const first = firstByte(body)
   if (first === undefined) {
@@ -71,7 +72,12 @@ export const readBody = (answer: Answer, plan: Plan, selector: string): Effect.E
   } catch (error) {
     return error instanceof JsonSyntaxError ? Effect.fail(syntaxReason(answer, error, secrets)) : Effect.die(error)
   }
-  const { mismatch } = found
+  const { mismatch, repeated } = found
+  // Which of the two is meant cannot be told, and records must not be left out in silence.
+  if (repeated !== undefined) {
+    const problem = `the key ${repeated}, which leads to it, stands more than once in its object`
+    return Effect.fail(new NoRecords({ url, selector, problem, found: foundIn(body, secrets) }))
+  }
   // In one of several lists null stands for an empty one.
   if (mismatch === undefined || (mismatch.inList && mismatch.found === "null")) return Effect.succeed(found)
   if (reportsError(body)) {
@@ -79,4 +85,17 @@ export const readBody = (answer: Answer, plan: Plan, selector: string): Effect.E
   }
   const problem = `expected ${mismatch.expected}, found ${mismatch.found === "nothing" ? "none" : mismatch.found}`
   return Effect.fail(new NoRecords({ url, selector, problem, found: foundIn(body, secrets) }))
+}
+
+/** The extractor of JSON bodies: `selector` says where the records stand. Records stay the bytes that the API sent. */
+export const jsonExtractor = (selector: string): Extractor => {
+  const records = compileSelector(selector)
+  return {
+    accept: "application/json",
+    place: selector,
+    open: ({ fields, values }) => {
+      const plan = compilePlan({ records, fields, values })
+      return (answer) => Effect.map(readBody(answer, plan, selector), (scan) => ({ body: answer.body, scan }))
+    }
+  }
 }

@@ -1,0 +1,158 @@
+import type { Incremental } from "@tributary/domain"
+import { Duration, Effect } from "effect"
+import type { CursorProgress, CursorState } from "./Checkpoint.ts"
+import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
+import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
+import { MarkReader } from "./MarkReader.ts"
+import type { Cursor, CursorWalk, Extracted, Interval, Observed } from "./slots/index.ts"
+import { BadSetting } from "./SourceError.ts"
+import { Window, windowSize } from "./Window.ts"
+
+/** Follows the pages of an interval by the marks of their records. */
+class MarkWalk implements CursorWalk {
+  readonly #incremental: Incremental
+  readonly #state: CursorState
+  readonly #marks: MarkReader
+  readonly #cursor: Mark | undefined
+  readonly #seen: DigestSet
+  readonly #window: Window
+
+  /** What was asked for. */
+  readonly #since: Mark | undefined
+  readonly #ahead: number
+
+  constructor(
+    incremental: Incremental,
+    state: CursorState,
+    since: string | undefined,
+    progress: CursorProgress | undefined
+  ) {
+    const { type } = incremental
+    this.#since = since === undefined ? undefined : readMark(since, type)
+    this.#ahead =
+      type === "timestamp" ? Duration.toMillis(incremental.ahead ?? Duration.days(1)) : Number.POSITIVE_INFINITY
+    this.#incremental = incremental
+    this.#state = state
+    this.#marks = new MarkReader(type)
+    this.#cursor = state.cursor === undefined ? undefined : readMark(state.cursor, type)
+    this.#seen = DigestSet.decode(state.seen)
+    const maxSeen = progress?.maxSeen === undefined ? undefined : readMark(progress.maxSeen, type)
+    this.#window = new Window(incremental, maxSeen, progress?.met)
+  }
+
+  /** Compares the records with those of earlier walks, and takes note of those that the next walk may meet. */
+  observe({ body, scan: { rows, stride } }: Extracted, field: number, now: number): Observed {
+    const marks = this.#marks
+    const window = this.#window
+    const count = rows.length / stride
+    const orders: Array<number | bigint | undefined> = []
+    /** Bit 1: an earlier walk may have read it. */
+    const maybe = new Uint8Array(count)
+    const cursor = this.#cursor
+    const since = this.#since
+    /** A time behind this one is a mistake: nothing that comes before it would be asked for any more. */
+    const latest = now + this.#ahead
+    let highest = -1
+    let top: number | bigint = 0
+    let topFine = 0
+    let unmarked = 0
+    let ahead = 0
+    let unasked = 0
+    for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
+      if (!marks.read(body, rows[row + field]!, rows[row + field + 1]!)) {
+        orders.push(undefined)
+        maybe[index] = 1
+        unmarked++
+        continue
+      }
+      const { fine, order } = marks
+      if (order > latest) {
+        orders.push(undefined)
+        maybe[index] = 1
+        ahead++
+        continue
+      }
+      orders.push(order)
+      if (cursor !== undefined && (order < cursor.order || (order === cursor.order && fine <= cursor.fine)))
+        maybe[index] = 1
+      if (highest < 0 || order > top || (order === top && fine > topFine)) {
+        highest = row
+        top = order
+        topFine = fine
+      }
+    }
+    if (highest >= 0) {
+      const mark = marks.mark(body, rows[highest + field]!, rows[highest + field + 1]!)
+      if (mark !== undefined) window.raise(mark)
+    }
+    const left = new Uint8Array(count)
+    const isFirst = this.#seen.size === 0
+    let skipped = 0
+    for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
+      const order = orders[index]
+      const isUnasked = since !== undefined && order !== undefined && order < since.order
+      if (isUnasked) unasked++
+      const stays = order === undefined || window.includes(order)
+      const check = !isFirst && maybe[index] === 1
+      if (!stays && !check) continue
+      digest(body, rows[row]!, rows[row + 1]!)
+      const { high, low } = digested
+      if (check && this.#seen.has(high, low)) {
+        left[index] = 1
+        skipped++
+        if (isUnasked) unasked--
+      }
+      if (stays) window.add(order === undefined ? Number.NEGATIVE_INFINITY : Number(order), high, low)
+    }
+    return { left, skipped, unmarked, ahead, unasked, isOver: false }
+  }
+
+  progress(): CursorProgress {
+    const maxSeen = this.#window.highest
+    const met = this.#window.encode()
+    return {
+      ...(maxSeen === undefined ? {} : { maxSeen: maxSeen.text }),
+      ...(met === undefined ? {} : { met })
+    }
+  }
+
+  finish(): CursorState {
+    const maxSeen = this.#window.highest
+    const met = this.#window.encode()
+    const { cursor, seen } = this.#state
+    const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental.type)
+    if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
+      // The next walk asks as this one did, so it may meet what this one and the one before it met.
+      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, windowSize(this.#incremental))
+      return {
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(both.length === 0 ? {} : { seen: encodeDigests(both.flat()) })
+      }
+    }
+    return { cursor: maxSeen.text, ...(met === undefined ? {} : { seen: met }) }
+  }
+}
+
+/** The cursor of a stream's `incremental`: reads from the highest value seen less the lookback. `start` has no references left. */
+export const markCursor = (incremental: Incremental, setting: string, start: string | undefined): Cursor => ({
+  field: incremental.field,
+  parameters: [incremental.param],
+  interval: (state, _startedAt, previous): Effect.Effect<Interval | undefined, BadSetting> => {
+    if (previous !== undefined) return Effect.undefined
+    const { cursor } = state
+    if (cursor === undefined) return Effect.succeed({ since: start })
+    const mark = readMark(cursor, incremental.type)
+    return mark === undefined
+      ? Effect.fail(
+          new BadSetting({
+            setting: `${setting}.type`,
+            problem: `the last value seen is ${JSON.stringify(cursor)}, which is no ${incremental.type}. Correct the type, or reset the stream.`
+          })
+        )
+      : Effect.succeed({ since: lookBack(mark, incremental) })
+  },
+  apply: ({ url }, { interval: { since } }) => {
+    if (since !== undefined) url.searchParams.set(incremental.param, since)
+  },
+  follow: (state, { since }, progress) => new MarkWalk(incremental, state, since, progress)
+})

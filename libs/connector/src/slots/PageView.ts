@@ -1,0 +1,71 @@
+import { type LosslessJson, type Scan, scalarText, LosslessJson as Lossless } from "@tributary/codec"
+import type { Position } from "../Checkpoint.ts"
+import type { Answer } from "../Transport.ts"
+import type { Slice } from "./Slice.ts"
+
+/**
+ * Records as spans of bytes. `body` is the answer's own body where that is JSON, else JSON text that was made of it; `scan`
+ * says where its records, their fields and the paginator's values stand.
+ */
+export interface Extracted {
+  readonly body: Buffer
+  readonly scan: Scan
+}
+
+/** One page as slots see it. */
+export class PageView {
+  readonly answer: Answer
+  readonly slice: Slice
+  /** Where the page was asked for; `undefined` is the first. */
+  readonly position: Position | undefined
+  readonly extracted: Extracted
+  #json: { readonly value: LosslessJson.Json | undefined } | undefined
+
+  constructor(answer: Answer, slice: Slice, position: Position | undefined, extracted: Extracted) {
+    this.answer = answer
+    this.slice = slice
+    this.position = position
+    this.extracted = extracted
+  }
+
+  /** Number of records on the page, before any are left out. */
+  get count(): number {
+    const { rows, stride } = this.extracted.scan
+    return rows.length / stride
+  }
+
+  /** Bytes of a record, from 0; `undefined` behind the last. */
+  record(index: number): Buffer | undefined {
+    const { body, scan } = this.extracted
+    const start = scan.rows[index * scan.stride]
+    return start === undefined ? undefined : body.subarray(start, scan.rows[index * scan.stride + 1])
+  }
+
+  /** The paginator's value with this number as bytes of JSON; `undefined` where there is none. */
+  value(index: number): Buffer | undefined {
+    const { body, scan } = this.extracted
+    const start = scan.values[2 * index] ?? -1
+    return start < 0 ? undefined : body.subarray(start, scan.values[2 * index + 1])
+  }
+
+  /** A scalar as text, `null` for null, `undefined` for anything else and for nothing. */
+  valueText(index: number): string | null | undefined {
+    const bytes = this.value(index)
+    return bytes === undefined ? undefined : scalarText(bytes, { start: 0, end: bytes.length })
+  }
+
+  /**
+   * The answer's body as a value; `undefined` if it is not JSON. Parsed when it is first asked for: for slots in code, which
+   * need more than the values that a paginator names.
+   */
+  get json(): LosslessJson.Json | undefined {
+    if (this.#json === undefined) {
+      try {
+        this.#json = { value: Lossless.parse(this.answer.body) }
+      } catch {
+        this.#json = { value: undefined }
+      }
+    }
+    return this.#json.value
+  }
+}
