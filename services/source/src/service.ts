@@ -12,7 +12,7 @@ import {
 } from "@tributary/domain"
 import { Log, type LogError, type NewRecord, type Producer } from "@tributary/log"
 import { valueEncoder, type ValueEncoder } from "@tributary/schema-registry"
-import { makeConsentWatch } from "@tributary/oauth"
+import { authorizationOfConnector, makeConsentWatch } from "@tributary/oauth"
 import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { TokenStore } from "@tributary/vault"
 import { Clock, Duration, Effect, Option, Random, Schema, Stream } from "effect"
@@ -223,11 +223,12 @@ export const runSource = Effect.fn("source.run")(function* (
     Effect.map(status.reporter(id, stream, "source"), (reporter) => ({ stream, reporter }))
   )
   const tokens = yield* Effect.serviceOption(TokenStore)
+  const authorization = authorizationOfConnector(connector, base)?.id ?? id
   /** Work goes on by itself once a person has consented, in whatever process they did. */
   const watch = Effect.suspend(() =>
     Option.isNone(tokens)
       ? Effect.succeed({ begin: Effect.void, options })
-      : makeConsentWatch(id).pipe(
+      : makeConsentWatch(authorization).pipe(
           Effect.provideService(TokenStore, tokens.value),
           Effect.map(({ begin, consented }) => ({ begin, options: { ...options, consented } }))
         )

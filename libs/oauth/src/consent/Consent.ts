@@ -3,6 +3,7 @@ import { type Budgets, type StoredTokens, TokenStore, type VaultError } from "@t
 import { Clock, Config, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { grantOf, type GrantRequest } from "../Grant.ts"
+import { nextLife } from "../profile/lifecycle.ts"
 import { makeServerCalls } from "../ServerCalls.ts"
 import { makeServerLink } from "../ServerLink.ts"
 import { isAcceptable, settingsOf } from "../Settings.ts"
@@ -62,7 +63,8 @@ export interface Consent {
   readonly adopt: (refreshToken: Redacted.Redacted<string>) => Effect.Effect<void, VaultError>
 }
 
-const words = (text: string) => text.split(" ").filter((word) => word !== "")
+/** Scopes of a parameter; some providers have commas between them. */
+const words = (text: string) => text.split(/[\s,]+/u).filter((word) => word !== "")
 
 /** Makes the ways to consent to an authorization. Asks nobody. */
 export const makeConsent = Effect.fnUntraced(function* (
@@ -77,10 +79,6 @@ export const makeConsent = Effect.fnUntraced(function* (
   const store = yield* TokenStore
   const settings = yield* settingsOf(authorization, limits.allowHttp)
   const own = yield* consentSettingsOf(authorization, limits.allowHttp)
-  // What the file says goes before what the provider's profile knows.
-  const authorizationUrl = own.authorizationUrl ?? settings.authorizationUrl
-  const params = { ...settings.authorizationParams, ...own.params }
-  const deviceAuthorizationUrl = own.deviceAuthorizationUrl ?? settings.deviceAuthorizationUrl
   const link = yield* makeServerLink(authorization, settings, limits)
   const calls = yield* makeServerCalls(authorization)
   const endpoint = yield* makeTokenEndpoint(authorization, settings, limits)
@@ -100,10 +98,12 @@ export const makeConsent = Effect.fnUntraced(function* (
   const failure = (reason: ConsentError["reason"], problem: string, advice: string) =>
     new ConsentError({ authorization: id, reason, problem, advice })
 
+  const authorizationUrl = own.authorizationUrl ?? settings.authorizationUrl
+  const deviceUrl = own.deviceAuthorizationUrl ?? settings.deviceAuthorizationUrl
   const server = Effect.map(link.server(), (as): oauth.AuthorizationServer => ({
     ...as,
     ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl.href }),
-    ...(deviceAuthorizationUrl === undefined ? {} : { device_authorization_endpoint: deviceAuthorizationUrl.href })
+    ...(deviceUrl === undefined ? {} : { device_authorization_endpoint: deviceUrl.href })
   }))
 
   /** What token requests of any kind have: the configured parameters and headers, but for the scope, which was asked before. */
@@ -135,7 +135,7 @@ export const makeConsent = Effect.fnUntraced(function* (
     obtainedAt: number,
     nonce: string | undefined
   ) {
-    const { access_token, expires_in, id_token, refresh_token, scope } = Redacted.value(body)
+    const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = Redacted.value(body)
     // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
     const isJudged = isOpenId && settings.issuer !== undefined
     if (isJudged && id_token === undefined) {
@@ -173,7 +173,16 @@ export const makeConsent = Effect.fnUntraced(function* (
       refreshToken: refresh_token === undefined ? undefined : Redacted.make(refresh_token),
       scopes: granted,
       settings: settings.fingerprint,
-      seed: consentSeed(settings)
+      seed: consentSeed(settings),
+      ...(refresh_token === undefined
+        ? {}
+        : {
+            refreshLife: nextLife(undefined, {
+              obtainedAt,
+              lifetime: refresh_token_expires_in,
+              isReplaced: true
+            })
+          })
     }
     yield* Effect.provideService(storeGrant(id, tokens), TokenStore, store)
     return {
@@ -244,7 +253,8 @@ export const makeConsent = Effect.fnUntraced(function* (
     const state = oauth.generateRandomState()
     const nonce = isOpenId ? oauth.generateRandomNonce() : undefined
     const parameters = {
-      ...params,
+      ...settings.authorizationParams,
+      ...own.params,
       response_type: "code",
       client_id: settings.clientId,
       redirect_uri: redirectUri.href,
@@ -282,7 +292,7 @@ export const makeConsent = Effect.fnUntraced(function* (
     settings,
     link,
     server,
-    params,
+    params: own.params,
     exchange: endpoint.exchange,
     requestFor
   })
@@ -296,8 +306,8 @@ export const makeConsent = Effect.fnUntraced(function* (
     }),
     beginDevice: device.begin,
     awaitDevice: Effect.fn("Consent.awaitDevice")(function* (prompt) {
-      const { body, obtainedAt } = yield* device.wait(prompt)
-      return yield* keep(yield* server, body, obtainedAt, undefined)
+      const { askedAt, body } = yield* device.wait(prompt)
+      return yield* keep(yield* server, body, askedAt, undefined)
     }),
     adopt: Effect.fn("Consent.adopt")(function* (refreshToken) {
       const now = yield* Clock.currentTimeMillis
@@ -310,7 +320,8 @@ export const makeConsent = Effect.fnUntraced(function* (
         refreshToken,
         scopes: asked,
         settings: settings.fingerprint,
-        seed: consentSeed(settings)
+        seed: consentSeed(settings),
+        refreshLife: nextLife(undefined, { obtainedAt: now, lifetime: undefined, isReplaced: true })
       }).pipe(Effect.provideService(TokenStore, store))
     })
   }

@@ -2,6 +2,7 @@ import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "../clean.ts"
 import type { GrantRequest } from "../Grant.ts"
+import { grantTypes } from "../grantType.ts"
 import type { makeServerLink } from "../ServerLink.ts"
 import type { Settings } from "../Settings.ts"
 import type { TokenEndpoint } from "../TokenEndpoint.ts"
@@ -27,8 +28,6 @@ const longestInterval = Duration.minutes(2)
 /** The server's default where it names none. */
 const defaultInterval = 5
 
-const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
-
 /** The device grant (RFC 8628) of an authorization. */
 export const makeDeviceFlow = (options: {
   readonly id: string
@@ -51,7 +50,7 @@ export const makeDeviceFlow = (options: {
     const as = yield* server
     const endpoint = yield* link.endpointOf(as, "device_authorization_endpoint")
     const { authenticate, secrets } = yield* link.authentication(as, link.secretsToTry()[0])
-    const { consentScope: scope } = settings
+    const scope = settings.consentScope
     const parameters = {
       ...(scope === "" ? {} : { scope }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
@@ -111,9 +110,9 @@ export const makeDeviceFlow = (options: {
       if (now >= prompt.expiresAt) {
         return yield* failure("expired", "the code was not entered in time.", "Run the command again for a new one.")
       }
-      const request = yield* requestFor(deviceGrant, { device_code: Redacted.value(prompt.deviceCode) })
+      const request = yield* requestFor(grantTypes.device_code, { device_code: Redacted.value(prompt.deviceCode) })
       const result = yield* Effect.result(exchange(request))
-      if (result._tag === "Success") return { body: result.success.body, obtainedAt: result.success.askedAt }
+      if (result._tag === "Success") return result.success
       const { code, error } = result.failure
       switch (code) {
         case "authorization_pending":

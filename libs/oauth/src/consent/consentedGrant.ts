@@ -13,14 +13,14 @@ export const consentAdvice = (authorization: string): string => `Run: tributary 
  * What a person consented to: tokens of another server, another client or other scopes are not used, and no server is sent a
  * refresh token that another one issued.
  */
-export const consentSeed = ({ clientId, issuer, scope, tokenUrl }: Settings): string =>
+export const consentSeed = ({ clientId, consentScope, issuer, tokenUrl }: Settings): string =>
   fingerprint(
     "consent",
     issuer?.href,
     tokenUrl?.href,
     clientId,
-    scope
-      .split(" ")
+    consentScope
+      .split(/[\s,]+/u)
       .filter((word) => word !== "")
       .toSorted()
       .join(" ")
@@ -72,6 +72,7 @@ export const consentedGrant = (
         secrets: Redacted.make(hidden),
         spends: fingerprint(Redacted.value(stored.refreshToken)),
         refreshToken: stored.refreshToken,
+        refreshLife: stored.refreshLife,
         seed
       }
     })

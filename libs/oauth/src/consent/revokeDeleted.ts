@@ -1,7 +1,7 @@
 import type { Connector } from "@tributary/domain"
 import { Effect } from "effect"
-import type { Authorization } from "../TokenManager.ts"
 import { authorizationOf } from "../Sharing.ts"
+import type { Authorization } from "../TokenManager.ts"
 import { type Revocation, revokeGrant } from "./revokeGrant.ts"
 
 /** The authorization of a connector; `undefined` if it has none by OAuth2. `base`: the folder that its file references start from. */
