@@ -8,19 +8,21 @@ import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
  */
 export const largestWindow = 4096
 
+type WindowSettings = Pick<Incremental, "type" | "format" | "lookback">
+
 /**
  * The records of a walk that the next walk may meet again: those at or after the highest value less the lookback. Knows them
  * by their digests, so that nothing of a page has to be kept.
  */
 export class Window {
-  readonly #incremental: Incremental
+  readonly #incremental: WindowSettings
   #highest: Mark | undefined
   #bound: number = Number.NEGATIVE_INFINITY
   /** Of each record its value, or -Infinity if it stays whatever the bound and goes first when there are too many. */
   #orders: Array<number> = []
   #halves: Array<number> = []
 
-  constructor(incremental: Incremental, highest: Mark | undefined, met: string | undefined) {
+  constructor(incremental: WindowSettings, highest: Mark | undefined, met: string | undefined) {
     this.#incremental = incremental
     if (highest !== undefined) this.raise(highest)
     for (const [high, low] of DigestSet.decode(met)) this.add(Number.NEGATIVE_INFINITY, high, low)
@@ -35,7 +37,7 @@ export class Window {
     if (this.#highest !== undefined && !isAfter(mark, this.#highest)) return
     this.#highest = mark
     // What the next walk will ask for counts, not the lookback: cut to the value's digits it may be earlier.
-    const from = readMark(lookBack(mark, this.#incremental), this.#incremental.type)
+    const from = readMark(lookBack(mark, this.#incremental), this.#incremental)
     this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : Number(from.order)
   }
 

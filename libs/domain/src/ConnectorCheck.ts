@@ -1,6 +1,7 @@
 import { DateTime, Duration, Option } from "effect"
 import { checkOAuth2, checkPlainAuth, plainHeaders } from "./AuthCheck.ts"
-import type { Connector, Pagination, SourceStream } from "./ConnectorFile.ts"
+import type { Connector, SourceStream } from "./ConnectorFile.ts"
+import type { Pagination } from "./PagesFile.ts"
 import { streamTopic } from "./Names.ts"
 import { parseFieldType } from "./FieldType.ts"
 import { referencesIn } from "./Reference.ts"
@@ -42,13 +43,48 @@ export const checkConnector = (connector: Connector): ReadonlyArray<Conflict> =>
   }
   for (const [name, stream] of Object.entries(connector.streams)) {
     const path = ["streams", name]
+    checkAddress(connector, stream, path, report)
     checkParameters(stream, path, report)
     checkIncremental(stream, path, report)
+    checkPages(stream, path, report)
+    checkPartitions(connector, name, stream, path, report)
     checkSink(connector, name, stream, report)
   }
   checkTopics(connector, report)
   checkTables(connector, report)
   return conflicts
+}
+
+/** What a module says in code, a file without one has to say itself. */
+const checkAddress = ({ http, module }: Connector, stream: SourceStream, path: SettingPath, report: Report) => {
+  if (module !== undefined) return
+  if (http.base_url === undefined && stream.address === undefined) {
+    report(
+      "error",
+      ["http", "base_url"],
+      "no `base_url`",
+      "`base_url`: an address that begins with https:// or http:// and has no query",
+      "Add it, for example base_url: https://api.shop.example/v1."
+    )
+  }
+  if (stream.path === undefined) {
+    report(
+      "error",
+      [...path, "path"],
+      "no `path`",
+      "`path`: a path that begins with / and has no query",
+      "Add it, for example path: /orders."
+    )
+  }
+  if (stream.body !== undefined && stream.method === "GET") {
+    report(
+      "error",
+      [...path, "method"],
+      "the method GET with a `body`",
+      "POST, PUT or PATCH",
+      "Remove `method`: a stream with a body sends POST."
+    )
+  }
 }
 
 const isPlainHttp = (address: string): boolean => {
@@ -72,6 +108,7 @@ const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
       )
     }
     addresses.push([["http", "base_url"], http.base_url])
+    for (const [name, { address }] of Object.entries(streams)) addresses.push([["streams", name, "address"], address])
   }
   if (auth !== undefined && !("oauth2" in auth)) {
     checkPlainAuth(auth, streams, (...problem) => report("error", ...problem))
@@ -101,30 +138,30 @@ const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
 const pageParameters = (
   pagination: Pagination | undefined
 ): ReadonlyArray<readonly [setting: string, name: string]> => {
-  if (pagination === undefined) return []
-  if ("cursor" in pagination) return [["param", pagination.param]]
-  if ("page" in pagination) {
-    return pagination.size_param === undefined
-      ? [["page", pagination.page]]
-      : [
+  if (pagination === undefined || !("in" in pagination) || pagination.in !== "query") return []
+  const found: Array<readonly [string, string | undefined]> =
+    "page" in pagination
+      ? [
           ["page", pagination.page],
           ["size_param", pagination.size_param]
         ]
-  }
-  if ("offset" in pagination) {
-    return [
-      ["offset", pagination.offset],
-      ["limit_param", pagination.limit_param]
-    ]
-  }
-  return []
+      : "offset" in pagination
+        ? [
+            ["offset", pagination.offset],
+            ["limit_param", pagination.limit_param]
+          ]
+        : [
+            ["param", pagination.param],
+            ["size_param", "last_record" in pagination ? pagination.size_param : undefined]
+          ]
+  return found.flatMap(([setting, name]) => (name === undefined ? [] : [[setting, name] as const]))
 }
 
 const checkParameters = (stream: SourceStream, path: SettingPath, report: Report) => {
   const { incremental, pagination, query } = stream
   if (
     pagination !== undefined &&
-    "page" in pagination &&
+    ("page" in pagination || "last_record" in pagination) &&
     pagination.size_param !== undefined &&
     pagination.size === undefined
   ) {
@@ -140,7 +177,12 @@ const checkParameters = (stream: SourceStream, path: SettingPath, report: Report
     [...path, "pagination", setting],
     name
   ])
-  if (incremental !== undefined) setters.push([[...path, "incremental", "param"], incremental.param])
+  if (incremental?.in === "query") {
+    if (incremental.param !== undefined) setters.push([[...path, "incremental", "param"], incremental.param])
+    if (incremental.until_param !== undefined) {
+      setters.push([[...path, "incremental", "until_param"], incremental.until_param])
+    }
+  }
   const seen = new Map<string, string>(Object.keys(query).map((name) => [name, "query"]))
   for (const [at, name] of setters) {
     const other = seen.get(name)
@@ -158,6 +200,85 @@ const checkParameters = (stream: SourceStream, path: SettingPath, report: Report
   }
 }
 
+/** Whether a placeholder takes the value to read from. */
+const asksSince = ({ body, headers, path, query }: SourceStream): boolean =>
+  JSON.stringify([body, headers, path, query]).includes("{since}")
+
+const checkPages = (stream: SourceStream, path: SettingPath, report: Report) => {
+  const { format, incremental, pagination } = stream
+  if (pagination === undefined) return
+  const at = [...path, "pagination"]
+  if ("restart_after" in pagination && pagination.restart_after !== undefined && incremental?.param === undefined) {
+    report(
+      "error",
+      [...at, "restart_after"],
+      "`restart_after` without `incremental`",
+      "a value from which the walk can ask again",
+      "Add `incremental` with `param`, by which the API sorts."
+    )
+  }
+  const selects =
+    "cursor" in pagination || "next_url" in pagination || ("more" in pagination && pagination.more !== undefined)
+  if ((format === "ndjson" || format === "csv") && selects) {
+    report(
+      "error",
+      at,
+      `a value of the body, which is ${format}`,
+      "a header, a page number, an offset or the last record",
+      "Lines and rows hold records only; use `header`, `link`, `page`, `offset` or `last_record`."
+    )
+  }
+}
+
+const checkPartitions = (
+  { streams }: Connector,
+  name: string,
+  stream: SourceStream,
+  path: SettingPath,
+  report: Report
+) => {
+  const { partitions } = stream
+  if (partitions === undefined || !("parent" in partitions)) return
+  const at = [...path, "partitions", "parent"]
+  const known = Object.keys(streams)
+  if (!known.includes(partitions.parent)) {
+    report(
+      "error",
+      at,
+      `the stream ${partitions.parent}, which is not there`,
+      `one of ${known.join(", ")}`,
+      "Name a stream of this connector."
+    )
+    return
+  }
+  const met = new Set([name])
+  for (let next: string | undefined = partitions.parent; next !== undefined;) {
+    if (met.has(next)) {
+      report(
+        "error",
+        at,
+        `the stream ${partitions.parent}, which is below this one`,
+        "a stream that can be read first",
+        "Parents must not form a circle."
+      )
+      return
+    }
+    met.add(next)
+    const above: SourceStream["partitions"] = Object.entries(streams).find(([other]) => other === next)?.[1].partitions
+    next = above !== undefined && "parent" in above ? above.parent : undefined
+  }
+  const parent = Object.entries(streams).find(([other]) => other === partitions.parent)?.[1]
+  if (partitions.incremental && parent?.incremental === undefined) {
+    report(
+      "error",
+      [...path, "partitions", "incremental"],
+      `\`incremental\` with the parent ${partitions.parent}, which has none`,
+      "a parent that is read incrementally",
+      "Add `incremental` to the parent, or remove it here."
+    )
+  }
+}
+
 const isTimestamp = (text: string) =>
   /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?)?$/u.test(text) &&
   Option.isSome(DateTime.make(text))
@@ -166,8 +287,36 @@ const checkIncremental = (stream: SourceStream, path: SettingPath, report: Repor
   const { incremental } = stream
   if (incremental === undefined) return
   const at = [...path, "incremental"]
-  const { field, lookback, start, type } = incremental
-  if (start !== undefined && referencesIn(start).length === 0) {
+  const { field, format, lookback, param_format: sent, start, step, type, until_param: until } = incremental
+  if (step !== undefined && type !== "timestamp") {
+    report(
+      "error",
+      [...at, "step"],
+      "`step` with `type: number`",
+      "windows of time",
+      'For seconds since 1970 write `format: "%s"` in place of `type: number`.'
+    )
+  }
+  if (step !== undefined && start === undefined) {
+    report("error", [...at, "step"], "`step` without `start`", "both", "Add `start`, the time of the first window.")
+  }
+  if (until !== undefined && step === undefined) {
+    report("error", [...at, "until_param"], "`until_param` without `step`", "both", "Add `step: 7 days`, or remove it.")
+  }
+  if (incremental.clamp !== undefined && step === undefined) {
+    report("error", [...at, "clamp"], "`clamp` without `step`", "both", "Add `step: 7 days`, or remove it.")
+  }
+  if (incremental.param === undefined && incremental.order === "any" && !incremental.filter && !asksSince(stream)) {
+    report(
+      "error",
+      at,
+      "no `param`",
+      "`param`: the parameter that takes the value to read from",
+      "Add it, or say with `order: descending` or `filter: true` that the API has none."
+    )
+  }
+  // In a form of the API's own it is read when the stream starts.
+  if (start !== undefined && referencesIn(start).length === 0 && format === undefined && sent === undefined) {
     const fits = type === "timestamp" ? isTimestamp(start) : /^-?\d+(\.\d+)?$/u.test(start)
     if (!fits) {
       report(

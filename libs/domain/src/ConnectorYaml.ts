@@ -37,6 +37,7 @@ const homes = ((): ReadonlyMap<string, string> => {
         return shape.members.forEach((member) => walk(member, path))
       case "Choice":
       case "Leaf":
+      case "Anything":
     }
   }
   walk(Connector.ast, "")

@@ -15,7 +15,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an empty file",
     "",
-    "1:1 : found an empty file, expected the settings connector, auth, http, streams, transform, sink. Begin with `connector: <name>`."
+    "1:1 : found an empty file, expected the settings connector, auth, module, config, http, streams, transform, sink. Begin with `connector: <name>`."
   ],
   [
     "a brace that is not closed",
@@ -45,22 +45,22 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an unknown setting at the top",
     edited("transform:\n  - drop", "transfrom:\n  - drop"),
-    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, http, streams, transform, sink. Did you mean transform?"
+    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, module, config, http, streams, transform, sink. Did you mean transform?"
   ],
   [
     "an unknown setting in a stream, which is the missing one",
     edited("    path: /items", "    paht: /items"),
-    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, query, records, primary_key, pagination, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
+    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, address, method, query, headers, body, format, csv, unpack, records, filter, expand, add, primary_key, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
   ],
   [
     "a setting at the wrong level",
     edited("connector: shop\n", "connector: shop\nbase_url: https://x\n"),
-    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, http, streams, transform, sink. `base_url` belongs under http."
+    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, module, config, http, streams, transform, sink. `base_url` belongs under http."
   ],
   [
     "a setting that is nothing like the known ones",
     edited("http:\n", "http:\n  wibble: 1\n"),
-    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, max_page_bytes, retries. Remove it."
+    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, retries, connections, http2, proxy, tls. Remove it."
   ],
   [
     "a missing setting",
@@ -128,7 +128,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a selector",
     edited("records: $.data[*]", "records: data[*]"),
-    "18:14 streams.orders.records: found \"data[*]\", expected a selector: $ is the document, then .name, ['any name'], [0] or [*], as in $.data[*]. Write $.data[*]."
+    "18:14 streams.orders.records: found \"data[*]\", expected a selector: $ is the document, then .name, .*, ['any name'], [0] or [*], as in $.data[*]. Write $.data[*]."
   ],
   [
     "polls",
@@ -147,22 +147,22 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "no form of pagination",
     edited("{ cursor: $.next, param: cursor }", "{ nexturl: $.next }"),
-    "20:17 streams.orders.pagination: found the settings nexturl, expected one of the forms cursor + param, page, offset + limit, next_url, link. Did you mean next_url?"
+    "20:17 streams.orders.pagination: found the settings nexturl, expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Did you mean next_url?"
   ],
   [
     "two forms of pagination",
     edited("{ cursor: $.next, param: cursor }", "{ page: p, offset: o, limit: 3 }"),
-    "20:17 streams.orders.pagination: found page and offset together, expected one of the forms cursor + param, page, offset + limit, next_url, link. Keep one of them."
+    "20:17 streams.orders.pagination: found page and offset together, expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Keep one of them."
   ],
   [
     "a form of pagination with a setting of another",
     edited("{ cursor: $.next, param: cursor }", "{ cursor: $.next, param: cursor, limit: 3 }"),
-    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param. `limit` belongs to another form of pagination."
+    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param, in, more. `limit` belongs to another form of pagination."
   ],
   [
     "a text where a form is due",
     edited("{ cursor: $.next, param: cursor }", "cursor"),
-    '20:17 streams.orders.pagination: found "cursor", expected one of the forms cursor + param, page, offset + limit, next_url, link. Choose a form by its first setting.'
+    '20:17 streams.orders.pagination: found "cursor", expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Choose a form by its first setting.'
   ],
   [
     "steps of a transform",

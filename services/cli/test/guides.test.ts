@@ -34,7 +34,7 @@ const blocks = (language: string): ReadonlyArray<Block> =>
     })
   })
 
-const topLevel = new Set(["connector", "auth", "http", "streams", "transform", "sink"])
+const topLevel = new Set(["connector", "auth", "module", "config", "http", "streams", "transform", "sink"])
 
 /** A part of a file as a whole one: settings of a stream, where they are not those of the file, go to one. */
 const whole = (text: string): string => {
