@@ -345,7 +345,8 @@ const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth
   }
   let end: number
   const c = bytes[at]
-  if (c === 0x7b && (target.keys.length > 0 || target.members !== undefined)) end = walkObject(state, bytes, at, target, depth, inList)
+  if (c === 0x7b && (target.keys.length > 0 || target.members !== undefined))
+    end = walkObject(state, bytes, at, target, depth, inList)
   else if (c === 0x5b && (target.each !== undefined || target.indexes.size > 0)) {
     end = walkArray(state, bytes, at, target, depth, inList)
   } else {

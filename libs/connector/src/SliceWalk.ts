@@ -1,3 +1,4 @@
+import { Readable } from "node:stream"
 import { Effect, Fiber, Option, Stream } from "effect"
 import type { CursorProgress, CursorState, Position } from "./Checkpoint.ts"
 import type { Page } from "./Page.ts"
@@ -164,12 +165,13 @@ export const sliceReader = Effect.fnUntraced(function* (
     cursor.apply(draft, slice)
     paginator.apply(draft, position, requester)
     const answer = yield* transport.send(draft, settings, failures)
-    const { stream } = answer
-    if (stream === undefined || openParts === undefined || answer.isIgnored) {
+    if (openParts === undefined || answer.isIgnored) {
+      answer.stream?.destroy()
       const extracted = answer.isIgnored ? nothing : yield* extract(answer)
       return { draft, page: new PageView(answer, slice, position, extracted), rest: undefined }
     }
-    const source = new PartSource(answer, stream, openParts(), limits)
+    // An error that the stream takes for a success has been read whole.
+    const source = new PartSource(answer, answer.stream ?? Readable.from([answer.body]), openParts(), limits)
     for (const body of bodies) if (body.isOver) bodies.delete(body)
     bodies.add(source)
     const found = before === undefined ? yield* source.next : yield* source.skip(before)
@@ -313,9 +315,8 @@ export const sliceReader = Effect.fnUntraced(function* (
     const next = stuck === undefined ? named : "end"
     // Most feeds are over only when the paginator says so; then the next request need not wait for the records.
     const early = typeof next === "string" ? undefined : yield* ahead(turn.slice, next)
-    const extracted = stuck === "repeated" ? nothing : transform === undefined ? page.extracted : yield* transform(page)
-    const { isOver, left, skipped, unmarked } = turn.follower.observe(extracted, plan.cursorColumn)
-    const found = { ...reader.read(extracted, left), skipped, unmarked, bytes: page.answer.body.length }
+    // The records of a page that only repeats itself were read with the page before.
+    const { found, isOver } = stuck === "repeated" ? { found: noPage, isOver: false } : yield* partOf(turn, page)
     if (typeof next === "string" || early === undefined || isOver) {
       return yield* turned(turn, found, next === "restart" && !isOver)
     }
