@@ -66,8 +66,9 @@ export const partitionedWalk = (
       const startedAt = walked?.startedAt ?? (yield* Clock.currentTimeMillis)
       const reader = yield* sliceReader(plan, transport, startedAt, prefetch)
       const states = PartitionStates.decode(from?.partitions, snapshots)
-      const routed = walked === undefined ? (router.isIncremental ? from?.router : undefined) : walked.router
-      let routerState: Schema.Json | undefined = routed
+      const routed = walked?.router ?? (router.isIncremental ? from?.router : undefined)
+      /** The router's state after the last batch that is done in this walk. */
+      let routerState: Schema.Json | undefined = walked?.router
       let number = walked?.number ?? 0
       let isFirst = true
 
@@ -159,12 +160,13 @@ export const partitionedWalk = (
       const end = Stream.fromEffect(
         Effect.map(Clock.currentTimeMillis, (completedAt): Page => {
           const { partitions } = kept()
+          const final = routerState ?? routed
           const checkpoint: Checkpoint = {
             v: 1,
             startedAt,
             completedAt,
             ...(partitions === undefined ? {} : { partitions }),
-            ...(router.isIncremental && routerState !== undefined ? { router: routerState } : {})
+            ...(router.isIncremental && final !== undefined ? { router: final } : {})
           }
           return {
             records: [],

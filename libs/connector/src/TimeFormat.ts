@@ -87,7 +87,7 @@ const codes: Readonly<Record<string, Code>> = {
   epoch_microseconds: { pattern: "-?\\d+", write: ({ millis }) => `${Math.floor(millis)}000` }
 }
 
-const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/-]/gu, "\\$&")
+const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/gu, "\\$&")
 
 /** Seconds since 1970 may have decimals, of which a double would lose some. */
 const epochOf = (text: string, perMilli: number): { readonly millis: number; readonly fine: number } => {

@@ -39,7 +39,7 @@ export const yamlStreams = (
           ? undefined
           : "parent" in partitions
             ? parentRouter(partitions, `${setting}.partitions`, read)
-            : listRouter(partitions.values),
+            : listRouter(partitions.list),
       extractor: extractorOf(stream, connector.http.max_page_bytes),
       transformation,
       errorHandler: errorRules(stream.errors),

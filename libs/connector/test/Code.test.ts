@@ -106,7 +106,7 @@ describe("a connector in code", () => {
       assert.deepStrictEqual(keysOf(yield* Stream.runCollect(ready.pages("items", undefined))), ["client-secret"])
       for (const [module, said] of [
         ["./connectors/none.ts", "cannot be loaded"],
-        ["./harness.ts", "does not export a connector"]
+        ["../src/Code.ts", "does not export a connector"]
       ] as const) {
         const error = yield* Effect.flip(Effect.scoped(make(file(module), { base: import.meta.dirname })))
         assert.include(error.message, said)

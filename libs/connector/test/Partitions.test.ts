@@ -72,7 +72,7 @@ describe("partitions", () => {
         headers: { "x-region": "{region}" },
         primary_key: "id",
         add: { region: "{region}" },
-        partitions: { values: { region: ["eu", "a b/c"], kind: ["x", "y"] } }
+        partitions: { list: { region: ["eu", "a b/c"], kind: ["x", "y"] } }
       }
       const pages = yield* walk(url, { items }, "items")
       const expected = ["/eu/items?kind=x", "/eu/items?kind=y", "/a%20b%2Fc/items?kind=x", "/a%20b%2Fc/items?kind=y"]
@@ -183,7 +183,7 @@ describe("partitions", () => {
         path: "/",
         query: { n: "{n}" },
         primary_key: "id",
-        partitions: { values: { n: names } },
+        partitions: { list: { n: names } },
         concurrency: 16,
         incremental: { field: "at", param: "since" }
       }

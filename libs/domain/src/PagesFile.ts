@@ -146,7 +146,7 @@ export const Incremental = Schema.Struct({
 export type Incremental = typeof Incremental.Type
 
 const ListPartitions = Schema.Struct({
-  values: Schema.Record(Text, Schema.Array(Text).check(Schema.isMinLength(1)).annotate({ expected: "a list of texts" }))
+  list: Schema.Record(Text, Schema.Array(Text).check(Schema.isMinLength(1)).annotate({ expected: "a list of texts" }))
     .annotate({ expected: "lists by name" })
     .pipe(
       required("Values by name; with several names each combination is a partition. {name} stands for a value.", {

@@ -207,13 +207,13 @@ const isPattern = (text: string): boolean => {
 }
 
 /** A regular expression of JavaScript, without slashes around it. */
-export const Pattern = Schema.NonEmptyString.check(
-  Schema.makeFilter(isPattern, { toJsonSchema: () => ({}) })
-).annotate({
-  title: "pattern",
-  expected: "a regular expression, without slashes around it",
-  advice: fromText((text) => (/^\/.*\/[a-z]*$/u.test(text) ? "Leave out the slashes." : undefined))
-})
+export const Pattern = Schema.NonEmptyString.check(Schema.makeFilter(isPattern, { toJsonSchema: () => ({}) })).annotate(
+  {
+    title: "pattern",
+    expected: "a regular expression, without slashes around it",
+    advice: fromText((text) => (/^\/.*\/[a-z]*$/u.test(text) ? "Leave out the slashes." : undefined))
+  }
+)
 
 /** A status code, or a class of them. */
 export const Status = Schema.Union([

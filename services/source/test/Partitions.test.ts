@@ -25,7 +25,7 @@ const names = Array.from({ length: count }, (_, n) => String(n))
 const stream = {
   query: { shop: "{shop}" },
   pagination: { link: "next" },
-  partitions: { values: { shop: names } },
+  partitions: { list: { shop: names } },
   incremental: { field: "at", param: "since", type: "number" },
   poll: "every 1 milli"
 }
