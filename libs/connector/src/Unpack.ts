@@ -48,12 +48,17 @@ const gzipUnpacker = (): Unpacker => {
   }
 }
 
+const endOfArchive = Buffer.from("PK\u0005\u0006", "latin1")
+/** The record at the end of an archive with the longest comment. */
+const largestEnd = 22 + 65_535
+
 const zipUnpacker = (): Unpacker => {
   let out: Array<Buffer | "file"> = []
   let problem: Error | undefined
   let files = 0
   let open = 0
   let bytes = 0
+  let tail: Buffer = Buffer.alloc(0)
   const unzip = new Unzip((file) => {
     if (file.name.endsWith("/")) return
     if (files++ > 0) out.push("file")
@@ -72,7 +77,10 @@ const zipUnpacker = (): Unpacker => {
     } catch (error) {
       problem ??= new BadPart(`expected a zip archive (${error instanceof Error ? error.message : String(error)})`)
     }
-    if (isLast && problem === undefined && open > 0) problem = new CutOff("The zip archive breaks off.")
+    // Between two files a cut shows only by the missing end (APPNOTE.TXT, 4.3.16).
+    if (isLast && problem === undefined && files > 0 && (open > 0 || tail.lastIndexOf(endOfArchive) < 0)) {
+      problem = new CutOff("The zip archive breaks off.")
+    }
     if (isLast && problem === undefined && files === 0 && bytes > 0)
       problem = new BadPart("expected a zip archive with a file in it")
     if (problem !== undefined) return Promise.reject(problem)
@@ -83,6 +91,7 @@ const zipUnpacker = (): Unpacker => {
   return {
     push: (chunk) => {
       bytes += chunk.length
+      tail = Buffer.concat([tail, chunk]).subarray(-largestEnd)
       return run(chunk, false)
     },
     end: () => run(new Uint8Array(), true)

@@ -11,6 +11,8 @@ const edited = (from: string, to: string): string => {
 }
 
 /** Wrong files, each with its problems as `line:column path: found X, expected Y. Advice`. */
+const bare = "connector: shop\nhttp: { base_url: https://x.example }\nstreams:\n"
+
 export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...expected: ReadonlyArray<string>]> = [
   [
     "an empty file",
@@ -272,6 +274,36 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     "two authorizations",
     edited("x-api-key", "Authorization"),
     "11:34 http.headers.Authorization: found the header Authorization beside `auth`, expected one of them. Remove the header; `auth` sends it with each request."
+  ],
+  [
+    "windows without a beginning",
+    `${bare}  a: { path: /a, incremental: { field: at, param: since, step: 1 day } }\n`,
+    "4:58 streams.a.incremental.step: found `step` without `start`, expected both. Add `start`, the time of the first window."
+  ],
+  [
+    "nothing that takes the value to read from",
+    `${bare}  a: { path: /a, incremental: { field: at } }\n`,
+    "4:18 streams.a.incremental: found no `param`, expected `param`: the parameter that takes the value to read from. Add it, or say with `order: descending` or `filter: true` that the API has none."
+  ],
+  [
+    "a cursor in rows",
+    `${bare}  a: { path: /a, format: csv, pagination: { cursor: $.next, param: c } }\n`,
+    "4:31 streams.a.pagination: found a value of the body, which is csv, expected a header, a page number, an offset or the last record. Lines and rows hold records only; use `header`, `link`, `page`, `offset` or `last_record`."
+  ],
+  [
+    "a parent that is not there",
+    `${bare}  a: { path: /a, partitions: { parent: c, values: { x: id } } }\n`,
+    "4:32 streams.a.partitions.parent: found the stream c, which is not there, expected one of a. Name a stream of this connector."
+  ],
+  [
+    "parents in a circle",
+    `${bare}  a: { path: /a, partitions: { parent: a, values: { x: id } } }\n`,
+    "4:32 streams.a.partitions.parent: found the stream a, which is below this one, expected a stream that can be read first. Parents must not form a circle."
+  ],
+  [
+    "a secret in a body",
+    `${bare}  a: { path: /a, body: { json: { api_key: hunter2-S3cr3t } } }\n`,
+    "4:43 streams.a.body.json.api_key: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
   ],
   [
     "no streams",
