@@ -257,6 +257,22 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
   const readMap = (task: Task, shape: Extract<Shape, { _tag: "Map" }>): unknown => {
     const entries: Array<readonly [string, unknown]> = []
     for (const { key, name, value } of entriesOf(task.node)) {
+      if (
+        takesReferences(shape.value) &&
+        (value === null || (isScalar(value) && value.value === null)) &&
+        /[\s\p{C}]/u.test(name)
+      ) {
+        // No parameter is called so: a value has lost its name, and it may be a secret.
+        source.secrets.push(key)
+        report(
+          key,
+          task.path,
+          "a value without a name (not shown, it may be a secret)",
+          expectedOf(task.ast),
+          "Write name: value."
+        )
+        continue
+      }
       const path = [...task.path, name]
       if (name === "__proto__" || !fits(shape.key, name)) {
         wrong(
