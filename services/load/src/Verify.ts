@@ -85,6 +85,12 @@ export const checkTopic = Effect.fn("load.checkTopic")(function* (
   return check
 })
 
+/**
+ * Offsets that one query reads. Rows are sorted in memory, part after part: to read all parts of a large table at once, in their
+ * order, takes buffers of every column of every part.
+ */
+const rowsAtOnce = 1_000_000
+
 /** What a table is compared by. */
 export interface CheckedTable {
   readonly table: string
@@ -101,10 +107,19 @@ export const checkTable = Effect.fn("load.checkTable")(function* (
 ) {
   const warehouse = yield* Warehouse
   const check = new TableCheck(table, oracle)
-  for (let partition = 0; partition < partitions; partition++) {
-    const rows = warehouse.stream(
-      `SELECT _partition, _offset, ${digest} FROM ${table} WHERE _partition = ${partition} ORDER BY _offset`,
+  const read = (partition: number, from: number) =>
+    warehouse.stream(
+      `SELECT _partition, _offset, ${digest} FROM ${table} WHERE _partition = ${partition} AND _offset >= ${from} AND _offset < ${from + rowsAtOnce} ` +
+        "ORDER BY _offset SETTINGS optimize_read_in_order = 0, max_threads = 2",
       "TabSeparated"
+    )
+  for (let partition = 0; partition < partitions; partition++) {
+    const [last] = yield* warehouse.query(
+      `SELECT count() AS count, max(_offset) AS offset FROM ${table} WHERE _partition = ${partition}`
+    )
+    const end = Number(last?.["count"] ?? 0) === 0 ? 0 : Number(last?.["offset"]) + 1
+    const rows = Stream.range(0, Math.ceil(end / rowsAtOnce) - 1).pipe(
+      Stream.flatMap((part) => read(partition, part * rowsAtOnce))
     )
     yield* rows.pipe(
       Stream.decodeText,
