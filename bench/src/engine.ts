@@ -17,12 +17,14 @@ const serving = () => {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://x")
     const count = Number(searchParams.get("count") ?? 0)
     if (pathname === "/lines") {
+      const gone = new AbortController()
+      response.on("close", () => gone.abort())
       void (async () => {
         for (let sent = 0; sent < count && !response.destroyed; sent += block.length) {
-          if (!response.write(block)) await Promise.race([once(response, "drain"), once(response, "close")])
+          if (!response.write(block)) await once(response, "drain", { signal: gone.signal })
         }
         response.end()
-      })()
+      })().catch(() => response.destroy())
       return
     }
     if (pathname === "/parents") {

@@ -14,9 +14,11 @@ describe("a body larger than memory should hold", () => {
         const block = Buffer.from(`{"id":1,"text":"${"x".repeat(200)}"}\n`.repeat(4096))
         const blocks = Math.ceil((400 * megabyte) / block.length)
         const url = yield* serve((_request, response) => {
+          const gone = new AbortController()
+          response.on("close", () => gone.abort())
           void (async () => {
             for (let n = 0; n < blocks && !response.destroyed; n++) {
-              if (!response.write(block)) await Promise.race([once(response, "drain"), once(response, "close")])
+              if (!response.write(block)) await once(response, "drain", { signal: gone.signal })
             }
             response.end()
           })()
