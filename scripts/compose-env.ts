@@ -46,7 +46,11 @@ const sections: ReadonlyArray<Section> = [
       STOP_GRACE_PERIOD: "When Docker kills a service that it has asked to stop; above the drain deadline.",
       TRIBUTARY_KAFKA_SESSION_TIMEOUT: "A worker that was not heard of for so long loses its share to the others.",
       TRIBUTARY_OAUTH_ALLOW_HTTP:
-        "Let tokens travel over plain HTTP, which the example's API needs. Set it to false for any other."
+        "Let tokens travel over plain HTTP, which the example's API needs. Set it to false for any other.",
+      TRIBUTARY_ALLOW_PRIVATE_ADDRESSES:
+        "Addresses that are no public ones to which requests may be sent: true, false, or ranges such as 10.0.0.0/8. The example's API has one of Docker's.",
+      TRIBUTARY_OAUTH_RATE: "Most token requests to one token endpoint, as in 600 per 1 minute. Empty: no limit.",
+      TRIBUTARY_ALERT_WEBHOOK: "Address that alerts are posted to. Empty: none."
     }
   },
   {
@@ -119,6 +123,10 @@ const fixed = new Set([
 /** Settings of the services that are none of the stack's: they go into the file tributary.env. */
 const others: Readonly<Record<string, string>> = {
   TRIBUTARY_OAUTH_TIMEOUT: "the longest that a token endpoint may take (20 seconds)",
+  TRIBUTARY_ALERT_AFTER: "failures in a row of an authorization that are an alert (5)",
+  TRIBUTARY_RECONNECT_WARNING: "how long before its refresh token ends an authorization is an alert (14 days)",
+  TRIBUTARY_AUDIT_BYTES: "size of each of the five files of the audit trail, where it is not on Kafka (8388608)",
+  TRIBUTARY_METRICS_VALUES: "authorizations, and connectors, that have metrics of their own (500)",
   TRIBUTARY_KAFKA_SASL: "plain, scram-sha-256 or scram-sha-512, for brokers elsewhere",
   TRIBUTARY_KAFKA_USERNAME: "",
   TRIBUTARY_KAFKA_PASSWORD: "",

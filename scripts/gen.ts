@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { controlDocument } from "../libs/domain/src/ControlApi.ts"
 import { connectorEditorSchema, connectorReference } from "../libs/domain/src/index.ts"
 import { profileEditorSchema } from "../libs/oauth/src/profile/Profile.ts"
+import { providersPage } from "../libs/oauth/src/profile/providersPage.ts"
 import { composeEnvironment } from "./compose-env.ts"
 
 interface Generator {
@@ -21,6 +22,10 @@ const generators: ReadonlyArray<Generator> = [
   { file: "schemas/connector.schema.json", text: () => `${JSON.stringify(connectorEditorSchema(), null, 2)}\n` },
   { file: "schemas/openapi.json", text: () => `${JSON.stringify(controlDocument(), null, 2)}\n` },
   { file: "libs/oauth/profiles/schema.json", text: () => `${JSON.stringify(profileEditorSchema(), null, 2)}\n` },
+  {
+    file: "docs/reference/providers.md",
+    text: () => providersPage(fileURLToPath(new URL("../libs/oauth/profiles", import.meta.url)))
+  },
   { file: ".env.example", text: composeEnvironment },
   { file: "docs/reference/connector.md", text: connectorReference }
 ]

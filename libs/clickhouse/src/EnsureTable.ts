@@ -136,6 +136,26 @@ const checkEngine = (spec: TableSpec, table: TableInfo): SpecProblem | undefined
   return undefined
 }
 
+/**
+ * What tells the rows of a table that Tributary made apart is its sorting key, which cannot be changed: with another one in the
+ * file, records that should replace each other would stand side by side, or the other way round.
+ */
+const checkSortingKey = (
+  spec: TableSpec,
+  table: TableInfo,
+  existing: ReadonlyArray<ExistingColumn>
+): SpecProblem | undefined => {
+  if (spec.mode !== "upsert" || generationOf(table.comment) === undefined) return undefined
+  const sorted = existing.flatMap(({ inSortingKey, name }) => (inSortingKey ? [name] : []))
+  const wanted = new Set(spec.orderBy)
+  if (sorted.length === wanted.size && sorted.every((name) => wanted.has(name))) return undefined
+  const name = `${spec.database}.${spec.table}`
+  return {
+    problem: `${name} keeps one row for each ${sorted.join(", ")}, but order_by is ${spec.orderBy.join(", ")}. The sorting key of a table cannot be changed.`,
+    advice: `Set order_by to [${sorted.join(", ")}] again; or name another table; or drop this one (DROP TABLE ${quotedName(spec)}), and what its topic still has is loaded into a new one.`
+  }
+}
+
 const readColumns = Effect.fnUntraced(function* (client: Client, action: string, spec: TableSpec) {
   const rows = yield* client.rows(
     action,
@@ -218,7 +238,7 @@ export const ensureTable = Effect.fn("Warehouse.ensureTable")(function* (
       problem: `${spec.database}.${spec.table} is there, but cannot be seen: it is detached, this user has no right to see it, or it was dropped just now.`,
       advice: `Run ATTACH TABLE ${quotedName(spec)}, or give the user the rights SHOW, SELECT and INSERT on it.`
     })
-  const problem = checkEngine(spec, table)
+  const problem = checkEngine(spec, table) ?? checkSortingKey(spec, table, existing)
   if (problem !== undefined) return yield* wrong(spec, problem)
 
   const names = new Set(existing.map(({ name }) => name))

@@ -1,5 +1,4 @@
-import { JsonSyntaxError, skipSpace, skipString, skipValue } from "@tributary/codec"
-import { isExactDouble } from "./ValueCheck.ts"
+import { isExactDouble, JsonSyntaxError, skipSpace, skipString, skipValue } from "@tributary/codec"
 
 /** What the values of one field looked like. */
 interface Seen {

@@ -1,3 +1,4 @@
+import { daysFromCivil, isCivilDate } from "@tributary/codec"
 import { spell, unfit } from "./ValueCheck.ts"
 
 const digit = (bytes: Buffer, at: number): number => {
@@ -15,17 +16,8 @@ const two = (bytes: Buffer, at: number): number => {
 const epochDay = (bytes: Buffer, at: number): number => {
   const [century, rest, month, day] = [two(bytes, at), two(bytes, at + 2), two(bytes, at + 5), two(bytes, at + 8)]
   if (century < 0 || rest < 0 || bytes[at + 4] !== 0x2d || bytes[at + 7] !== 0x2d) return Number.NaN
-  if (month < 1 || month > 12 || day < 1) return Number.NaN
   const year = century * 100 + rest
-  const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
-  const length = month === 2 ? (leap ? 29 : 28) : month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
-  if (day > length) return Number.NaN
-  // Years that begin in March put the leap day last (H. Hinnant, days_from_civil).
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const ofEra = y - era * 400
-  const ofYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + ofEra * 365 + Math.floor(ofEra / 4) - Math.floor(ofEra / 100) + ofYear - 719_468
+  return isCivilDate(year, month, day) ? daysFromCivil(year, month, day) : Number.NaN
 }
 
 const daySeconds = 86_400

@@ -1,3 +1,5 @@
+import { type DecimalText, decimalText, isExactDouble } from "@tributary/codec"
+
 /**
  * Checks of single values, as bytes. ClickHouse wraps, clamps, truncates or defaults values that do not fit a column without
  * saying so; these checks let through only what arrives as it was sent.
@@ -50,28 +52,11 @@ const numberEnd = (bytes: Buffer, at: number): number => {
   return i
 }
 
-/** `-digits x 10^-scale` without zeros at either end; a number's value apart from its spelling. */
-interface Decimal {
-  readonly negative: boolean
-  readonly digits: string
-  readonly scale: number
-}
-
-const decimalOf = (text: string): Decimal => {
-  const [mantissa = "", exponent = "0"] = text.split(/[eE]/u)
-  const negative = mantissa.startsWith("-")
-  const [whole = "", fraction = ""] = (negative ? mantissa.slice(1) : mantissa).split(".")
-  const all = (whole + fraction).replace(/^0+/u, "")
-  const digits = all.replace(/0+$/u, "")
-  if (digits === "") return { negative, digits, scale: 0 }
-  return { negative, digits, scale: fraction.length - Number(exponent) - (all.length - digits.length) }
-}
-
 /** No column holds more digits than this, and no longer spelling is made. */
 const maxDigits = 80
 
 /** The number without exponent, or `undefined` when that would be too long. */
-const plain = ({ negative, digits, scale }: Decimal): string | undefined => {
+const plain = ({ negative, digits, scale }: DecimalText): string | undefined => {
   if (digits === "") return "0"
   if (scale < -maxDigits || scale > maxDigits || digits.length > maxDigits) return undefined
   const sign = negative ? "-" : ""
@@ -125,7 +110,7 @@ export const checkInteger = (bytes: Buffer, at: number, limits: IntegerLimits): 
 const respelledInteger = (bytes: Buffer, at: number, limits: IntegerLimits): number => {
   const end = numberEnd(bytes, at)
   if (end < 0) return unfit
-  const value = decimalOf(textOf(bytes, at, end))
+  const value = decimalText(textOf(bytes, at, end))
   const text = value.scale > 0 ? undefined : plain(value)
   if (text === undefined) return unfit
   const magnitude = text.startsWith("-") ? text.slice(1) : text
@@ -133,24 +118,6 @@ const respelledInteger = (bytes: Buffer, at: number, limits: IntegerLimits): num
   return magnitude.length < limit.length || (magnitude.length === limit.length && magnitude <= limit)
     ? spell(text, end)
     : unfit
-}
-
-/**
- * Whether the double nearest to the number, written with as many digits as were sent, is the number sent. Then nothing was
- * lost. True for every number of up to 15 digits, and for every double that was printed with all its digits.
- */
-export const isExactDouble = (text: string): boolean => {
-  const value = Number(text)
-  if (!Number.isFinite(value)) return false
-  const sent = decimalOf(text)
-  if (value === 0) return sent.digits === ""
-  if (sent.digits.length > 100) return false
-  const isSent = (printed: string): boolean => {
-    const { digits, scale } = decimalOf(printed)
-    return digits === sent.digits && scale === sent.scale
-  }
-  // Where the double is just between two numbers of so many digits, the shortest form may be the lower one.
-  return isSent(value.toPrecision(sent.digits.length)) || isSent(String(value))
 }
 
 /** A number, bare or in quotes, that a double holds without loss (`isExactDouble`). */
@@ -196,7 +163,7 @@ export const checkDecimal = (bytes: Buffer, at: number, precision: number, scale
     fraction = last - point
   }
   if (i !== end) {
-    const value = decimalOf(textOf(bytes, start, end))
+    const value = decimalText(textOf(bytes, start, end))
     const text = plain(value)
     if (text === undefined || value.scale > scale || value.digits.length - value.scale > precision - scale) return unfit
     return spell(text, after)

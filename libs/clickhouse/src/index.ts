@@ -1,5 +1,5 @@
 export * from "./ClickHouseServer.ts"
-export * from "./CreateTableSql.ts"
+export * from "./TablePreview.ts"
 export * from "./Endpoint.ts"
 export * from "./QueryParams.ts"
 export * from "./ServerOptions.ts"

@@ -78,6 +78,30 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
     })
   )
 
+  it.effect("refuses another sorting key for a table in mode upsert that it made, in whatever order", () =>
+    Effect.gen(function* () {
+      const warehouse = yield* Warehouse
+      const make = (table: string, orderBy: ReadonlyArray<string>, mode: "append" | "upsert" = "upsert") =>
+        warehouse.ensureTable(spec(table, { mode, orderBy, schema: { id: "int64", "sh op": "string" } }), [])
+      yield* make("keyed", ["id", "sh op"])
+      yield* make("keyed", ["sh op", "id"])
+      const error = yield* Effect.flip(make("keyed", ["id"]))
+      assert.strictEqual(error.failureClass, "misconfigured")
+      assert.include(error.message, "shop.keyed keeps one row for each id, sh op, but order_by is id.")
+      assert.include(error.message, "Set order_by to [id, sh op] again; or name another table; or drop this one")
+      yield* make("narrow", ["id"])
+      assert.include((yield* Effect.flip(make("narrow", ["id", "sh op"]))).message, "one row for each id, but")
+      // In mode append it says nothing of which rows there are.
+      yield* make("appended", ["id"], "append")
+      yield* make("appended", ["sh op"], "append")
+      // And who makes a table knows why.
+      yield* warehouse.command(
+        "CREATE TABLE shop.given (id Int64, day Date, _version UInt64) ENGINE = ReplacingMergeTree(_version) ORDER BY (day, id) SETTINGS non_replicated_deduplication_window = 1000"
+      )
+      yield* warehouse.ensureTable(spec("given", { mode: "upsert", orderBy: ["id"], schema: { id: "int64" } }), [])
+    })
+  )
+
   it.effect("adds declared columns to an existing table and keeps the rest", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse

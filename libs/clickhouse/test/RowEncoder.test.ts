@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { EncoderColumn } from "../src/EncoderColumn.ts"
 import { RowEncoder } from "../src/RowEncoder.ts"
-import { record, seeded } from "./support.ts"
+import { seeded } from "@tributary/testkit"
+import { record } from "./support.ts"
 
 const column = (name: string, type: string, more: Partial<EncoderColumn> = {}): EncoderColumn => ({
   name,

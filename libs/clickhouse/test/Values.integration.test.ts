@@ -1,7 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Option } from "effect"
 import { Warehouse } from "../src/index.ts"
-import { Embedded, planOf, record, seeded, spec } from "./support.ts"
+import { seeded } from "@tributary/testkit"
+import { Embedded, planOf, record, spec } from "./support.ts"
 
 const random = seeded(20_261_121)
 const { below, pick } = random

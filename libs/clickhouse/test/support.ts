@@ -44,21 +44,3 @@ export const spec = (table: string, more: Partial<TableSpec> = {}): TableSpec =>
   views: {},
   ...more
 })
-
-/** Random numbers that are the same in every run (mulberry32). */
-export const seeded = (seed: number) => {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (n: number): number => Math.floor(next() * n)
-  const pick = <A>(items: ReadonlyArray<A>): A => {
-    const item = items[below(items.length)]
-    if (item === undefined) throw new Error("nothing to pick from")
-    return item
-  }
-  return { next, below, pick }
-}

@@ -5,6 +5,10 @@
 
 const theEnd = "the end"
 
+/** Objects and arrays inside one another that are followed. */
+export const maxDepth = 512
+const noDeeper = `at most ${maxDepth} levels of nesting`
+
 /** The bytes are not JSON: `offset` is where, `expected` what should stand there. */
 export class JsonSyntaxError extends Error {
   override readonly name = "JsonSyntaxError"
@@ -12,11 +16,14 @@ export class JsonSyntaxError extends Error {
   readonly expected: string
   /** All bytes up to the end are right: the document is cut off. */
   readonly atEnd: boolean
+  /** The document may be right, but goes deeper than is followed. */
+  readonly tooDeep: boolean
   constructor(offset: number, expected: string, found: string) {
     super(`Invalid JSON at byte ${offset}: expected ${expected}, found ${found}.`)
     this.offset = offset
     this.expected = expected
     this.atEnd = found === theEnd
+    this.tooDeep = expected === noDeeper
   }
 }
 
@@ -31,8 +38,6 @@ export const fail = (bytes: Uint8Array, at: number, expected: string): never => 
         : `byte 0x${byte.toString(16).padStart(2, "0")}`
   throw new JsonSyntaxError(at, expected, found)
 }
-
-const maxDepth = 512
 
 /** First position at or after `at` that is not white space. */
 export const skipSpace = (bytes: Uint8Array, at: number): number => {
@@ -118,7 +123,7 @@ export const skipValue = (bytes: Uint8Array, at: number, depth = 0): number => {
     case 0x22:
       return skipString(bytes, at)
     case 0x7b: {
-      if (depth >= maxDepth) return fail(bytes, at, `at most ${maxDepth} levels of nesting`)
+      if (depth >= maxDepth) return fail(bytes, at, noDeeper)
       let i = skipSpace(bytes, at + 1)
       if (bytes[i] === 0x7d) return i + 1
       for (;;) {
@@ -131,7 +136,7 @@ export const skipValue = (bytes: Uint8Array, at: number, depth = 0): number => {
       }
     }
     case 0x5b: {
-      if (depth >= maxDepth) return fail(bytes, at, `at most ${maxDepth} levels of nesting`)
+      if (depth >= maxDepth) return fail(bytes, at, noDeeper)
       let i = skipSpace(bytes, at + 1)
       if (bytes[i] === 0x5d) return i + 1
       for (;;) {
@@ -150,4 +155,69 @@ export const skipValue = (bytes: Uint8Array, at: number, depth = 0): number => {
     default:
       return skipNumber(bytes, at)
   }
+}
+
+/** Position of the value behind a key and its colon; `at` is the key's opening quote. */
+const skipKey = (bytes: Uint8Array, at: number): number => {
+  const i = skipSpace(bytes, skipString(bytes, at))
+  return bytes[i] === 0x3a ? skipSpace(bytes, i + 1) : fail(bytes, i, '":"')
+}
+
+/**
+ * The position after the value at `at`, and how many objects and arrays stand inside one another in it: as strict as `skipValue`,
+ * but for any depth, and slower.
+ */
+export const measureValue = (bytes: Uint8Array, at: number): { readonly end: number; readonly depth: number } => {
+  /** What closes each open object or array. */
+  const open: Array<number> = []
+  let depth = 0
+  let i = at
+  for (;;) {
+    const first = bytes[i]
+    if (first === 0x7b || first === 0x5b) {
+      open.push(first === 0x7b ? 0x7d : 0x5d)
+      depth = Math.max(depth, open.length)
+      i = skipSpace(bytes, i + 1)
+      if (bytes[i] !== open.at(-1)) {
+        if (first === 0x7b) i = skipKey(bytes, i)
+        continue
+      }
+    } else i = skipValue(bytes, i)
+    for (;;) {
+      const close = open.at(-1)
+      if (close === undefined) return { end: i, depth }
+      i = skipSpace(bytes, i)
+      if (bytes[i] === close) {
+        open.pop()
+        i++
+        continue
+      }
+      if (bytes[i] !== 0x2c) return fail(bytes, i, close === 0x7d ? '"," or "}"' : '"," or "]"')
+      i = skipSpace(bytes, i + 1)
+      if (close === 0x7d) i = skipKey(bytes, i)
+      break
+    }
+  }
+}
+
+/** A JSON document as it is, but for the white space between its values; `undefined` if the bytes are none. */
+export const compactJson = (bytes: Uint8Array): string | undefined => {
+  try {
+    const { end } = measureValue(bytes, skipSpace(bytes, 0))
+    if (skipSpace(bytes, end) < bytes.length) return undefined
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return undefined
+    throw error
+  }
+  const kept = Buffer.allocUnsafe(bytes.length)
+  let length = 0
+  let isText = false
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes[i]!
+    if (!isText && (c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09)) continue
+    kept[length++] = c
+    if (c === 0x22) isText = !isText
+    else if (c === 0x5c) kept[length++] = bytes[++i]!
+  }
+  return kept.toString("utf8", 0, length)
 }

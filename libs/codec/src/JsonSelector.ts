@@ -1,4 +1,4 @@
-import { fail, skipSpace, skipString, skipValue } from "./JsonBytes.ts"
+import { fail, JsonSyntaxError, maxDepth, measureValue, skipSpace, skipString, skipValue } from "./JsonBytes.ts"
 
 /**
  * Finds values in a JSON document without parsing it: one strict pass checks the whole document and notes where the selected
@@ -164,6 +164,10 @@ export interface Scan {
   readonly values: Array<number>
   /** The first place that does not fit the record selector; `undefined` when all fits, also when a list is empty. */
   mismatch: Mismatch | undefined
+  /** A key, in quotes, that leads to the records and stands more than once in its object: only the last of them was followed. */
+  repeated?: string
+  /** Numbers of the records, from 0, that are nested too deeply: their fields were not looked for. */
+  deep?: Set<number>
 }
 
 interface State extends Scan {
@@ -254,6 +258,8 @@ const walkObject = (
       const escaped = c !== 0x22
       end = escaped ? skipString(bytes, i) : end + 1
       const child = targetOf(bytes, i, end, escaped, target)
+      const keyAt = i
+      const keyEnd = end
       i = skipSpace(bytes, end)
       if (bytes[i] !== 0x3a) return fail(bytes, i, '":"')
       i = skipSpace(bytes, i + 1)
@@ -268,6 +274,7 @@ const walkObject = (
             rowsBefore = state.rows.length
             mismatchBefore = state.mismatch
           } else {
+            state.repeated = Buffer.from(bytes.subarray(keyAt, keyEnd)).toString()
             state.rows.length = rowsBefore
             state.mismatch = mismatchBefore
           }
@@ -334,6 +341,14 @@ const walkArray = (
   return i
 }
 
+/** The position after a record that is nested too deeply, which is noted; -1 for any other. */
+const endOfDeep = (state: State, bytes: Uint8Array, at: number, depth: number): number => {
+  const value = measureValue(bytes, at)
+  if (depth + value.depth <= maxDepth) return -1
+  state.deep?.add(state.row / state.stride)
+  return value.end
+}
+
 /** Goes through the value at `at` and notes what `target` asks for; returns the position after it. */
 const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth: number, inList: boolean): number => {
   const rowBefore = state.row
@@ -343,9 +358,11 @@ const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth
     rows.push(at, at)
     for (let k = 2; k < state.stride; k++) rows.push(-1)
   }
-  let end: number
+  let end = target.record && state.deep !== undefined ? endOfDeep(state, bytes, at, depth) : -1
   const c = bytes[at]
-  if (c === 0x7b && (target.keys.length > 0 || target.members !== undefined))
+  if (end >= 0) {
+    // Its fields stay unknown.
+  } else if (c === 0x7b && (target.keys.length > 0 || target.members !== undefined))
     end = walkObject(state, bytes, at, target, depth, inList)
   else if (c === 0x5b && (target.each !== undefined || target.indexes.size > 0)) {
     end = walkArray(state, bytes, at, target, depth, inList)
@@ -369,11 +386,7 @@ const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth
   return end
 }
 
-/**
- * Goes once through the document in `bytes` (or in the part from `start` to `end`). Throws `JsonSyntaxError` unless exactly one
- * valid document is there; a document that is cut off has its error at the end (`JsonSyntaxError.atEnd`).
- */
-export const scan = (bytes: Uint8Array, plan: Plan, start = 0, end = bytes.length): Scan => {
+const scanOnce = (bytes: Uint8Array, plan: Plan, start: number, end: number, deep: Pick<Scan, "deep">): Scan => {
   const part = end === bytes.length ? bytes : bytes.subarray(0, end)
   const bom = start === 0 && part[0] === 0xef && part[1] === 0xbb && part[2] === 0xbf
   const state: State = {
@@ -381,11 +394,27 @@ export const scan = (bytes: Uint8Array, plan: Plan, start = 0, end = bytes.lengt
     stride: 2 + 2 * plan.fields,
     values: Array.from({ length: 2 * plan.values }, () => -1),
     mismatch: undefined,
+    ...deep,
     row: 0
   }
   const after = skipSpace(part, walk(state, part, skipSpace(part, bom ? 3 : start), plan.root, 0, false))
   if (after < part.length) return fail(part, after, "the end of the document")
   return state
+}
+
+/**
+ * Goes once through the document in `bytes` (or in the part from `start` to `end`). Throws `JsonSyntaxError` unless exactly one
+ * valid document is there; a document that is cut off has its error at the end (`JsonSyntaxError.atEnd`). Records that are nested
+ * too deeply are noted; anything else that is fails (`JsonSyntaxError.tooDeep`).
+ */
+export const scan = (bytes: Uint8Array, plan: Plan, start = 0, end = bytes.length): Scan => {
+  try {
+    return scanOnce(bytes, plan, start, end, {})
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError) || !error.tooDeep) throw error
+    // Once more, and each record measured before it is followed.
+    return scanOnce(bytes, plan, start, end, { deep: new Set() })
+  }
 }
 
 const nowhere: JsonSelector = { text: "$", steps: [] }
@@ -402,9 +431,9 @@ const plansOf = (selector: JsonSelector) => {
   return known
 }
 
-/** Starts and ends of all selected values, in document order: `[start, end, start, end, ...]`. Throws as `scan` does. */
+/** Starts and ends of all selected values, in document order: `[start, end, start, end, ...]`. Throws as `scan` does, and for deep ones. */
 export const selectAll = (bytes: Uint8Array, selector: JsonSelector): ReadonlyArray<number> =>
-  scan(bytes, plansOf(selector).all).rows
+  scanOnce(bytes, plansOf(selector).all, 0, bytes.length, {}).rows
 
 /** The selected value (the last one if there are several), or `undefined`. Throws as `scan` does. */
 export const selectOne = (

@@ -1,3 +1,4 @@
+export * from "./CivilDate.ts"
 export * from "./DecimalText.ts"
 export * from "./JsonBytes.ts"
 export * from "./JsonSelector.ts"

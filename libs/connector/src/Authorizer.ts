@@ -1,5 +1,7 @@
 import type { Auth } from "@tributary/domain"
 import {
+  type AuthorizationStatus,
+  authorizationOf,
   type AuthorizedRequest,
   makePlainAuthorizer,
   makeRequestAuthorizer,
@@ -31,6 +33,8 @@ export interface Authorizer {
   readonly needsPerson: boolean
   /** Whether the credentials stand in the connector file's secrets, and no server issues new ones. */
   readonly isPlain: boolean
+  /** How the authorization is, and until when; `undefined`: nobody issues anything anew. Asks nobody. */
+  readonly status: Effect.Effect<AuthorizationStatus | undefined>
   /** What connections to the API have to show. */
   readonly tls:
     | Redacted.Redacted<{
@@ -49,11 +53,12 @@ const noToken = (error: TokenError): NoToken =>
   })
 
 const made = Effect.fnUntraced(function* (
-  { authorize, tls }: RequestAuthorizer,
+  { authorize, status, tls }: RequestAuthorizer,
   rest: Pick<Authorizer, "scopes" | "needsPerson" | "isPlain">
 ): Effect.fn.Return<Authorizer, NoToken> {
   return {
     ...rest,
+    status,
     authorize: (method, url) =>
       authorize(method, url).pipe(
         Effect.map((request) => ({
@@ -76,7 +81,7 @@ export const makeAuthorizer = Effect.fnUntraced(function* (
     const plain = yield* makePlainAuthorizer({ id, plain: auth, base })
     return yield* made(plain, { scopes: [], needsPerson: false, isPlain: true })
   }
-  const requests = yield* Effect.mapError(makeRequestAuthorizer({ id, oauth2: auth, base }), noToken)
+  const requests = yield* Effect.mapError(makeRequestAuthorizer(authorizationOf(id, auth, base), id), noToken)
   return yield* made(requests, {
     scopes: auth.scopes,
     needsPerson: auth.oauth2 === "refresh_token",

@@ -1,4 +1,5 @@
 import type { Http } from "@tributary/domain"
+import { addressGuard, guardedConnector } from "@tributary/oauth"
 import { Environment, type Secrets } from "@tributary/vault"
 import { Duration, Effect, Redacted, type Scope } from "effect"
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici"
@@ -22,7 +23,8 @@ const variable = (environment: Readonly<Record<string, string | undefined>>, nam
 
 /**
  * The connections of a connector, closed with the scope: within the limits of `http`, with its TLS settings, and through
- * `http.proxy` or the proxies that the environment names. `certificate` is what the authorization wants to be shown.
+ * `http.proxy` or the proxies that the environment names. Direct ones are made to no address that the guard refuses; a proxy finds
+ * the addresses itself, and its own is what the operator chose. `certificate` is what the authorization wants to be shown.
  */
 export const openConnections = Effect.fnUntraced(function* (
   http: typeof Http.Type,
@@ -57,12 +59,20 @@ export const openConnections = Effect.fnUntraced(function* (
     ...(tls?.server_name === undefined ? {} : { servername: tls.server_name }),
     ...(tls === undefined ? {} : { minVersion: tls.min_version })
   }
+  const guard = yield* Effect.mapError(
+    addressGuard,
+    () =>
+      new BadSetting({
+        setting: "TRIBUTARY_ALLOW_PRIVATE_ADDRESSES",
+        problem: "expected true, false, or addresses and ranges such as 10.0.0.0/8,fd00::/8."
+      })
+  )
   const timeout = Duration.toMillis(http.connect_timeout)
   const options = {
     connections: http.connections,
     pipelining: 1,
     allowH2: http.http2,
-    connect: { timeout, ...secure },
+    connect: guardedConnector(guard, { timeout, allowH2: http.http2, ...secure }),
     connectTimeout: timeout,
     requestTls: { timeout, ...secure },
     headersTimeout: Duration.toMillis(http.headers_timeout),

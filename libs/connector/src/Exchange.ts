@@ -1,3 +1,4 @@
+import { AddressRefused } from "@tributary/oauth"
 import type { Dispatcher } from "undici"
 import { Duration, Effect } from "effect"
 import type { Http } from "@tributary/domain"
@@ -49,6 +50,12 @@ const sentences: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
 }
 
+const nobodyThere = new Set([sentences["ECONNREFUSED"], sentences["ENOTFOUND"]])
+
+/** Whether there is nobody to talk to, rather than somebody in trouble: most likely the address is wrong. */
+export const isRefused = (reason: SourceReason): boolean =>
+  reason._tag === "Unreachable" && nobodyThere.has(reason.problem)
+
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
 export const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
   const said = error instanceof Error ? error.message : ""
@@ -61,6 +68,7 @@ export const reasonOf = (error: unknown, url: string, limits: Limits, read: numb
         : `the proxy refused the connection (${proxy})`
     return new Unreachable({ url, problem })
   }
+  if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
   const code = codeOf(error)
   switch (code) {
     case "UND_ERR_CONNECT_TIMEOUT": {

@@ -72,7 +72,12 @@ const readBody = (answer: Answer, plan: Plan, selector: string): Effect.Effect<S
   } catch (error) {
     return error instanceof JsonSyntaxError ? Effect.fail(syntaxReason(answer, error, secrets)) : Effect.die(error)
   }
-  const { mismatch } = found
+  const { mismatch, repeated } = found
+  // Which of the two is meant cannot be told, and records must not be left out in silence.
+  if (repeated !== undefined) {
+    const problem = `the key ${repeated}, which leads to it, stands more than once in its object`
+    return Effect.fail(new NoRecords({ url, selector, problem, found: foundIn(body, secrets) }))
+  }
   // In one of several lists null stands for an empty one.
   if (mismatch === undefined || (mismatch.inList && mismatch.found === "null")) return Effect.succeed(found)
   if (reportsError(body)) {

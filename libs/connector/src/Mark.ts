@@ -1,6 +1,6 @@
 import type { Incremental } from "@tributary/domain"
 import { Duration } from "effect"
-import { civilOf, daysOf } from "./Calendar.ts"
+import { civilFromDays, daysFromCivil } from "@tributary/codec"
 import { timeFormat } from "./TimeFormat.ts"
 
 /**
@@ -46,7 +46,7 @@ const timestampMark = (text: string): Mark | undefined => {
   }
   const digits = fraction.padEnd(3, "0")
   const order =
-    daysOf(Number(year), m, d) * 86_400_000 +
+    daysFromCivil(Number(year), m, d) * 86_400_000 +
     Number(hour) * 3_600_000 +
     Number(minute) * 60_000 +
     Number(second) * 1000 +
@@ -81,7 +81,7 @@ const pad = (value: number, width: number): string => String(value).padStart(wid
 
 /** The date of a day since 1970-01-01. */
 const dateOf = (days: number): string => {
-  const { day, month, year } = civilOf(days)
+  const { day, month, year } = civilFromDays(days)
   return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
 }
 

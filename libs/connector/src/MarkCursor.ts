@@ -1,4 +1,5 @@
 import type { Incremental } from "@tributary/domain"
+import { Duration } from "effect"
 import type { CursorProgress, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
 import { Intervals } from "./Intervals.ts"
@@ -6,7 +7,7 @@ import { isAfter, type Mark, readMark, timeText } from "./Mark.ts"
 import { MarkReader } from "./MarkReader.ts"
 import { putValue } from "./RequestBody.ts"
 import type { Cursor, CursorWalk, Extracted, Observed } from "./slots/index.ts"
-import { largestWindow, Window } from "./Window.ts"
+import { Window, windowSize } from "./Window.ts"
 
 /** Follows the pages of an interval by the marks of their records. */
 class MarkWalk implements CursorWalk {
@@ -16,8 +17,10 @@ class MarkWalk implements CursorWalk {
   readonly #cursor: Mark | undefined
   readonly #seen: DigestSet
   readonly #window: Window
-  /** Where the interval begins; records before it are known, or not wanted. */
+  /** Where the interval begins; records before it are known, not wanted, or not asked for. */
   readonly #since: Mark | undefined
+  /** How far ahead of the clock a value may be, in milliseconds. */
+  readonly #ahead: number
 
   constructor(
     incremental: Incremental,
@@ -28,6 +31,10 @@ class MarkWalk implements CursorWalk {
     this.#incremental = incremental
     this.#state = state
     this.#since = since
+    this.#ahead =
+      incremental.type === "timestamp"
+        ? Duration.toMillis(incremental.ahead ?? Duration.days(1))
+        : Number.POSITIVE_INFINITY
     this.#marks = new MarkReader(incremental)
     this.#cursor = state.cursor === undefined ? undefined : readMark(state.cursor, incremental)
     this.#seen = DigestSet.decode(state.seen)
@@ -36,7 +43,7 @@ class MarkWalk implements CursorWalk {
   }
 
   /** Compares the records with those of earlier walks, and takes note of those that the next walk may meet. */
-  observe({ body, scan: { rows, stride } }: Extracted, field: number): Observed {
+  observe({ body, scan: { rows, stride } }: Extracted, field: number, now: number): Observed {
     const marks = this.#marks
     const window = this.#window
     const count = rows.length / stride
@@ -44,10 +51,15 @@ class MarkWalk implements CursorWalk {
     /** Bit 1: an earlier walk may have read it. */
     const maybe = new Uint8Array(count)
     const cursor = this.#cursor
+    const since = this.#since
+    /** A time behind this one is a mistake: nothing that comes before it would be asked for any more. */
+    const latest = now + this.#ahead
     let highest = -1
     let top: number | bigint = 0
     let topFine = 0
     let unmarked = 0
+    let ahead = 0
+    let unasked = 0
     for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
       if (!marks.read(body, rows[row + field]!, rows[row + field + 1]!)) {
         orders.push(undefined)
@@ -56,6 +68,12 @@ class MarkWalk implements CursorWalk {
         continue
       }
       const { fine, order } = marks
+      if (order > latest) {
+        orders.push(undefined)
+        maybe[index] = 1
+        ahead++
+        continue
+      }
       orders.push(order)
       if (cursor !== undefined && (order < cursor.order || (order === cursor.order && fine <= cursor.fine)))
         maybe[index] = 1
@@ -71,12 +89,12 @@ class MarkWalk implements CursorWalk {
     }
     const left = new Uint8Array(count)
     const isFirst = this.#seen.size === 0
-    const since = this.#since
     const { filter, order: sorting } = this.#incremental
     let skipped = 0
     let known = 0
     for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
       const order = orders[index]
+      let isUnasked = false
       if (since !== undefined && order !== undefined && order < since.order) {
         known++
         if (filter) {
@@ -84,6 +102,8 @@ class MarkWalk implements CursorWalk {
           skipped++
           continue
         }
+        isUnasked = true
+        unasked++
       }
       const stays = order === undefined || window.includes(order)
       const check = !isFirst && maybe[index] === 1
@@ -93,11 +113,12 @@ class MarkWalk implements CursorWalk {
       if (check && this.#seen.has(high, low)) {
         left[index] = 1
         skipped++
-        known++
+        if (isUnasked) unasked--
+        else known++
       }
       if (stays) window.add(order === undefined ? Number.NEGATIVE_INFINITY : Number(order), high, low)
     }
-    return { left, skipped, unmarked, isOver: sorting === "descending" && count > 0 && known >= count }
+    return { left, skipped, unmarked, ahead, unasked, isOver: sorting === "descending" && count > 0 && known >= count }
   }
 
   progress(): CursorProgress {
@@ -122,7 +143,7 @@ class MarkWalk implements CursorWalk {
     }
     if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
       // The next walk asks as this one did, so it may meet what this one and the one before it met.
-      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, largestWindow)
+      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, windowSize(this.#incremental))
       return {
         ...(cursor === undefined ? {} : { cursor }),
         ...(both.length === 0 ? {} : { seen: encodeDigests(both.flat()) })

@@ -14,7 +14,7 @@ export interface RejectedRecord {
   /** Place in the page, from 0. */
   readonly index: number
   readonly value: Uint8Array
-  readonly code: "missing_key" | "not_an_object" | "not_utf8"
+  readonly code: "missing_key" | "not_an_object" | "not_utf8" | "too_deep"
   /** One sentence: what is wrong, what was found, what was expected. */
   readonly reason: string
 }
@@ -36,4 +36,8 @@ export interface Page {
   readonly unmarked: number
   /** Parts of the checkpoint that are kept beside it, to be committed with it; they stay good until others replace them. */
   readonly snapshots?: ReadonlyArray<Snapshot>
+  /** Records whose time is further ahead of the clock than `incremental.ahead`: published, but they do not move the cursor. */
+  readonly ahead: number
+  /** Records that are older than what was asked for and are published all the same. */
+  readonly unasked: number
 }

@@ -173,6 +173,8 @@ export const partitionedWalk = (
             rejected: [],
             skipped: 0,
             unmarked: 0,
+            ahead: 0,
+            unasked: 0,
             bytes: 0,
             number: number++,
             last: true,

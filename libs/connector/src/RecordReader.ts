@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer"
-import { scalarText } from "@tributary/codec"
+import { maxDepth, scalarText } from "@tributary/codec"
 import type { PageRecord, RejectedRecord } from "./Page.ts"
 import type { Extracted } from "./slots/index.ts"
 
@@ -11,6 +11,10 @@ export interface ReadRecords {
 
 const kinds: Record<number, string> = { 0x7b: "an object", 0x5b: "an array", 0x6e: "null", 0x22: "an empty text" }
 const comma = 0x2c
+const tooDeep = {
+  code: "too_deep",
+  reason: `Expected at most ${maxDepth} objects and arrays inside one another, found more.`
+} as const
 
 /** Takes the records out of a page: each with its key, without those that a cursor leaves out. */
 export class RecordReader {
@@ -24,7 +28,7 @@ export class RecordReader {
   }
 
   /** `left`: 1 for each record that is left out. */
-  read({ body, scan: { rows, stride } }: Extracted, left: Uint8Array | undefined): ReadRecords {
+  read({ body, scan: { deep, rows, stride } }: Extracted, left: Uint8Array | undefined): ReadRecords {
     const records: Array<PageRecord> = []
     const rejected: Array<RejectedRecord> = []
     const textIsRight = isUtf8(body)
@@ -32,8 +36,9 @@ export class RecordReader {
       if (left?.[index] === 1) continue
       const start = rows[row]!
       const value = body.subarray(start, rows[row + 1])
-      const problem =
-        body[start] === 0x7b
+      const problem = deep?.has(index)
+        ? tooDeep
+        : body[start] === 0x7b
           ? textIsRight || isUtf8(value)
             ? undefined
             : notUtf8(value)

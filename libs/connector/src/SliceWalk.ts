@@ -1,9 +1,9 @@
 import { Readable } from "node:stream"
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import type { CursorProgress, CursorState, Position } from "./Checkpoint.ts"
 import type { Page } from "./Page.ts"
 import { singlePage } from "./Paginators.ts"
-import type { Limits } from "./Exchange.ts"
+import { isRefused, type Limits } from "./Exchange.ts"
 import { PartSource, type ReadSoFar } from "./PartSource.ts"
 import { Progress } from "./Progress.ts"
 import { readPlan } from "./ReadPlan.ts"
@@ -23,8 +23,12 @@ import {
 import { BadSetting, type SourceReason } from "./SourceError.ts"
 import type { SendSettings, Transport } from "./Transport.ts"
 
-/** The failure of a page, counted in a row, that is logged although it is tried again. */
-const toldAt = 3
+/**
+ * The failure of a page, counted in a row, that is logged although it is tried again: the first where nobody is there, or where the
+ * tries for a token are over.
+ */
+const toldAt = (reason: SourceReason): number =>
+  isRefused(reason) || (reason._tag === "NoToken" && reason.failureClass === "transient") ? 1 : 3
 
 /** What an API answers when it does not know a position (any more). */
 const lostPosition = new Set([400, 404, 410, 422])
@@ -99,7 +103,15 @@ const noCursor: Cursor = {
 }
 
 const nothing: Extracted = { body: Buffer.alloc(0), scan: { rows: [], stride: 2, values: [], mismatch: undefined } }
-const noPage: SlicePage["found"] = { records: [], rejected: [], skipped: 0, unmarked: 0, bytes: 0 }
+const noPage: SlicePage["found"] = {
+  records: [],
+  rejected: [],
+  skipped: 0,
+  unmarked: 0,
+  ahead: 0,
+  unasked: 0,
+  bytes: 0
+}
 
 /** The beginning of a slice: its first page is on its way or there. */
 export interface SliceStart {
@@ -194,7 +206,7 @@ export const sliceReader = Effect.fnUntraced(function* (
     return yield* Effect.suspend(() => fetchOnce(slice, position, before, failures)).pipe(
       // All tries together can take minutes: the person who waits is told once why.
       Effect.tapError((reason) =>
-        ++failures === toldAt && retries >= toldAt
+        ++failures === toldAt(reason) && retries >= 3
           ? Effect.logWarning(`${reason.message} It is tried again.`)
           : Effect.void
       ),
@@ -279,13 +291,17 @@ export const sliceReader = Effect.fnUntraced(function* (
   /** The records of a page that are new. */
   const partOf = Effect.fnUntraced(function* (turn: Turn, page: PageView) {
     const extracted = transform === undefined ? page.extracted : yield* transform(page)
-    const { isOver, left, skipped, unmarked } = turn.follower.observe(extracted, plan.cursorColumn)
+    const now = yield* Clock.currentTimeMillis
+    const observed = turn.follower.observe(extracted, plan.cursorColumn, now)
+    const { ahead = 0, isOver, left, skipped, unasked = 0, unmarked } = observed
     return {
       isOver,
       found: {
         ...reader.read(extracted, left),
         skipped,
         unmarked,
+        ahead,
+        unasked,
         bytes: page.answer.stream === undefined ? page.answer.body.length : page.extracted.body.length
       }
     }

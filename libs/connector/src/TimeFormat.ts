@@ -1,4 +1,4 @@
-import { daysOf, civilOf } from "./Calendar.ts"
+import { civilFromDays, daysFromCivil } from "@tributary/codec"
 
 /** A form of times: codes as in strftime, of which `%s`, `%ms` (`%_ms`) and `%epoch_microseconds` count from 1970. */
 export interface TimeFormat {
@@ -43,10 +43,10 @@ interface Parts {
 const partsOf = (millis: number): Parts => {
   const day = Math.floor(millis / 86_400_000)
   const rest = millis - day * 86_400_000
-  const civil = civilOf(day)
+  const civil = civilFromDays(day)
   return {
     ...civil,
-    yearDay: day - daysOf(civil.year, 1, 1) + 1,
+    yearDay: day - daysFromCivil(civil.year, 1, 1) + 1,
     weekDay: (((day + 4) % 7) + 7) % 7,
     hour: Math.floor(rest / 3_600_000),
     minute: Math.floor(rest / 60_000) % 60,
@@ -142,14 +142,14 @@ export const timeFormat = (format: string): TimeFormat => {
     const hour = number("H") ?? (twelve === undefined ? 0 : (twelve % 12) + (half === "pm" ? 12 : 0))
     const minute = number("M") ?? 0
     const second = number("S") ?? 0
-    const date = civilOf(daysOf(year, month, day))
+    const date = civilFromDays(daysFromCivil(year, month, day))
     if (date.month !== month || date.day !== day || hour > 24 || minute > 59 || second > 60) return undefined
     const digits = (found.get("f") ?? "").padEnd(3, "0")
     const zone = found.get("z") ?? ""
     const offset = /^[+-]/u.test(zone)
       ? (zone.startsWith("-") ? -1 : 1) * (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2)))
       : 0
-    const start = daysOf(year, month, day) + (number("j") === undefined ? 0 : Number(found.get("j")) - 1)
+    const start = daysFromCivil(year, month, day) + (number("j") === undefined ? 0 : Number(found.get("j")) - 1)
     return {
       millis:
         start * 86_400_000 + hour * 3_600_000 + (minute - offset) * 60_000 + second * 1000 + Number(digits.slice(0, 3)),

@@ -1,4 +1,5 @@
 import type { Incremental } from "@tributary/domain"
+import { Duration } from "effect"
 import { DigestSet, encodeDigests } from "./Digest.ts"
 import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
 
@@ -8,7 +9,14 @@ import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
  */
 export const largestWindow = 4096
 
-type WindowSettings = Pick<Incremental, "type" | "format" | "lookback">
+type WindowSettings = Pick<Incremental, "type" | "format" | "lookback" | "window">
+
+/** The same where `incremental.window` asks for more; a checkpoint then has about 350 kB for each of its two sets. */
+const largestAskedWindow = 32_768
+
+/** Most digests that a stream's checkpoint keeps. */
+export const windowSize = ({ window }: Pick<Incremental, "window">): number =>
+  window === undefined ? largestWindow : largestAskedWindow
 
 /**
  * The records of a walk that the next walk may meet again: those at or after the highest value less the lookback. Knows them
@@ -16,6 +24,7 @@ type WindowSettings = Pick<Incremental, "type" | "format" | "lookback">
  */
 export class Window {
   readonly #incremental: WindowSettings
+  readonly #size: number
   #highest: Mark | undefined
   #bound: number = Number.NEGATIVE_INFINITY
   /** Of each record its value, or -Infinity if it stays whatever the bound and goes first when there are too many. */
@@ -24,6 +33,7 @@ export class Window {
 
   constructor(incremental: WindowSettings, highest: Mark | undefined, met: string | undefined) {
     this.#incremental = incremental
+    this.#size = windowSize(incremental)
     if (highest !== undefined) this.raise(highest)
     for (const [high, low] of DigestSet.decode(met)) this.add(Number.NEGATIVE_INFINITY, high, low)
   }
@@ -37,7 +47,9 @@ export class Window {
     if (this.#highest !== undefined && !isAfter(mark, this.#highest)) return
     this.#highest = mark
     // What the next walk will ask for counts, not the lookback: cut to the value's digits it may be earlier.
-    const from = readMark(lookBack(mark, this.#incremental), this.#incremental)
+    const { lookback, window = lookback } = this.#incremental
+    const text = lookBack(mark, { ...this.#incremental, lookback: Duration.max(lookback, window) })
+    const from = readMark(text, this.#incremental)
     this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : Number(from.order)
   }
 
@@ -49,7 +61,7 @@ export class Window {
   add(order: number, high: number, low: number): void {
     this.#orders.push(order)
     this.#halves.push(high, low)
-    if (this.#orders.length > 4 * largestWindow) this.#prune()
+    if (this.#orders.length > 4 * this.#size) this.#prune()
   }
 
   #prune(): void {
@@ -65,12 +77,12 @@ export class Window {
       if (order < last) isAscending = false
       last = order
     }
-    if (kept.length > largestWindow) {
+    if (kept.length > this.#size) {
       // Most feeds ascend, which spares the sorting. Of equal values those that were met later come first.
-      if (isAscending) kept = kept.slice(-largestWindow)
+      if (isAscending) kept = kept.slice(-this.#size)
       else {
         kept.sort((a, b) => (orders[a] === orders[b] ? b - a : orders[a]! < orders[b]! ? 1 : -1))
-        kept.length = largestWindow
+        kept.length = this.#size
       }
     }
     if (kept.length === orders.length) return

@@ -1,29 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { Connector } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
-import { startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
+import { serve, startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
 import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 
-/** A server of a test's own, closed with the scope. */
-export const serve = (handler: (request: IncomingMessage, response: ServerResponse) => void) =>
-  Effect.acquireRelease(
-    Effect.callback<Server>((resume) => {
-      const server = createServer(handler)
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  ).pipe(
-    Effect.map((server) => {
-      const address = server.address()
-      return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
-    })
-  )
+export { serve }
 
 /** A server that answers every request with the same body. */
 export const answering = (body: string | Buffer, status = 200, headers: Record<string, string> = {}) =>

@@ -69,8 +69,8 @@ const grantsOwn = (auth: OAuth2, report: Report) => {
   }
 }
 
-const clientsOwn = (auth: OAuth2, report: Report) => {
-  const { client_auth, client_id, client_key, client_secret, oauth2, tls } = auth
+const clientsOwn = (auth: OAuth2, client_auth: NonNullable<OAuth2["client_auth"]>, report: Report) => {
+  const { client_id, client_key, client_secret, oauth2, tls } = auth
   if (secretWays.has(client_auth) && client_secret === undefined) {
     report(
       ["auth"],
@@ -85,6 +85,14 @@ const clientsOwn = (auth: OAuth2, report: Report) => {
       "`client_secret` with client_auth none",
       "no secret, which nobody would ask for",
       "Remove it, or write `client_auth: basic` or `post`."
+    )
+  }
+  if (typeof client_secret !== "string" && client_secret !== undefined && client_secret.length > 2) {
+    report(
+      ["auth", "client_secret"],
+      `${client_secret.length} secrets`,
+      "one, or the new and the old one",
+      "Remove those that the server takes no more."
     )
   }
   if (client_auth === "private_key_jwt" && client_key === undefined) {
@@ -193,14 +201,26 @@ const requestsOwn = ({ assertion, custom, token_request }: OAuth2, report: Repor
   }
 }
 
-/** Checks of an authorization what no single setting can tell. */
+/**
+ * Checks of an authorization what no single setting can tell. What depends on how the client authenticates is left to whoever
+ * knows the provider's profile, where that decides it; that one gives `client_auth`.
+ */
 export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
-  if (auth.issuer === undefined && auth.token_url === undefined) {
+  const { provider } = auth
+  if (provider === undefined && Object.keys(auth.params).length > 0) {
+    report(
+      ["auth", "params"],
+      "`params` without `provider`",
+      "both, or none",
+      "Name the provider whose addresses need them. Parameters of token requests belong under `token_request.params`."
+    )
+  }
+  if (provider === undefined && auth.issuer === undefined && auth.token_url === undefined) {
     report(
       ["auth"],
       "neither issuer nor token_url",
       "one of them",
-      "Add `issuer` if the server can be discovered, else `token_url`."
+      "Add `issuer` if the server can be discovered, else `token_url`; or `provider`, if there is a profile of it."
     )
   }
   if (auth.issuer !== undefined && auth.token_url !== undefined) {
@@ -212,7 +232,8 @@ export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
     )
   }
   grantsOwn(auth, report)
-  clientsOwn(auth, report)
+  const clientAuth = auth.client_auth ?? (provider === undefined ? "basic" : undefined)
+  if (clientAuth !== undefined) clientsOwn(auth, clientAuth, report)
   requestsOwn(auth, report)
 }
 

@@ -101,6 +101,7 @@ const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
     addresses.unshift(
       [["auth", "issuer"], auth.issuer],
       [["auth", "token_url"], auth.token_url],
+      [["auth", "refresh_url"], auth.refresh_url],
       [["auth", "revocation_url"], auth.revocation_url],
       [["auth", "introspection_url"], auth.introspection_url]
     )

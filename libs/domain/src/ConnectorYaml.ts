@@ -1,6 +1,7 @@
 import { Result, Schema, SchemaIssue } from "effect"
 import type { ConfigProblem } from "./ConfigProblem.ts"
 import { checkConnector } from "./ConnectorCheck.ts"
+import type { Conflict } from "./Conflict.ts"
 import { Connector } from "./ConnectorFile.ts"
 import { shapeOf } from "./Setting.ts"
 import { readSettings } from "./SettingReader.ts"
@@ -11,6 +12,8 @@ export interface ParsedConnector {
   readonly connector: Connector
   /** What is allowed but probably not meant. */
   readonly warnings: ReadonlyArray<ConfigProblem>
+  /** Says where in the file what a later check found stands. */
+  readonly locate: (conflicts: ReadonlyArray<Conflict>) => ReadonlyArray<ConfigProblem>
 }
 
 const decode = Schema.decodeUnknownResult(Connector, { errors: "all", onExcessProperty: "error" })
@@ -88,11 +91,20 @@ export const parseConnector = (
     )
   }
   const connector = decoded.success
-  const conflicts = checkConnector(connector).map(({ advice, expected, found, path, severity }) => {
-    const place = reading.placeOf(path)
-    return { severity, finding: { range: place.key, path, found, expected, advice } }
-  })
-  const errors = conflicts.flatMap(({ finding, severity }) => (severity === "error" ? [finding] : []))
-  const warnings = conflicts.flatMap(({ finding, severity }) => (severity === "warning" ? [finding] : []))
-  return errors.length > 0 ? Result.fail(located(errors)) : Result.succeed({ connector, warnings: located(warnings) })
+  const place = (conflicts: ReadonlyArray<Conflict>) =>
+    located(
+      conflicts.map(({ advice, expected, found, path }) => ({
+        range: reading.placeOf(path).key,
+        path,
+        found,
+        expected,
+        advice
+      }))
+    )
+  const conflicts = checkConnector(connector)
+  const errors = conflicts.filter(({ severity }) => severity === "error")
+  const warnings = conflicts.filter(({ severity }) => severity === "warning")
+  return errors.length > 0
+    ? Result.fail(place(errors))
+    : Result.succeed({ connector, warnings: place(warnings), locate: place })
 }

@@ -23,6 +23,9 @@ export const connectorsTopic = "_tributary.connectors"
 export const checkpointsTopic = "_tributary.checkpoints"
 export const statusTopic = "_tributary.status"
 
+/** Topic of what happened to tokens: who did what and when, never the token. Only ever added to. */
+export const auditTopic = "_tributary.audit"
+
 /** Topic of the records of a stream as the API sent them. */
 export const rawTopic = (connector: string, stream: string): string => `raw.${connector}.${stream}`
 /** Topic of the records of a stream after its transform, unless the file names another. */

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { Quirks, TokenLifecycle } from "./ProviderSettings.ts"
 import { fallback, optional, required } from "./Setting.ts"
 import { Address, HeaderName, HeaderValue, PositiveDuration, SecretReference, Template, Text } from "./SettingType.ts"
 
@@ -23,6 +24,14 @@ const Algorithm = Schema.Literals([
 const algorithm = Algorithm.pipe(
   optional("Algorithm of the signature. Default: RS256 for an RSA key, else the one that the key's curve has.", "PS256")
 )
+
+/** A secret, or the new one and the old one while it is being replaced. */
+const ClientSecret = Schema.Union([
+  SecretReference,
+  Schema.Array(SecretReference)
+    .check(Schema.isMinLength(1), Schema.isUnique())
+    .annotate({ title: "list of secret references", expected: "a list of one or two references, none twice" })
+]).annotate({ identifier: "ClientSecret", expected: "a reference to the secret, or a list of the new and the old one" })
 
 /** How a client proves who it is at the token endpoint. */
 const ClientAuth = Schema.Literals([
@@ -137,12 +146,33 @@ const TokenRequest = Schema.Struct({
     .pipe(fallback({}, "Headers added to each token request.", { "x-tenant": "shop" }))
 }).annotate({ identifier: "TokenRequest" })
 
+/** Name of an authorization that connectors share; it also names its tokens in the vault. */
+const AuthorizationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,63}$/u)).annotate({
+  title: "name",
+  expected: "a small letter, then small letters, digits, - and _"
+})
+
 const nothingMore = { params: {}, headers: {} } as const
 
 /** How tokens are obtained (RFC 6749) and what they are bound to. */
 export const OAuth2 = Schema.Struct({
   oauth2: Schema.Literals(["client_credentials", "refresh_token", "jwt_bearer", "token_exchange", "custom"]).pipe(
     required("Grant type by which tokens are obtained (RFC 6749, RFC 7523, RFC 8693).", "client_credentials")
+  ),
+  provider: Text.pipe(
+    optional(
+      "Name of a provider whose profile says the rest: endpoints, how the client authenticates, what its answers and its tokens are like. What is written here goes before it. docs/reference/providers.md lists them.",
+      "xero"
+    )
+  ),
+  params: Schema.Record(ParameterName, Template)
+    .annotate({ expected: "parameters by name" })
+    .pipe(fallback({}, "What the provider's addresses need, by name.", { subdomain: "acme" })),
+  authorization: AuthorizationName.pipe(
+    optional(
+      "Name under which several connectors share one authorization: they use the same tokens, and one refresh serves all. Their `auth` has to be the same. Default: the connector's own.",
+      "shop-login"
+    )
   ),
   issuer: Address.pipe(
     optional(
@@ -152,6 +182,9 @@ export const OAuth2 = Schema.Struct({
   ),
   token_url: Address.pipe(
     optional("Token endpoint, for servers that cannot be discovered.", "https://id.shop.example/oauth/token")
+  ),
+  refresh_url: Address.pipe(
+    optional("Where tokens are refreshed, for servers that do that elsewhere.", "https://id.shop.example/oauth/refresh")
   ),
   revocation_url: Address.pipe(
     optional(
@@ -166,11 +199,16 @@ export const OAuth2 = Schema.Struct({
     )
   ),
   client_id: Template.pipe(optional("Identifier of the client, or a reference to it.", "${env:SHOP_ID}")),
-  client_secret: SecretReference.pipe(optional("Reference to the client's secret.", "${env:SHOP_SECRET}")),
+  client_secret: ClientSecret.pipe(
+    optional(
+      "Reference to the client's secret. Two in a list while it is being replaced: when the server refuses the one, the other is tried.",
+      "${env:SHOP_SECRET}"
+    )
+  ),
   client_auth: ClientAuth.pipe(
-    fallback(
-      "basic",
-      "How the client authenticates: secret in the HTTP Basic header (form-encoded as RFC 6749, section 2.3.1 says, or raw) or in the form, assertion signed with the secret or with client_key (RFC 7523), certificate of `tls` (RFC 8705), or not at all."
+    optional(
+      "How the client authenticates: secret in the HTTP Basic header (form-encoded as RFC 6749, section 2.3.1 says, or raw) or in the form, assertion signed with the secret or with client_key (RFC 7523), certificate of `tls` (RFC 8705), or not at all. Default: what the provider's profile says, else basic.",
+      "basic"
     )
   ),
   client_key: ClientKey.pipe(optional("Key that signs the client's assertions.")),
@@ -190,6 +228,10 @@ export const OAuth2 = Schema.Struct({
     optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")
   ),
   resource: Template.pipe(optional("Resource indicator (RFC 8707).", "https://api.shop.example")),
-  token_request: TokenRequest.pipe(fallback(nothingMore, "What the server wants beside the standard."))
+  token_request: TokenRequest.pipe(fallback(nothingMore, "What the server wants beside the standard.")),
+  quirks: Quirks.pipe(optional("What the server's answers do that cannot be seen from them.")),
+  lifecycle: TokenLifecycle.pipe(
+    optional("How the server's tokens live and die; decides what is done when an answer was lost, and when to refresh.")
+  )
 }).annotate({ identifier: "OAuth2" })
 export type OAuth2 = typeof OAuth2.Type

@@ -123,6 +123,18 @@ export const Incremental = Schema.Struct({
       "5 minutes"
     )
   ),
+  window: Duration.pipe(
+    optional(
+      "How far before the last value seen records that come again unchanged are recognised, 32,768 at most; for an API that ignores `param`, or rounds it to days. Default: the lookback, and 4,096.",
+      "2 days"
+    )
+  ),
+  ahead: Duration.pipe(
+    optional(
+      "How far ahead of the clock a time in the field may be. A record with a later one is published, but what is read next does not begin there. Default: 1 day.",
+      "1 hour"
+    )
+  ),
   start: Template.pipe(
     optional("Value to begin with; without it the first read asks for everything.", "2026-01-01T00:00:00Z")
   ),

@@ -163,9 +163,13 @@ const standsAlone = new Set(["DUPLICATE_KEY", "TAG_RESOLVE_FAILED", "TAB_AS_INDE
 const withoutEchoes = (text: string, errors: ReadonlyArray<YAMLError>): ReadonlyArray<Finding> => {
   const findings: Array<Finding> = []
   const seen = new Set<string>()
+  let isAfterTab = false
   for (const error of errors.toSorted((left, right) => left.pos[0] - right.pos[0])) {
     const finding = fromYaml(text, error)
     const isEcho = seen.has(finding.found) || (error.code === "UNEXPECTED_TOKEN" && seen.size > 0)
+    // A line whose indentation does not count is read as part of the one before, and nothing fits any more.
+    isAfterTab ||= error.code === "TAB_AS_INDENT"
+    if (isAfterTab && error.code !== "TAB_AS_INDENT") continue
     if (standsAlone.has(error.code)) findings.push(finding)
     else if (!isEcho) {
       seen.add(finding.found)

@@ -42,7 +42,9 @@ const mended = (file: unknown): Settings => {
       if (settings !== undefined) auth[part] = settings
     }
     auth["client_id"] ??= "a"
-    auth["client_secret"] = "${env:SECRET}"
+    if (!("provider" in auth)) delete auth["params"]
+    const secret = auth["client_secret"]
+    auth["client_secret"] = Array.isArray(secret) ? secret.slice(0, 2) : "${env:SECRET}"
     if (auth["client_auth"] === "none") auth["client_auth"] = "post"
     if (auth["client_auth"] === "private_key_jwt") auth["client_key"] ??= { key: "${file:key}" }
     else delete auth["client_key"]

@@ -46,6 +46,19 @@ const rightOnes: ReadonlyArray<readonly [string, string]> = [
     "custom",
     `{ oauth2: custom, ${client}, custom: { grant_type: account_credentials, params: { account_id: "\${env:ID}" } }, token_request: { params: { tenant: a }, headers: { x-tenant: a } } }`
   ],
+  [
+    "a provider, which says the rest",
+    `{ oauth2: refresh_token, provider: xero, client_id: a, refresh_token: "\${env:R}" }`
+  ],
+  [
+    "what a provider without a profile does",
+    `{ oauth2: refresh_token, ${client}, refresh_token: "\${env:R}", quirks: { access_token: [data.token], default_expires_in: 2 hours }, lifecycle: { rotation: always, grace: 30 seconds, reuse: revokes_family, idle_life: 90 days, absolute_life: unlimited, token_requests: { requests: 10, per: 10 minutes } } }`
+  ],
+  ["an authorization that is shared", `{ oauth2: client_credentials, ${client}, authorization: shop-login }`],
+  [
+    "a secret that is being replaced",
+    `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: ["\${env:NEW}", "\${env:OLD}"] }`
+  ],
   ["a key in a header", `{ api_key: "\${env:KEY}", header: x-shop-key, prefix: SSWS }`],
   ["a key in the address", `{ api_key: "\${env:KEY}", query: key }`],
   ["a bearer token", `{ bearer: "\${file:./token}" }`],
@@ -54,6 +67,22 @@ const rightOnes: ReadonlyArray<readonly [string, string]> = [
 ]
 
 const wrongOnes: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
+  [
+    `{ oauth2: client_credentials, ${client}, params: { subdomain: acme } }`,
+    "auth.params: found `params` without `provider`, expected both, or none. Name the provider whose addresses need them. Parameters of token requests belong under `token_request.params`."
+  ],
+  [
+    `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: ["\${env:A}", "\${env:B}", "\${env:C}"] }`,
+    "auth.client_secret: found 3 secrets, expected one, or the new and the old one. Remove those that the server takes no more."
+  ],
+  [
+    `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: [plain-text] }`,
+    "auth.client_secret[0]: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+  ],
+  [
+    `{ oauth2: client_credentials, ${client}, lifecycle: { grace: 0 seconds } }`,
+    'auth.lifecycle.grace: found "0 seconds", expected a duration such as 30 seconds or 90 days, or none or until_next_use or unlimited. Write it as in this example: 30 seconds.'
+  ],
   [
     `{ oauth2: client_credentials, ${url}, client_id: shop }`,
     "auth: found no `client_secret` with client_auth basic, expected a reference to the client's secret. Add `client_secret: ${env:NAME}`, or say with `client_auth` how the client authenticates without one (`none`, if not at all)."

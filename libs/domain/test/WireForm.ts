@@ -50,6 +50,9 @@ const template = Arbitrary.flatMap(Arbitrary.schema(Schema.Boolean), (plain) =>
 /** Generators of simple values, by the title of their type. */
 const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   name: word,
+  "place in an answer": Arbitrary.map(word, (name) => `data.${name}`),
+  "duration or unlimited": pick(["unlimited", "90 days", "1.5 hours"]),
+  "duration or none, until_next_use, unlimited": pick(["none", "until_next_use", "unlimited", "30 seconds", "1 week"]),
   text,
   parameter: Arbitrary.map(word, (name) => `q:${name}`),
   "text, may hold references": template,

@@ -30,6 +30,12 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     "3:1 : found a tab as indentation, expected spaces. Indent with spaces."
   ],
   [
+    "a tab as indentation among spaces, and what the parser makes of the rest",
+    "connector: shop\nhttp: { base_url: https://x }\nstreams:\n  items:\n    path: /items\n\trecords: $.data[*]\n    primary_key: id\n\tpoll: [\n",
+    "6:1 : found a tab as indentation, expected spaces. Indent with spaces.",
+    "8:1 : found a tab as indentation, expected spaces. Indent with spaces."
+  ],
+  [
     "two documents",
     `${wholeFile}---\nconnector: other\n`,
     "50:1 : found a second document, expected one connector per file. Remove the line ---, or move what follows into a file of its own."
@@ -250,7 +256,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an authorization without a server",
     edited("  issuer: https://id.shop.example\n", ""),
-    "2:1 auth: found neither issuer nor token_url, expected one of them. Add `issuer` if the server can be discovered, else `token_url`."
+    "2:1 auth: found neither issuer nor token_url, expected one of them. Add `issuer` if the server can be discovered, else `token_url`; or `provider`, if there is a profile of it."
   ],
   [
     "an authorization with two servers",

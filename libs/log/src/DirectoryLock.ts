@@ -1,9 +1,10 @@
 import { Effect, type Scope } from "effect"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pid } from "node:process"
 import { DatabaseSync } from "node:sqlite"
 import { LogError, LogLocked, LogUnusable } from "./LogError.ts"
+import { makeDirectory } from "./makeDirectory.ts"
 import { toLogError } from "./SqliteFile.ts"
 
 const isSystemError = (cause: unknown): cause is NodeJS.ErrnoException =>
@@ -37,7 +38,7 @@ export const lockDirectory = Effect.fn("DirectoryLock.lock")(function* (
   directory: string
 ): Effect.fn.Return<void, LogError, Scope.Scope> {
   yield* Effect.try({
-    try: () => mkdirSync(directory, { recursive: true, mode: 0o700 }),
+    try: () => makeDirectory(directory, 0o700),
     catch: directoryError(directory)
   })
   const path = join(directory, "lock.db")

@@ -15,6 +15,9 @@ import { heldOf } from "./Held.ts"
 import { makeSpend, type Turn } from "./journal/makeSpend.ts"
 import type { RefreshPolicy } from "./journal/RefreshPolicy.ts"
 import { isGivenUp } from "./journal/transitions.ts"
+import { earliestRefresh, earlyMargin } from "./lifetime.ts"
+import { type Outlook, outlookOf } from "./Outlook.ts"
+import { nextLife, refreshWindow } from "./profile/lifecycle.ts"
 import type { Settings } from "./Settings.ts"
 import type { TokenEndpoint } from "./TokenEndpoint.ts"
 import { TokenError } from "./TokenError.ts"
@@ -48,6 +51,7 @@ export interface AcquisitionOptions {
  */
 export const makeAcquisition = Effect.fnUntraced(function* (options: AcquisitionOptions) {
   const { custody, endpoint, grant, id, settings } = options
+  const window = refreshWindow(settings.lifecycle)
   const { lineage } = custody
   const store = yield* TokenStore
   const leases = yield* Leases
@@ -79,14 +83,14 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     if (stored === undefined || stored.settings !== settings.fingerprint || lineage.isBehind(stored)) return undefined
     const generation = lineage.generationOf(stored)
     if (generation <= newerThan || stored.seed !== (yield* grant.seed(stored))) return undefined
-    const candidate = yield* heldOf(stored, generation)
+    const candidate = yield* heldOf(stored, generation, settings.lifecycle)
     return (yield* Clock.currentTimeMillis) < candidate.usableUntil ? candidate : undefined
   })
 
   const own = (saved: StoredTokens) =>
     Effect.suspend(() => {
       lineage.replace(saved)
-      return heldOf(saved, lineage.generationOf(saved))
+      return heldOf(saved, lineage.generationOf(saved), settings.lifecycle)
     })
 
   const toTokens = (body: TokenBody, request: GrantRequest, obtainedAt: number): Omit<StoredTokens, "generation"> => ({
@@ -98,9 +102,18 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       request.refreshToken !== undefined && body.refresh_token !== undefined
         ? Redacted.make(body.refresh_token)
         : request.refreshToken,
-    scopes: (body.scope ?? settings.scope).split(" ").filter((word) => word !== ""),
+    scopes: body.scope === undefined ? settings.scopes : body.scope.split(" ").filter((word) => word !== ""),
     settings: settings.fingerprint,
-    seed: request.seed
+    seed: request.seed,
+    ...(request.refreshToken === undefined
+      ? {}
+      : {
+          refreshLife: nextLife(request.refreshLife, {
+            obtainedAt,
+            lifetime: body.refresh_token_expires_in,
+            isReplaced: body.refresh_token !== undefined && body.refresh_token !== Redacted.value(request.refreshToken)
+          })
+        })
   })
 
   /** From here on the credential is not sent again. */
@@ -126,9 +139,8 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
 
   const ask = Effect.fnUntraced(function* (request: GrantRequest, mayBeSent?: Effect.Effect<boolean>) {
     // The life of a token is counted from before it was asked for, so it ends here no later than at the server.
-    const obtainedAt = yield* Clock.currentTimeMillis
-    const body = yield* endpoint.exchange(request, mayBeSent)
-    return toTokens(Redacted.value(body), request, obtainedAt)
+    const { askedAt, body } = yield* endpoint.exchange(request, mayBeSent)
+    return toTokens(Redacted.value(body), request, askedAt)
   })
 
   const { givenUp, spend } = yield* makeSpend({
@@ -193,7 +205,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     const spending: Spending = { attempt: Deferred.makeUnsafe(), stake: undefined, problem: "", isDropped: false }
     custody.spending = spending
     const first = spending.attempt
-    custody.work = yield* spend(turn, spending).pipe(
+    const work = yield* spend(turn, spending).pipe(
       Effect.onExit((exit) => {
         if (Exit.isSuccess(exit)) return Effect.void
         custody.spending = undefined
@@ -204,6 +216,11 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       Effect.interruptible,
       Effect.forkDetach({ startImmediately: true })
     )
+    custody.work = work
+    // A fiber that has ended keeps what it worked with.
+    work.addObserver(() => {
+      if (custody.work === work) custody.work = undefined
+    })
     return first
   })
 
@@ -263,7 +280,8 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
             ),
             Effect.mapError(fromVault)
           )
-    if (saved === "lost") return yield* heldOf(tokens, lineage.nextUnstored())
+    yield* custody.watch.stored("obtained")
+    if (saved === "lost") return yield* heldOf(tokens, lineage.nextUnstored(), settings.lifecycle)
     return saved === undefined ? yield* adopt((yield* load).tokens, newerThan) : yield* own(saved)
   }, Effect.scoped)
 
@@ -280,12 +298,23 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     )
   })
 
+  /**
+   * Waits until a token that has just ended here has ended at the server too, where that refuses to replace it before. A token that
+   * has long to live was rejected by the API, or is of other settings: then the server is asked all the same.
+   */
+  const inSeason = Effect.fnUntraced(function* (tokens: StoredTokens | undefined) {
+    if (tokens?.expiresAt === undefined || window === Infinity) return
+    const wait = earliestRefresh(tokens.expiresAt, window) - (yield* Clock.currentTimeMillis)
+    if (wait > 0 && wait <= earlyMargin) yield* Effect.sleep(wait)
+  })
+
   /** One attempt to get a token of a greater generation than this. */
   const attempt = Effect.fnUntraced(function* (newerThan: number) {
     yield* settled
     const before = yield* grant.isRepeatable ? reachable : load
     const adopted = yield* adopt(before?.tokens, newerThan)
     if (adopted !== undefined) return adopted
+    if (!grant.isRepeatable) yield* inSeason(before?.tokens)
     // What cannot be sent needs no lease.
     if (before !== undefined) yield* prepare(before)
     const result = yield* grant.isRepeatable ? freely(newerThan) : exclusively(newerThan)
@@ -316,7 +345,14 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     stored: Effect.suspend(() =>
       custody.spending === undefined ? Effect.flatMap(load, ({ tokens }) => adopt(tokens, 0)) : Effect.undefined
     ),
+    /** What is to be expected of the refresh token that is stored. Asks nobody. */
+    outlook: Effect.flatMap(load, ({ tokens }): Effect.Effect<Outlook> =>
+      outlookOf(settings.lifecycle, grant.isRepeatable ? undefined : tokens)
+    ),
     /** Whether the failure is that of a credential which will not be sent again: to look for another one costs nothing. */
-    isFinal: (error: TokenError) => error === dead?.error
+    isFinal: (error: TokenError) => error === dead?.error,
+    /** Whether it knows of nothing that the next one would have to know. */
+    mayGo: () => dead === undefined
   }
 })
+export type Acquisition = Effect.Success<ReturnType<typeof makeAcquisition>>

@@ -71,15 +71,20 @@ const timed = (payload: Record<string, oauth.JsonValue | undefined>, now: number
   delete payload["nbf"]
 }
 
+/** References to the client's secrets: one, or while it is being replaced the new and the old one. */
+export const secretReferences = ({ client_secret }: Pick<OAuth2, "client_secret">): ReadonlyArray<string> =>
+  client_secret === undefined ? [] : typeof client_secret === "string" ? [client_secret] : client_secret
+
 /**
- * How the client of an authorization proves who it is to a server, made anew for each request so that rotated secrets and keys
+ * How the client of an authorization proves who it is to a server, with the secret that `reference` names; made anew for each request so that rotated secrets and keys
  * are used; and the secrets that it sends, which no message may repeat.
  */
 export const clientAuthentication = Effect.fnUntraced(function* (
   secrets: Secrets["Service"],
   authorization: Authorization,
   settings: Settings,
-  server: ServerNames
+  server: ServerNames,
+  reference: string | undefined
 ) {
   const { id, oauth2 } = authorization
   const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
@@ -125,10 +130,10 @@ export const clientAuthentication = Effect.fnUntraced(function* (
     case "basic_raw":
     case "post":
     case "client_secret_jwt": {
-      if (oauth2.client_secret === undefined) {
+      if (reference === undefined) {
         return yield* misconfigured(id, `client_auth ${settings.clientAuth} needs a secret.`, "Give `client_secret`.")
       }
-      const secret = Redacted.value(yield* secretOf(secrets, authorization, oauth2.client_secret))
+      const secret = Redacted.value(yield* secretOf(secrets, authorization, reference))
       if (settings.clientAuth === "basic") return of(basic(secret, formEncoded), secret)
       if (settings.clientAuth === "basic_raw")
         return of(

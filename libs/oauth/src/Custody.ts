@@ -2,6 +2,7 @@ import type { StoredTokens } from "@tributary/vault"
 import { type Deferred, Duration, Effect, Fiber, Option, Semaphore } from "effect"
 import { Lineage } from "./Lineage.ts"
 import type { TokenError } from "./TokenError.ts"
+import type { TokenWatch } from "./watch/TokenWatch.ts"
 
 /** A request that spends a refresh token, from its intent until its answer, or the want of one, is stored. */
 export interface Spending {
@@ -26,6 +27,7 @@ export interface Custody {
   /** One acquisition at a time, whatever number of managers there are. */
   readonly lock: Semaphore.Semaphore
   readonly lineage: Lineage
+  readonly watch: TokenWatch
   spending: Spending | undefined
   /** The fiber of the last spending, which belongs to no manager. */
   work: Fiber.Fiber<void> | undefined
@@ -75,7 +77,10 @@ const endOf = Effect.fnUntraced(function* (authorization: string, custody: Custo
  * Keeps the custodies of all authorizations until the scope closes, which waits up to `patience` for what is not stored yet and
  * logs an error for each that had to be given up.
  */
-export const makeCustodies = Effect.fnUntraced(function* (patience: Duration.Duration) {
+export const makeCustodies = Effect.fnUntraced(function* (
+  patience: Duration.Duration,
+  watchOf: (authorization: string) => TokenWatch
+) {
   const custodies = new Map<string, Custody>()
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() =>
@@ -91,6 +96,7 @@ export const makeCustodies = Effect.fnUntraced(function* (patience: Duration.Dur
     const custody: Custody = {
       lock: Semaphore.makeUnsafe(1),
       lineage: new Lineage(),
+      watch: watchOf(authorization),
       spending: undefined,
       work: undefined,
       ended: undefined

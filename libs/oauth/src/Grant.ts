@@ -2,6 +2,9 @@ import type { Secrets, StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
+import { grantTypeOf, grantTypes } from "./grantType.ts"
+import { lifeOf } from "./Outlook.ts"
+import type { RefreshTokenLife } from "./profile/lifecycle.ts"
 import { misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
@@ -26,6 +29,8 @@ export interface GrantRequest {
   readonly spends: string | undefined
   /** The refresh token that stays in use if the answer brings no new one. */
   readonly refreshToken: Redacted.Redacted<string> | undefined
+  /** What is known of that refresh token's life. */
+  readonly refreshLife?: RefreshTokenLife | undefined
   readonly seed: string | undefined
 }
 
@@ -44,14 +49,6 @@ export interface Grant {
   /** The next request, given what is stored. Called anew for each attempt. */
   readonly prepare: (stored: StoredTokens | undefined) => Effect.Effect<GrantRequest, TokenError>
 }
-
-/** Grant types by the names of the connector file. */
-const grantTypes = {
-  client_credentials: "client_credentials",
-  refresh_token: "refresh_token",
-  jwt_bearer: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-  token_exchange: "urn:ietf:params:oauth:grant-type:token-exchange"
-} as const
 
 const standard = ({ audience, resource, scope }: Settings): Record<string, string> => ({
   ...(scope === "" ? {} : { scope }),
@@ -80,13 +77,13 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     return { values, hidden }
   })
 
-  /** What every request has. */
-  const common = Effect.gen(function* () {
+  /** What every request of a grant type has. What is configured goes before what the provider's profile adds. */
+  const common = Effect.fnUntraced(function* (grantType: string) {
     const params = yield* resolved(oauth2.token_request.params)
     const headers = yield* resolved(oauth2.token_request.headers)
     return {
-      parameters: { ...standard(settings), ...params.values },
-      headers: Redacted.make(headers.values),
+      parameters: { ...standard(settings), ...settings.grantParams[grantType], ...params.values },
+      headers: Redacted.make({ ...settings.headers, ...headers.values }),
       hidden: [...params.hidden, ...headers.hidden]
     }
   })
@@ -103,7 +100,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     isRepeatable: true,
     seed: () => seed,
     prepare: Effect.fnUntraced(function* () {
-      const { headers, hidden, parameters } = yield* common
+      const { headers, hidden, parameters } = yield* common(grantType)
       const { hidden: ownHidden, late, values } = yield* own
       return {
         grantType,
@@ -141,7 +138,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),
       prepare: Effect.fnUntraced(function* (stored) {
         const first = yield* configured(stored)
-        const { headers, hidden, parameters } = yield* common
+        const { headers, hidden, parameters } = yield* common(grantTypes.refresh_token)
         const seed = seedOf(first) ?? stored?.seed
         const kept = stored !== undefined && stored.seed === seed ? stored.refreshToken : undefined
         const token = kept ?? first ?? Redacted.make("")
@@ -152,6 +149,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
           secrets: Redacted.make(hidden),
           spends: fingerprint(Redacted.value(token)),
           refreshToken: token,
+          refreshLife: stored === undefined || kept === undefined ? undefined : lifeOf(stored),
           seed
         }
       })
@@ -214,6 +212,6 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     case "token_exchange":
       return tokenExchange()
     case "custom":
-      return repeatable(oauth2.custom?.grant_type ?? "", resolved(oauth2.custom?.params ?? {}))
+      return repeatable(grantTypeOf(oauth2), resolved(oauth2.custom?.params ?? {}))
   }
 }

@@ -5,7 +5,7 @@ import { type ClientTls, clientTls } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"
 import { misconfigured, secretOf } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
-import type { AccessToken, Authorization } from "./TokenManager.ts"
+import type { AccessToken, Authorization, AuthorizationStatus } from "./TokenManager.ts"
 import { Tokens } from "./Tokens.ts"
 
 /** What one request to an API carries. */
@@ -31,14 +31,17 @@ export interface RequestAuthorizer {
   readonly authorize: (method: string, url: URL) => Effect.Effect<AuthorizedRequest, TokenError>
   /** What connections to the API have to show: tokens may be bound to the client's certificate (RFC 8705, section 3). Read anew. */
   readonly tls: Effect.Effect<Redacted.Redacted<ClientTls> | undefined, TokenError>
+  /** How the authorization is; `undefined`: nobody issues anything anew. */
+  readonly status: Effect.Effect<AuthorizationStatus | undefined>
 }
 
-/** Makes the authorizer of an OAuth2 authorization. Makes no request. */
+/** Makes the authorizer of an OAuth2 authorization, for a connector that uses it. Makes no request. */
 export const makeRequestAuthorizer = Effect.fnUntraced(function* (
-  authorization: Authorization
+  authorization: Authorization,
+  connector?: string
 ): Effect.fn.Return<RequestAuthorizer, TokenError, Tokens | Secrets | Scope.Scope> {
   const secrets = yield* Secrets
-  const manager = yield* (yield* Tokens).manager(authorization)
+  const manager = yield* (yield* Tokens).manager(authorization, connector)
   const prover = makeProver(secrets, authorization)
   const authorize = Effect.fnUntraced(function* (token: AccessToken, method: string, url: URL) {
     const value = Redacted.value(token.value)
@@ -57,7 +60,8 @@ export const makeRequestAuthorizer = Effect.fnUntraced(function* (
   })
   return {
     authorize: (method, url) => Effect.flatMap(manager.get, (token) => authorize(token, method, url)),
-    tls: clientTls(secrets, authorization)
+    tls: clientTls(secrets, authorization),
+    status: manager.status
   }
 })
 
@@ -141,5 +145,5 @@ export const makePlainAuthorizer = Effect.fnUntraced(function* (authorization: {
       rejected: Effect.void
     }
   })
-  return { authorize, tls: Effect.undefined }
+  return { authorize, tls: Effect.undefined, status: Effect.undefined }
 })

@@ -1,7 +1,9 @@
 import type { Secrets } from "@tributary/vault"
-import { Clock, Config, Duration, Effect, Redacted } from "effect"
+import { AuditTrail } from "@tributary/telemetry"
+import { Clock, Config, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
+import { inProvidersForm } from "./requestForm.ts"
 import { makeServerLink, type RequestOptions } from "./ServerLink.ts"
 import { isAcceptable, settingsOf } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
@@ -81,6 +83,7 @@ export const makeServerCalls = Effect.fnUntraced(function* (
   })
   const settings = yield* settingsOf(authorization, limits.allowHttp)
   const link = yield* makeServerLink(authorization, settings, limits)
+  const trail = Option.getOrUndefined(yield* Effect.serviceOption(AuditTrail))
 
   const call = Effect.fnUntraced(function* <A>(
     what: "introspection" | "revocation" | "pushed_authorization_request",
@@ -94,11 +97,19 @@ export const makeServerCalls = Effect.fnUntraced(function* (
   ) {
     const as = yield* link.server()
     const endpoint = yield* link.endpointOf(as, `${what}_endpoint`)
-    const { authenticate, secrets } = yield* link.authentication(as)
-    const wire = yield* link.capture((options) => build(as, authenticate, options), endpoint)
-    const { body = "" } = Redacted.value(wire.contents)
-    const known = [...secrets, secret, new URLSearchParams(body).get("client_assertion") ?? ""]
-    const answer: WireResponse = yield* Effect.mapError(link.send(endpoint, wire), ({ error }) => error)
+    const ask = Effect.fnUntraced(function* (reference: string | undefined) {
+      const { authenticate, secrets } = yield* link.authentication(as, reference)
+      const form = yield* link.capture((options) => build(as, authenticate, options), endpoint)
+      const { body = "" } = Redacted.value(form.contents)
+      const wire = inProvidersForm(settings, form)
+      const answer: WireResponse = yield* Effect.mapError(link.send(endpoint, wire), ({ error }) => error)
+      return { answer, known: [...secrets, secret, new URLSearchParams(body).get("client_assertion") ?? ""] }
+    })
+    const [reference, other] = link.secretsToTry()
+    const first = yield* ask(reference)
+    const second = first.answer.status === 401 && other !== undefined ? yield* ask(other) : first
+    if (second !== first && second.answer.status !== 401) link.prefer(other)
+    const { answer, known } = second
     const now = yield* Clock.currentTimeMillis
     if (answer.status === 429 || answer.status >= 500) {
       return yield* link.failure(
@@ -157,6 +168,14 @@ export const makeServerCalls = Effect.fnUntraced(function* (
           await oauth.processRevocationResponse(response)
         }
       )
+      if (trail === undefined) return
+      yield* trail.record({
+        authorization: authorization.id,
+        connectors: [],
+        what: "revoked",
+        outcome: "ok",
+        ...(hint === undefined ? {} : { detail: hint.replace("_", " ") })
+      })
     }),
     push: Effect.fn("ServerCalls.push")(function* (parameters) {
       const { expires_in, request_uri } = yield* call(

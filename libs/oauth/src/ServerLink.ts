@@ -1,18 +1,28 @@
-import { Secrets } from "@tributary/vault"
+import { type Rate, Secrets } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
-import { clientAuthentication, clientTls, type ServerNames } from "./ClientAuthentication.ts"
+import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"
 import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { retryAfter } from "./TokenResponse.ts"
+import type { TokenWatch } from "./watch/TokenWatch.ts"
 import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest } from "./TokenTransport.ts"
 
 /** A refused or failed request. `isUncertain`: the server may have carried it out, and its answer was lost. */
 export interface ExchangeFailure {
   readonly error: TokenError
   readonly isUncertain: boolean
+  /** The server refused the client, not what it asked for: another secret may do. */
+  readonly isClientRefused?: boolean
+}
+
+/** What a link learnt of its server. */
+export interface LinkMemory {
+  /** The reference to the secret that the server took last. */
+  current: string | undefined
+  discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
 }
 
 /** Limits of requests to authorization servers. */
@@ -21,6 +31,12 @@ export interface EndpointLimits {
   readonly timeout: Duration.Duration
   /** Permits plain HTTP to other hosts than this one. */
   readonly allowHttp: boolean
+  /** Largest rate of token requests to one endpoint, by all processes together; without it only what the server asks for is obeyed. */
+  readonly rate?: Rate
+  /** What is known of the server; outlives the link. */
+  readonly memory?: LinkMemory
+  /** Takes note of token requests. */
+  readonly watch?: TokenWatch
 }
 
 /** How long metadata of a server is used before it is read again. */
@@ -60,6 +76,12 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         `an answer of more than ${maxAnswerBytes} bytes (status ${error.code}).`,
         "Check token_url (or issuer): this does not look like a token endpoint."
       ]
+    case "address":
+      return [
+        "misconfigured",
+        `its host has no address but a ${error.code} one, where nothing is sent to.`,
+        "Correct the address; if it is meant, allow it with TRIBUTARY_ALLOW_PRIVATE_ADDRESSES (docs/guides/token-operations.md)."
+      ]
     case "withdrawn":
       return [
         "transient",
@@ -90,7 +112,9 @@ export const makeServerLink = Effect.fnUntraced(function* (
     client_id: settings.clientId === "" ? "-" : settings.clientId,
     use_mtls_endpoint_aliases: oauth2.tls?.certificate !== undefined
   }
-  let discovered: { readonly server: oauth.AuthorizationServer; readonly at: number } | undefined
+  const references = secretReferences(oauth2)
+  const memory: LinkMemory = limits.memory ?? { current: undefined, discovered: undefined }
+  memory.current ??= references[0]
 
   const failure = (endpoint: URL, parts: Pick<TokenError, "failureClass" | "problem" | "advice">, wait?: number) =>
     new TokenError({ authorization: id, endpoint: endpoint.host, retryAfter: wait, ...parts })
@@ -198,7 +222,7 @@ export const makeServerLink = Effect.fnUntraced(function* (
     if (settings.issuer === undefined)
       return yield* misconfigured(id, "no issuer is given.", "Give issuer or token_url.")
     const now = yield* Clock.currentTimeMillis
-    if (discovered !== undefined && now - discovered.at < metadataLife) return discovered.server
+    if (memory.discovered !== undefined && now - memory.discovered.at < metadataLife) return memory.discovered.server
     const found = (yield* readMetadata(settings.issuer, "oidc")) ?? (yield* readMetadata(settings.issuer, "oauth2"))
     if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
       return yield* failure(settings.issuer, {
@@ -217,7 +241,7 @@ export const makeServerLink = Effect.fnUntraced(function* (
         advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
       })
     }
-    discovered = { server: found, at: now }
+    memory.discovered = { server: found, at: now }
     return found
   })
 
@@ -266,11 +290,20 @@ export const makeServerLink = Effect.fnUntraced(function* (
     server,
     endpointOf,
     namesOf,
-    authentication: (as: oauth.AuthorizationServer) =>
-      clientAuthentication(secrets, authorization, settings, namesOf(as)),
+    authentication: (as: oauth.AuthorizationServer, reference: string | undefined) =>
+      clientAuthentication(secrets, authorization, settings, namesOf(as), reference),
+    /** References to the client's secrets, the one that the server took last first. */
+    secretsToTry: (): readonly [string | undefined, string | undefined] => [
+      memory.current,
+      references.find((reference) => reference !== memory.current)
+    ],
+    /** Lets this secret be the first one that is tried from now on. */
+    prefer: (reference: string | undefined) => {
+      memory.current = reference
+    },
     /** Lets the metadata be read again: a server that moved is found. */
     forget: () => {
-      discovered = undefined
+      memory.discovered = undefined
     }
   }
 })

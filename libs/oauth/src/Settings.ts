@@ -2,22 +2,26 @@ import type { OAuth2 } from "@tributary/domain"
 import { Secrets, type SecretError } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { fingerprint } from "./fingerprint.ts"
+import { grantTypeOf } from "./grantType.ts"
+import { applyProfile, noProfile, type ProviderSettings } from "./profile/applyProfile.ts"
+import { ownLifecycle, ownQuirks } from "./profile/ownSettings.ts"
+import type { ProfileError } from "./profile/ProfileError.ts"
+import { Profiles } from "./profile/Profiles.ts"
+import type { ResponseQuirks } from "./response/Answer.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 
-/** The settings of an authorization with their references replaced; secrets are read at each request, see `secretOf`. */
-export interface Settings {
+/**
+ * The settings of an authorization with their references replaced and the provider's profile applied; secrets are read at each
+ * request, see `secretOf`.
+ */
+export interface Settings extends Omit<ProviderSettings, "grant" | "response" | "tokenParams"> {
   readonly grant: OAuth2["oauth2"]
   /** Empty: the client has none. */
   readonly clientId: string
-  readonly clientAuth: OAuth2["client_auth"]
-  readonly issuer: URL | undefined
-  readonly tokenUrl: URL | undefined
-  readonly revocationUrl: URL | undefined
-  readonly introspectionUrl: URL | undefined
-  readonly scope: string
-  readonly audience: string | undefined
-  readonly resource: string | undefined
+  /** As they are configured. */
+  readonly scopes: ReadonlyArray<string>
+  readonly quirks: ResponseQuirks
   /** Tells access tokens of other settings apart. */
   readonly fingerprint: string
 }
@@ -47,11 +51,12 @@ export const secretOf = (
 const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
 
 /**
- * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, and the key that tokens are bound to. Nothing
- * where nothing of it is set, so that tokens which were stored before are still known.
+ * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, the key that tokens are bound to, and what
+ * the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Nothing
+ * where nothing of it is set.
  */
 const further = Effect.fnUntraced(function* (authorization: Authorization) {
-  const { assertion, custom, dpop, exchange, token_request } = authorization.oauth2
+  const { assertion, client_key, client_secret, custom, dpop, exchange, token_request } = authorization.oauth2
   const { headers, params } = token_request
   const parts = [
     assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
@@ -62,7 +67,16 @@ const further = Effect.fnUntraced(function* (authorization: Authorization) {
   const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
   const secrets = yield* Secrets
   const bound = dpop === undefined ? undefined : yield* secretOf(secrets, authorization, dpop.key)
-  const all = [...written, bound === undefined ? undefined : fingerprint(Redacted.value(bound))]
+  // One that cannot be read is complained of when it is sent.
+  const readable = (reference: string | undefined) =>
+    reference === undefined
+      ? Effect.undefined
+      : Effect.orElseSucceed(secretOf(secrets, authorization, reference), () => undefined)
+  const credentials = yield* Effect.forEach([client_secret, client_key?.key].flat(), readable)
+  const all = [
+    ...written,
+    ...[bound, ...credentials].map((one) => (one === undefined ? undefined : fingerprint(Redacted.value(one))))
+  ]
   return all.every((part) => part === undefined) ? [] : all
 })
 
@@ -95,9 +109,10 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
 
   const issuer = yield* url("issuer", oauth2.issuer)
   const tokenUrl = yield* url("token_url", oauth2.token_url)
+  const refreshUrl = yield* url("refresh_url", oauth2.refresh_url)
   const revocationUrl = yield* url("revocation_url", oauth2.revocation_url)
   const introspectionUrl = yield* url("introspection_url", oauth2.introspection_url)
-  if (issuer === undefined && tokenUrl === undefined) {
+  if (oauth2.provider === undefined && issuer === undefined && tokenUrl === undefined) {
     return yield* misconfigured(id, "neither issuer nor token_url is given.", "Give one of them.")
   }
   if (oauth2.oauth2 === "refresh_token" && oauth2.refresh_token === undefined) {
@@ -109,29 +124,55 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
   }
   const clientId = (yield* text(oauth2.client_id)) ?? ""
   const scopes = yield* Effect.forEach(oauth2.scopes, text)
-  const scope = scopes.join(" ")
   const audience = yield* text(oauth2.audience)
   const resource = yield* text(oauth2.resource)
+  const params: Record<string, string> = {}
+  for (const [name, value] of Object.entries(oauth2.params)) params[name] = (yield* text(value)) ?? ""
+
+  const fromProfile = (error: ProfileError) => misconfigured(id, error.message, "")
+  const grant = grantTypeOf(oauth2)
+  const profile =
+    oauth2.provider === undefined
+      ? noProfile(grant)
+      : yield* Effect.mapError((yield* Profiles).get(oauth2.provider), fromProfile)
+  const applied = yield* Effect.mapError(
+    Effect.fromResult(
+      applyProfile(profile, {
+        params,
+        grant,
+        ...(issuer === undefined ? {} : { issuer: issuer.href }),
+        ...(tokenUrl === undefined ? {} : { token_url: tokenUrl.href }),
+        ...(refreshUrl === undefined ? {} : { refresh_url: refreshUrl.href }),
+        ...(revocationUrl === undefined ? {} : { revocation_url: revocationUrl.href }),
+        ...(introspectionUrl === undefined ? {} : { introspection_url: introspectionUrl.href }),
+        ...(oauth2.client_auth === undefined ? {} : { client_auth: oauth2.client_auth }),
+        scopes: scopes.filter((scope) => scope !== undefined),
+        ...(audience === undefined ? {} : { audience }),
+        ...(resource === undefined ? {} : { resource }),
+        quirks: ownQuirks(oauth2.quirks),
+        lifecycle: { ...ownLifecycle(oauth2.lifecycle), ...authorization.lifecycle }
+      })
+    ),
+    fromProfile
+  )
+  const { response, tokenParams, ...rest } = applied
   return {
+    ...rest,
     grant: oauth2.oauth2,
     clientId,
-    clientAuth: oauth2.client_auth,
-    issuer,
-    tokenUrl,
-    revocationUrl,
-    introspectionUrl,
-    scope,
-    audience,
-    resource,
+    scopes: scopes.filter((scope) => scope !== undefined),
+    quirks: response,
     fingerprint: fingerprint(
       oauth2.oauth2,
-      issuer?.href,
-      tokenUrl?.href,
+      applied.issuer?.href,
+      applied.tokenUrl?.href,
       clientId,
-      scope,
-      audience,
-      resource,
-      ...(yield* further(authorization))
+      applied.scope,
+      applied.audience,
+      applied.resource,
+      ...(yield* further(authorization)),
+      // Which of its accounts a provider is asked for may stand in no address.
+      ...(Object.keys(tokenParams).length === 0 ? [] : [JSON.stringify(tokenParams)])
     )
   } satisfies Settings
 })

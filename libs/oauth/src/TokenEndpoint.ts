@@ -1,13 +1,15 @@
 import { Budgets } from "@tributary/vault"
-import { Clock, Duration, Effect, Metric, Option, Redacted } from "effect"
+import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
+import { fingerprint } from "./fingerprint.ts"
 import { defectProblem } from "./defectProblem.ts"
+import { asSent, formatRate } from "./EndpointRate.ts"
 import type { GrantRequest } from "./Grant.ts"
+import { inProvidersForm } from "./requestForm.ts"
 import { type EndpointLimits, type ExchangeFailure, makeServerLink } from "./ServerLink.ts"
 import type { Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
-import { tokenRequests } from "./tokenRequests.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { normalise, type Refusal, type TokenBody, type WireResponse } from "./TokenResponse.ts"
 import type { WireRequest } from "./TokenTransport.ts"
@@ -18,12 +20,13 @@ export type { EndpointLimits, ExchangeFailure } from "./ServerLink.ts"
 export interface TokenEndpoint {
   /**
    * Sends one token request, once, if it may be sent (`TokenTransport`) when everything is ready for it. The answer is redacted
-   * because spans keep the values that their effects end with.
+   * because spans keep the values that their effects end with. `askedAt` is when the request left at the earliest, in
+   * milliseconds since 1970: after it had waited for the endpoint's budget.
    */
   readonly exchange: (
     request: GrantRequest,
     mayBeSent?: Effect.Effect<boolean>
-  ) => Effect.Effect<Redacted.Redacted<TokenBody>, ExchangeFailure>
+  ) => Effect.Effect<{ readonly body: Redacted.Redacted<TokenBody>; readonly askedAt: number }, ExchangeFailure>
 }
 
 /** A pause of the endpoint is waited for so long; a longer one is told. It is more than Redis may take to answer or not. */
@@ -64,6 +67,22 @@ const adviceFor = ({ clientAuth, grant }: Settings, code: string | undefined): s
   }
 }
 
+/** Codes by which servers refuse a client and not what it asks for; many send them without the status 401. */
+const clientCodes = new Set([
+  "invalid_client",
+  "invalid_client_id",
+  "invalid_client_secret",
+  "incorrect_client_credentials",
+  "bad_client_secret",
+  "unauthorized_client"
+])
+
+/** A request, and what no message may repeat of it. */
+interface Built {
+  readonly wire: WireRequest
+  readonly known: ReadonlyArray<string>
+}
+
 /** What a body says, as far as it is JSON. */
 const field = (body: string, name: string): unknown => {
   const parsed = Option.liftThrowable((text: string): unknown => JSON.parse(text))(body)
@@ -86,7 +105,12 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   const { client, failure, prover } = link
   const { id, oauth2 } = authorization
 
-  const refusalToFailure = (endpoint: URL, refusal: Refusal, known: ReadonlyArray<string>): ExchangeFailure => ({
+  const refusalToFailure = (
+    endpoint: URL,
+    refusal: Refusal,
+    status: number,
+    known: ReadonlyArray<string>
+  ): ExchangeFailure => ({
     error: failure(
       endpoint,
       {
@@ -97,28 +121,35 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       },
       refusal.retryAfter
     ),
-    isUncertain: refusal.isUncertain
+    isUncertain: refusal.isUncertain,
+    isClientRefused: refusal.failureClass === "misconfigured" && (status === 401 || clientCodes.has(refusal.code ?? ""))
   })
 
   const certain = Effect.mapError((error: TokenError): ExchangeFailure => ({ error, isUncertain: false }))
 
   /** A request with a proof and an assertion of its own, and what no message may repeat of it. */
-  const build = Effect.fnUntraced(function* (request: GrantRequest, as: oauth.AuthorizationServer, endpoint: URL) {
-    const { authenticate, secrets } = yield* link.authentication(as)
+  const build = Effect.fnUntraced(function* (
+    request: GrantRequest,
+    as: oauth.AuthorizationServer,
+    endpoint: URL,
+    reference: string | undefined
+  ) {
+    const { authenticate, secrets } = yield* link.authentication(as, reference)
     const late = request.late === undefined ? {} : Redacted.value(yield* request.late(link.namesOf(as)))
     const parameters = { ...Redacted.value(request.parameters), ...late }
     const { DPoP } = yield* prover.options
     const headers = new Headers({ ...Redacted.value(request.headers) })
-    const wire = yield* link.capture(
+    const to = { ...as, token_endpoint: endpoint.href }
+    const form = yield* link.capture(
       (options) =>
-        oauth.genericTokenEndpointRequest(as, client, authenticate, request.grantType, parameters, {
+        oauth.genericTokenEndpointRequest(to, client, authenticate, request.grantType, parameters, {
           ...options,
           headers,
           ...(DPoP === undefined ? {} : { DPoP })
         }),
       endpoint
     )
-    const { body = "" } = Redacted.value(wire.contents)
+    const { body = "" } = Redacted.value(form.contents)
     const sent = new URLSearchParams(body)
     const known = [
       ...secrets,
@@ -127,7 +158,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
       ),
       ...Redacted.value(request.secrets)
     ]
-    return { wire, known }
+    return { wire: inProvidersForm(settings, form), known }
   })
 
   const judge = Effect.fnUntraced(function* (
@@ -138,10 +169,13 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     known: ReadonlyArray<string>
   ) {
     const isBound = oauth2.dpop !== undefined
-    const normalised = normalise(answer, grantType, yield* Clock.currentTimeMillis, isBound ? { is_bearer: true } : {})
+    const normalised = normalise(answer, grantType, yield* Clock.currentTimeMillis, {
+      ...settings.quirks,
+      ...(isBound ? { is_bearer: true } : {})
+    })
     if (normalised._tag === "Refusal") {
       if (normalised.failureClass === "misconfigured") link.forget()
-      return yield* Effect.fail(refusalToFailure(endpoint, normalised, known))
+      return yield* Effect.fail(refusalToFailure(endpoint, normalised, answer.status, known))
     }
     if (isBound && !/^dpop$/iu.test(String(field(answer.body, "token_type")))) {
       return yield* Effect.fail<ExchangeFailure>({
@@ -174,39 +208,111 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     request: GrantRequest,
     as: oauth.AuthorizationServer,
     endpoint: URL,
-    first: { readonly wire: WireRequest; readonly known: ReadonlyArray<string> },
+    reference: string | undefined,
+    first: Built,
     mayBeSent: Effect.Effect<boolean> | undefined
   ) {
-    const send = ({ wire }: typeof first) =>
-      link.send(endpoint, mayBeSent === undefined ? wire : { ...wire, mayBeSent })
+    const send = ({ wire }: Built) => link.send(endpoint, mayBeSent === undefined ? wire : { ...wire, mayBeSent })
     const answer = yield* send(first)
     yield* prover.learn(endpoint, answer.headers)
     if (oauth2.dpop === undefined || !wantsNonce(answer)) {
       return yield* judge(as, endpoint, answer, request.grantType, first.known)
     }
-    const second = yield* certain(build(request, as, endpoint))
+    const second = yield* certain(build(request, as, endpoint, reference))
+    yield* certain(inTime(endpoint))
     const last = yield* send(second)
     yield* prover.learn(endpoint, last.headers)
     return yield* judge(as, endpoint, last, request.grantType, second.known)
   })
 
-  /** Waits while the endpoint asked for a pause, whichever process it told that. */
+  const rate = limits.rate === undefined ? undefined : asSent(limits.rate)
+
+  /**
+   * Sends a request, and where the server refuses the client and there are two secrets, once more with the other one: nothing was
+   * carried out. The one that was taken is the first from then on.
+   */
+  const performWithSecrets = Effect.fnUntraced(function* (
+    request: GrantRequest,
+    as: oauth.AuthorizationServer,
+    endpoint: URL,
+    [reference, other]: ReturnType<typeof link.secretsToTry>,
+    first: Built,
+    mayBeSent: Effect.Effect<boolean> | undefined
+  ) {
+    const withFirst = perform(request, as, endpoint, reference, first, mayBeSent)
+    if (other === undefined) return yield* withFirst
+    return yield* Effect.catchIf(
+      withFirst,
+      ({ isClientRefused }) => isClientRefused === true,
+      (refused) =>
+        certain(build(request, as, endpoint, other)).pipe(
+          // A secret that cannot be read is no help; that the first one was refused says more.
+          Effect.mapError(() => refused),
+          Effect.flatMap((built) => perform(request, as, endpoint, other, built, mayBeSent)),
+          Effect.tap(() => Effect.sync(() => link.prefer(other))),
+          Effect.tapError((error) =>
+            // A server that judges the grant has taken the client.
+            Effect.sync(() => error.error.failureClass === "needs-consent" && link.prefer(other))
+          ),
+          Effect.mapError((error) => (error.isClientRefused === true ? refused : error))
+        )
+    )
+  })
+
+  /** The provider's own limit, as far as its profile knows it, and whose requests count against it. */
+  const limitOf = (endpoint: URL) => {
+    const limit = settings.lifecycle.token_requests
+    if (limit === undefined) return undefined
+    const whose = {
+      address: [],
+      client: [`client ${fingerprint(settings.clientId)}`],
+      user: [`of ${id}`],
+      refresh_token: [`of ${id}`]
+    }[limit.by]
+    return {
+      key: [budgetOf(endpoint), ...whose].join(" "),
+      rate: { requests: limit.requests, per: Duration.seconds(limit.per) }
+    }
+  }
+
+  /** Waits for the endpoint's budget, while it asked for a pause, whichever process it told that, and for a place in the provider's limit. */
   const inTime = Effect.fnUntraced(function* (endpoint: URL) {
-    const isFree = yield* Effect.timeoutOption(budgets.take(budgetOf(endpoint), undefined), patience)
-    if (Option.isSome(isFree)) return
+    const isFree = yield* Effect.timeoutOption(budgets.take(budgetOf(endpoint), rate), patience)
+    if (Option.isNone(isFree) && limits.rate !== undefined) {
+      return yield* failure(endpoint, {
+        failureClass: "throttled",
+        problem: `its budget of ${formatRate(limits.rate)} is used up by other authorizations, or it asked to be spared.`,
+        advice: "It is tried again. If this stays, raise TRIBUTARY_OAUTH_RATE as far as the server allows."
+      })
+    }
+    if (Option.isNone(isFree)) {
+      return yield* failure(endpoint, {
+        failureClass: "throttled",
+        problem: "it asked to be spared, here or in another process, and the time it named is not over.",
+        advice: "It is tried again. If this stays, ask for fewer tokens: share one authorization among connectors."
+      })
+    }
+    const limit = limitOf(endpoint)
+    if (limit === undefined) return
+    const place = yield* Effect.timeoutOption(budgets.take(limit.key, asSent(limit.rate)), patience)
+    if (Option.isSome(place)) return
+    const { per, requests } = limit.rate
     return yield* failure(endpoint, {
       failureClass: "throttled",
-      problem: "it asked to be spared, here or in another process, and the time it named is not over.",
+      problem: `the provider answers ${requests} token requests in ${Duration.format(per)}, and so many were sent; this one was not.`,
       advice: "It is tried again. If this stays, ask for fewer tokens: share one authorization among connectors."
     })
   })
+
+  /** Where a request goes: some providers refresh elsewhere. */
+  const endpointFor = (request: GrantRequest, as: oauth.AuthorizationServer) =>
+    request.grantType === "refresh_token" && settings.refreshUrl !== undefined
+      ? Effect.succeed(settings.refreshUrl)
+      : link.endpointOf(as, "token_endpoint")
   const paused = (endpoint: URL, { failureClass, retryAfter }: TokenError) =>
     failureClass === "throttled" && retryAfter !== undefined
       ? budgets.pause(budgetOf(endpoint), Duration.millis(Math.min(retryAfter, longestPause)))
       : Effect.void
-
-  const count = (outcome: string) =>
-    Metric.update(Metric.withAttributes(tokenRequests, { authorization: id, outcome }), 1)
 
   const exchange = Effect.fn("TokenEndpoint.exchange")(function* (
     request: GrantRequest,
@@ -214,10 +320,13 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   ) {
     yield* Effect.annotateCurrentSpan({ authorization: id, grant: request.grantType })
     const as = yield* certain(link.server())
-    const endpoint = yield* certain(link.endpointOf(as, "token_endpoint"))
-    const first = yield* certain(build(request, as, endpoint))
+    const endpoint = yield* certain(endpointFor(request, as))
+    const references = link.secretsToTry()
+    const first = yield* certain(build(request, as, endpoint, references[0]))
     yield* certain(inTime(endpoint))
-    return yield* perform(request, as, endpoint, first, mayBeSent).pipe(
+    const askedAt = yield* Clock.currentTimeMillis
+    return yield* performWithSecrets(request, as, endpoint, references, first, mayBeSent).pipe(
+      Effect.map((body) => ({ body, askedAt })),
       // Caught inside of the span, which would record the defect as it is.
       Effect.catchDefect((defect) =>
         Effect.fail<ExchangeFailure>({
@@ -229,8 +338,8 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
           isUncertain: true
         })
       ),
-      Effect.tap(() => count("granted")),
-      Effect.tapError(({ error }) => Effect.andThen(paused(endpoint, error), count(error.failureClass)))
+      Effect.tapError(({ error }) => paused(endpoint, error)),
+      (sent) => limits.watch?.request(sent, ({ error }) => error.failureClass) ?? sent
     )
   })
 

@@ -1,4 +1,4 @@
-import type { OAuth2 } from "@tributary/domain"
+import type { FailureClass, OAuth2 } from "@tributary/domain"
 import type { Effect, Redacted } from "effect"
 import type { Lifecycle } from "./profile/applyProfile.ts"
 import type { TokenError } from "./TokenError.ts"
@@ -12,6 +12,23 @@ export interface AccessToken {
   readonly tokenType: string
   /** Milliseconds since 1970; `undefined` when the server did not say: then the token is used until it is rejected. */
   readonly expiresAt: number | undefined
+}
+
+/** How an authorization is. Times are milliseconds since 1970. */
+export interface AuthorizationStatus {
+  readonly authorization: string
+  /** Of the newest token that is held; 0: none. */
+  readonly generation: number
+  readonly obtainedAt: number | undefined
+  readonly expiresAt: number | undefined
+  /** When the refresh token dies if it is not used until then; it is used in time while the connector runs. */
+  readonly unusedEnd: number | undefined
+  /** When a person has to authorize anew at the latest, as far as the provider's answers and its profile tell. */
+  readonly reconnectBy: number | undefined
+  /** Whether that is within two weeks, or has come: a person should do it now. */
+  readonly isReconnectDue: boolean
+  /** Why there is no new token; `undefined`: the last attempt brought one. Shows no secret. */
+  readonly failure: { readonly failureClass: FailureClass; readonly message: string } | undefined
 }
 
 /** Keeps one authorization supplied with a valid access token. */
@@ -28,6 +45,8 @@ export interface TokenManager {
    * restart the token may be handed out, and has to be rejected, once more.
    */
   readonly rejected: (token: AccessToken) => Effect.Effect<void, TokenError>
+  /** How the authorization is, as far as this process knows. Asks nobody and reads no store. */
+  readonly status: Effect.Effect<AuthorizationStatus>
 }
 
 /**
@@ -41,8 +60,8 @@ export interface Authorization {
   /** Folder that file references of `oauth2` are relative to. */
   readonly base: string
   /**
-   * How the provider's tokens live and die, as its profile says. Decides what is done when the answer to a refresh was lost; when
-   * nothing is known, the refresh token is sent again.
+   * How the provider's tokens live and die. Goes before `oauth2.lifecycle`, and that before the provider's profile. Decides what is
+   * done when the answer to a refresh was lost; when nothing is known, the refresh token is sent again.
    */
   readonly lifecycle?: Lifecycle
 }

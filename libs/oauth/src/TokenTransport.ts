@@ -3,6 +3,7 @@ import { Readable } from "node:stream"
 import { Agent, request as send } from "undici"
 import type { ClientTls } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
+import { addressGuard, type AddressGuard, AddressRefused, guardedConnector } from "./guard/AddressGuard.ts"
 import type { WireResponse } from "./TokenResponse.ts"
 
 /** A request to an authorization server. Headers and body hold secrets. */
@@ -24,7 +25,14 @@ export interface WireRequest {
 
 /** No answer. `code` is a code of Node or undici, never a message: those may quote what was sent. */
 export class TransportError extends Data.TaggedError("TransportError")<{
-  readonly reason: "unreachable" | "timeout" | "certificate" | "client-certificate" | "too-large" | "withdrawn"
+  readonly reason:
+    | "unreachable"
+    | "timeout"
+    | "certificate"
+    | "client-certificate"
+    | "too-large"
+    | "withdrawn"
+    | "address"
   readonly code: string
   /** Whether the server may have received the request. */
   readonly isUncertain: boolean
@@ -50,6 +58,8 @@ const codeOf = (error: unknown): string => {
 
 const toTransportError = (error: unknown) => {
   if (error instanceof TransportError) return error
+  if (error instanceof AddressRefused)
+    return new TransportError({ reason: "address", code: error.kind, isUncertain: false })
   const code = codeOf(error)
   const isUncertain = !notSent.has(code)
   // The server ends the handshake with an alert; with TLS 1.3 it comes after the request, which it has not read.
@@ -75,31 +85,31 @@ const permitted = (body: string, mayBeSent: Effect.Effect<boolean>): Readable =>
 /** So many certificates have connections of their own at once; there is one per authorization that has one. */
 const mostAgents = 64
 
-const agentWith = (tls: ClientTls | undefined) =>
+const agentWith = (guard: AddressGuard, tls: ClientTls | undefined) =>
   new Agent({
     // A kept connection may be closed by the server just when a request is sent, and whether that request
     // was carried out could then not be told.
     pipelining: 0,
-    connect: {
+    connect: guardedConnector(guard, {
       timeout: 10_000,
       ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
       ...(tls?.key === undefined ? {} : { key: tls.key }),
       ...(tls?.ca === undefined ? {} : { ca: tls.ca })
-    },
+    }),
     headersTimeout: 60_000,
     bodyTimeout: 30_000
   })
 
 /** Agents by what their connections show and trust: a new certificate has an agent, and so connections, of its own. */
-const makeAgents = () => {
-  const plain = agentWith(undefined)
+const makeAgents = (guard: AddressGuard) => {
+  const plain = agentWith(guard, undefined)
   const others = new Map<string, Agent>()
   return {
     for: (tls: Redacted.Redacted<ClientTls> | undefined): Agent => {
       if (tls === undefined) return plain
       const value = Redacted.value(tls)
       const name = fingerprint(value.certificate, value.key, value.ca)
-      const agent = others.get(name) ?? agentWith(value)
+      const agent = others.get(name) ?? agentWith(guard, value)
       others.delete(name)
       others.set(name, agent)
       const [oldest] = others
@@ -118,7 +128,7 @@ const makeAgents = () => {
 export class TokenTransport extends Context.Service<
   TokenTransport,
   {
-    /** One request, no redirects. Interruption closes the connection. */
+    /** One request, no redirects, to no address that the guard refuses. Interruption closes the connection. */
     readonly send: (request: WireRequest) => Effect.Effect<WireResponse, TransportError>
   }
 >()("@tributary/oauth/TokenTransport") {
@@ -126,7 +136,11 @@ export class TokenTransport extends Context.Service<
   static readonly layer = Layer.effect(
     TokenTransport,
     Effect.gen(function* () {
-      const agents = yield* Effect.acquireRelease(Effect.sync(makeAgents), (agents) => Effect.promise(agents.end))
+      const guard = yield* addressGuard
+      const agents = yield* Effect.acquireRelease(
+        Effect.sync(() => makeAgents(guard)),
+        (agents) => Effect.promise(agents.end)
+      )
       return TokenTransport.of({
         send: (request) =>
           Effect.tryPromise({

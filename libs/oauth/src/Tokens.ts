@@ -1,14 +1,21 @@
 import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
-import { Config, Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
+import { makeAcquisition } from "./Acquisition.ts"
 import { makeCustodies } from "./Custody.ts"
+import { endpointRate } from "./EndpointRate.ts"
 import { grantOf } from "./Grant.ts"
 import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
+import { makeSharing } from "./Sharing.ts"
+import { makePassing } from "./Passing.ts"
+import type { LinkMemory } from "./ServerLink.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
+import { makeTimetable } from "./Timetable.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization, TokenManager } from "./TokenManager.ts"
 import { TokenTransport } from "./TokenTransport.ts"
+import { makeTokenWatches } from "./watch/TokenWatch.ts"
 
 /**
  * Part of the drain deadline that tokens which are not stored yet are waited for at the end of the process. The rest is for what
@@ -24,9 +31,13 @@ export class Tokens extends Context.Service<
      * The manager of an authorization. Managers of equal authorizations are one and live as long as the longest of their
      * scopes. Makes no request: tokens that are still valid in the vault are used, so a restart costs none. Fails when
      * the configuration or the vault's key is wrong. Refresh tokens that were received outlive the manager: this layer keeps
-     * them until they are stored, and its end waits for that for most of `TRIBUTARY_DRAIN_DEADLINE`.
+     * them until they are stored, and its end waits for that for most of `TRIBUTARY_DRAIN_DEADLINE`. `connector` is who uses it,
+     * for metrics, audit and alerts; if it is left out, the one that the authorization is named after.
      */
-    readonly manager: (authorization: Authorization) => Effect.Effect<TokenManager, TokenError, Scope.Scope>
+    readonly manager: (
+      authorization: Authorization,
+      connector?: string
+    ) => Effect.Effect<TokenManager, TokenError, Scope.Scope>
   }
 >()("@tributary/oauth/Tokens") {
   /** Needs something to carry its requests. */
@@ -36,8 +47,10 @@ export class Tokens extends Context.Service<
       const limits = yield* Config.all({
         timeout: Config.Duration("TRIBUTARY_OAUTH_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
         allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false)),
+        rate: endpointRate,
         drain: Config.Duration("TRIBUTARY_DRAIN_DEADLINE").pipe(Config.withDefault(Duration.seconds(20)))
       })
+      const rate = Option.getOrUndefined(limits.rate)
       // Only these: the context also holds the scope of this layer, and managers live in a scope of their own.
       const dependencies = Context.pick(
         Secrets,
@@ -47,25 +60,55 @@ export class Tokens extends Context.Service<
         TokenTransport
       )(yield* Effect.context<Secrets | TokenStore | Leases | Budgets | TokenTransport>())
       // Before the managers, so that it ends after them.
-      const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart))
+      const custodyOf = yield* makeCustodies(Duration.times(limits.drain, drainPart), yield* makeTokenWatches)
+
+      const timetable = yield* makeTimetable
+      const share = makeSharing()
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
-        const grant = grantOf(settings, authorization, yield* Secrets)
-        const policy = policyOf(authorization.lifecycle)
+        yield* share(authorization, settings.fingerprint)
+        const secrets = yield* Secrets
+        const { isRepeatable } = grantOf(settings, authorization, secrets)
+        const policy = policyOf(settings.lifecycle)
         const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
-        const endpoint = yield* makeTokenEndpoint(authorization, settings, { ...limits, timeout })
         const custody = custodyOf(authorization.id)
-        return yield* makeManagedToken({ authorization, settings, grant, endpoint, custody, policy, timeout })
+        const memory: LinkMemory = { current: undefined, discovered: undefined }
+        const acquisition = makePassing(
+          Effect.gen(function* () {
+            const endpoint = yield* makeTokenEndpoint(authorization, settings, {
+              allowHttp: limits.allowHttp,
+              timeout,
+              ...(rate === undefined ? {} : { rate }),
+              memory,
+              watch: custody.watch
+            })
+            const grant = grantOf(settings, authorization, secrets)
+            return yield* makeAcquisition({
+              id: authorization.id,
+              settings,
+              grant,
+              endpoint,
+              custody,
+              policy,
+              timeout
+            })
+          }).pipe(Effect.provideContext(dependencies)),
+          // A proof's nonce is known to its maker only.
+          ({ mayGo }) => authorization.oauth2.dpop === undefined && mayGo()
+        )
+        return yield* makeManagedToken({ authorization, isRepeatable, acquisition, custody, timetable })
       })
 
       const managers = yield* RcMap.make({
         lookup: (authorization: Authorization) => Effect.provideContext(make(authorization), dependencies)
       })
       return Tokens.of({
-        manager: (authorization) =>
+        manager: (authorization, connector = authorization.id) =>
           // A failure is not kept: what it complains about may be put right while the caller's scope is open.
-          Effect.tapError(RcMap.get(managers, authorization), () => RcMap.invalidate(managers, authorization))
+          Effect.tapError(RcMap.get(managers, authorization), () => RcMap.invalidate(managers, authorization)).pipe(
+            Effect.tap(custodyOf(authorization.id).watch.used(connector))
+          )
       })
     })
   )

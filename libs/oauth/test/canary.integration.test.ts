@@ -109,7 +109,7 @@ it.live("no secret and no token is in logs, spans, errors, dumps or files", () =
       )
 
     const run = Effect.gen(function* () {
-      const good = tokens(TokenTransport.layer)
+      const good = tokens(Layer.orDie(TokenTransport.layer))
       const exits = yield* Effect.gen(function* () {
         return [
           yield* use({ token_url: server.tokenUrl }, "plain"),

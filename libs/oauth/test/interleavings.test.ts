@@ -70,7 +70,7 @@ const check = Effect.fnUntraced(function* ({ commands, grant, hasExpiry, life }:
     hasExpiry,
     onRequest: ({ at }) => {
       // At most one request per life of a token, and one for each that was rejected.
-      const isDue = hasExpiry && last !== undefined && at >= last.obtainedAt + lifeMs * 0.69
+      const isDue = hasExpiry && last !== undefined && at >= last.obtainedAt + lifeMs * 0.59
       if (!isLoose && last !== undefined && !rejectedTokens.has(last.token) && !isDue) {
         problems.push(`a needless request at ${at}, the token is of ${last.obtainedAt}`)
       }

@@ -4,10 +4,10 @@ import { schedule } from "../src/lifetime.ts"
 
 it("plans for usual lives", () => {
   const hour = 3_600_000
-  assert.deepStrictEqual(schedule(0, hour, 0), { refreshAt: 0.7 * hour, usableUntil: hour - 60_000 })
+  assert.deepStrictEqual(schedule(0, hour, 0), { refreshAt: 0.6 * hour, usableUntil: hour - 60_000 })
   assert.closeTo(schedule(0, hour, 1).refreshAt, 0.8 * hour, 1)
-  assert.deepStrictEqual(schedule(0, 60_000, 0), { refreshAt: 42_000, usableUntil: 54_000 })
-  assert.deepStrictEqual(schedule(0, 5000, 0), { refreshAt: 3500, usableUntil: 4500 })
+  assert.deepStrictEqual(schedule(0, 60_000, 0), { refreshAt: 36_000, usableUntil: 54_000 })
+  assert.deepStrictEqual(schedule(0, 5000, 0), { refreshAt: 3000, usableUntil: 4500 })
   assert.deepStrictEqual(schedule(0, 1000, 1), { refreshAt: 450, usableUntil: 500 })
   assert.deepStrictEqual(schedule(7, undefined, 0.5), { refreshAt: Infinity, usableUntil: Infinity })
   assert.strictEqual(schedule(0, 400, 0).usableUntil, 0)

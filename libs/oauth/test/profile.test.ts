@@ -1,13 +1,13 @@
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { applyProfile, type ProviderChoice } from "../src/profile/applyProfile.ts"
-import { refreshTokenEnd, refreshWindow, replayWindow } from "../src/profile/lifecycle.ts"
+import { nextLife, refreshTokenEnd, refreshWindow, replayWindow } from "../src/profile/lifecycle.ts"
 import { factsOf, type Profile, profileEditorSchema } from "../src/profile/Profile.ts"
 import type { ProfileError } from "../src/profile/ProfileError.ts"
-import { parseProfile, Profiles } from "../src/profile/Profiles.ts"
+import { parseProfile, Profiles, profilesIn } from "../src/profile/Profiles.ts"
 
 const examples = (profile: Profile) =>
   Object.fromEntries(Object.entries(profile.params ?? {}).map(([name, { example }]) => [name, example]))
@@ -17,7 +17,7 @@ const settingsOf = (profile: Profile, choice: ProviderChoice = {}) => {
   return Result.isSuccess(applied) ? applied.success : assert.fail(applied.failure.message)
 }
 
-layer(Profiles.layer)("the profiles that come with the package", (it) => {
+describe("the profiles that come with the package", () => {
   it.effect("are all valid: addresses https, each fact with a source or marked as unverified, usable", () =>
     Effect.gen(function* () {
       const profiles = yield* Profiles
@@ -348,25 +348,14 @@ it.live("a profile of one's own folder is read once; a broken one does not hurt 
     yield* write("acme.yaml", small)
     yield* write("broken.yaml", "id: broken\nname: [")
     yield* write("readme.md", "no profile")
-    const [ids, first, again, error] = yield* Effect.provide(
-      Effect.gen(function* () {
-        const profiles = yield* Profiles
-        const before = yield* profiles.get("acme")
-        yield* write("acme.yaml", small.replace("name: Acme", "name: Changed"))
-        const broken: ProfileError = yield* Effect.flip(profiles.get("broken"))
-        return [yield* profiles.ids, before, yield* profiles.get("acme"), broken] as const
-      }),
-      Profiles.layerFrom(folder)
-    )
-    assert.deepStrictEqual(ids, ["acme", "broken"])
-    assert.strictEqual(again, first)
+    const profiles = profilesIn(folder)
+    const first = yield* profiles.get("acme")
+    yield* write("acme.yaml", small.replace("name: Acme", "name: Changed"))
+    const error: ProfileError = yield* Effect.flip(profiles.get("broken"))
+    assert.deepStrictEqual(yield* profiles.ids, ["acme", "broken"])
+    assert.strictEqual(yield* profiles.get("acme"), first)
     assert.match(error.place, /^broken\.yaml:2:/u)
-    const missing = yield* Effect.flip(
-      Effect.provide(
-        Effect.flatMap(Profiles, (profiles) => profiles.get("acme")),
-        Profiles.layerFrom(join(folder, "nowhere"))
-      )
-    )
+    const missing = yield* Effect.flip(profilesIn(join(folder, "nowhere")).get("acme"))
     assert.match(missing.message, /cannot be read \(ENOENT\)/u)
   }).pipe(Effect.scoped)
 )
@@ -381,9 +370,33 @@ it("lifecycle tells when to repeat, when to refresh and when a token dies", () =
   assert.strictEqual(refreshWindow({}), Infinity)
   assert.strictEqual(refreshWindow({ early_refresh: "refused" }), 0)
   assert.strictEqual(refreshWindow({ early_refresh: "refused", refresh_window: 30 }), 30_000)
-  const token = { consentedAt: 0, obtainedAt: 5000, saidEnd: undefined }
-  assert.isUndefined(refreshTokenEnd({ idle_life: "unlimited" }, token))
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10 }, token), 15_000)
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10, absolute_life: 12 }, token), 12_000)
-  assert.strictEqual(refreshTokenEnd({ idle_life: 10 }, { ...token, saidEnd: 9000 }), 9000)
+  const token = { consentedAt: 0, obtainedAt: 5000, saidEnd: undefined, isFixed: false }
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: "unlimited" }, token), { unused: undefined, atLast: undefined })
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: 10, absolute_life: 12 }, token), {
+    unused: 15_000,
+    atLast: 12_000
+  })
+  const said = { ...token, saidEnd: 9000 }
+  assert.deepStrictEqual(refreshTokenEnd({ idle_life: 10 }, said), { unused: 9000, atLast: undefined })
+  assert.deepStrictEqual(refreshTokenEnd({}, { ...said, isFixed: true }), { unused: undefined, atLast: 9000 })
+  assert.deepStrictEqual(refreshTokenEnd({ absolute_life: 8 }, said), { unused: undefined, atLast: 8000 })
+})
+
+it("whether refreshing moves a refresh token's end is learnt from its answers", () => {
+  const answer = (obtainedAt: number, lifetime: number | undefined, isReplaced = true) => ({
+    obtainedAt,
+    lifetime,
+    isReplaced
+  })
+  const hour = 3_600_000
+  const first = nextLife(undefined, answer(1000, 86_400))
+  assert.deepStrictEqual(first, { obtainedAt: 1000, consentedAt: 1000, saidEnd: 86_401_000, isFixed: false })
+  const sliding = nextLife(first, answer(1000 + hour, 86_400))
+  assert.deepInclude(sliding, { consentedAt: 1000, saidEnd: 86_401_000 + hour, isFixed: false })
+  const fixed = nextLife(first, answer(1000 + hour, 82_801))
+  assert.deepInclude(fixed, { consentedAt: 1000, saidEnd: 86_402_000, isFixed: true })
+  // Two answers at once tell nothing.
+  assert.isFalse(nextLife(first, answer(1001, 86_400)).isFixed)
+  assert.strictEqual(nextLife(first, answer(2000, undefined, false)).saidEnd, 86_401_000)
+  assert.isUndefined(nextLife(first, answer(2000, undefined)).saidEnd)
 })

@@ -1,18 +1,12 @@
+import { civilFromDays, daysFromCivil, isCivilDate } from "@tributary/codec"
+
 /** Days, times of day and ticks since 1970 of the proleptic Gregorian calendar in UTC, for the years 0000 to 9999. */
 
 const daySeconds = 86_400n
 
-/** Days from 1970-01-01 (H. Hinnant, days_from_civil); `undefined` when there is no such day. */
-const dayOf = (year: number, month: number, day: number): number | undefined => {
-  const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
-  const length = month === 2 ? (leap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31
-  if (month < 1 || month > 12 || day < 1 || day > length) return undefined
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const ofEra = y - era * 400
-  const ofYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + ofEra * 365 + Math.floor(ofEra / 4) - Math.floor(ofEra / 100) + ofYear - 719_468
-}
+/** Days from 1970-01-01; `undefined` when there is no such day. */
+const dayOf = (year: number, month: number, day: number): number | undefined =>
+  isCivilDate(year, month, day) ? daysFromCivil(year, month, day) : undefined
 
 const firstDay = dayOf(0, 1, 1) ?? 0
 const lastDay = dayOf(9999, 12, 31) ?? 0
@@ -27,19 +21,9 @@ export const readDate = (text: string): number | undefined => {
 
 const two = (n: number): string => String(n).padStart(2, "0")
 
-/** `2026-01-31` of a number of days from 1970-01-01 (H. Hinnant, civil_from_days). */
+/** `2026-01-31` of a number of days from 1970-01-01. */
 export const writeDate = (days: number): string => {
-  const z = days + 719_468
-  const era = Math.floor(z / 146_097)
-  const ofEra = z - era * 146_097
-  const ofEraYear = Math.floor(
-    (ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) / 365
-  )
-  const ofYear = ofEra - (365 * ofEraYear + Math.floor(ofEraYear / 4) - Math.floor(ofEraYear / 100))
-  const m = Math.floor((5 * ofYear + 2) / 153)
-  const day = ofYear - Math.floor((153 * m + 2) / 5) + 1
-  const month = m < 10 ? m + 3 : m - 9
-  const year = ofEraYear + era * 400 + (month <= 2 ? 1 : 0)
+  const { day, month, year } = civilFromDays(days)
   const years = year < 0 ? `-${String(-year).padStart(6, "0")}` : String(year).padStart(4, "0")
   return `${years}-${two(month)}-${two(day)}`
 }

@@ -1,15 +1,6 @@
-/** Generates records as JSON texts from a seed, with fields that come and go and change their types. */
+import { seeded } from "@tributary/testkit"
 
-/** A repeatable sequence of numbers in [0, 1) (mulberry32). */
-const random = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
+/** Generates records as JSON texts from a seed, with fields that come and go and change their types. */
 
 const integers = [
   "0",
@@ -48,7 +39,7 @@ const spaces = ["", "", "", " ", "\n\t", "\r\n "]
 
 /** `count` records; each key mostly keeps its kind of value, and sometimes not. */
 export const recordTexts = (seed: number, count: number): ReadonlyArray<string> => {
-  const next = random(seed)
+  const next = seeded(seed).next
   const pick = <A>(items: ReadonlyArray<A>): A => items[Math.floor(next() * items.length)]!
   const kindOfKey = new Map(keys.map((key) => [key, pick(kinds)]))
   return Array.from({ length: count }, () => {

@@ -58,6 +58,9 @@ const mergeStage = (
     rejected: sum(reports, ({ rejected }) => rejected),
     batches: sum(reports, ({ batches }) => batches),
     skipped: sum(reports, ({ skipped }) => skipped),
+    unmarked: sum(reports, ({ unmarked }) => unmarked),
+    ahead: sum(reports, ({ ahead }) => ahead),
+    unasked: sum(reports, ({ unasked }) => unasked),
     restarts: sum(reports, ({ restarts }) => restarts),
     lastAt: latest.lastAt,
     freshness: latest.freshness
@@ -85,6 +88,14 @@ export const mergeStatus = (entries: Iterable<WorkerStatus>, now: number): Reado
     const source = mergeStage(all, "source", now)
     const transform = mergeStage(all, "transform", now)
     const sink = mergeStage(all, "sink", now)
+    // Of each kind the newest, of those who are there; when nobody is any more, the last word stays.
+    const telling = all.filter((report) => report === newest || now - report.at <= goneAfter)
+    const notices = new Map(
+      telling
+        .flatMap((report) => report.notices ?? [])
+        .toSorted((left, right) => left.at - right.at)
+        .map((notice) => [notice.kind, notice])
+    )
     return [
       {
         connector: newest.connector,
@@ -94,6 +105,7 @@ export const mergeStatus = (entries: Iterable<WorkerStatus>, now: number): Reado
           ...(transform === undefined ? {} : { transform }),
           ...(sink === undefined ? {} : { sink })
         },
+        ...(notices.size === 0 ? {} : { notices: [...notices.values()] }),
         workers: all.map(({ at, worker }) => ({ worker, at, isLive: now - at <= goneAfter }))
       }
     ]

@@ -22,6 +22,8 @@ export const State = Schema.Literals(["starting", "running", "waiting", "retryin
 export type State = typeof State.Type
 
 const Count = Schema.Natural
+/** A counter that versions before did not have. */
+const Counted = Count.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 
 /** What one stage does for one stream, counted since the process started. Times are milliseconds since 1970. */
 export const StageStatus = Schema.Struct({
@@ -37,6 +39,11 @@ export const StageStatus = Schema.Struct({
   batches: Count,
   /** Records read again unchanged and not published (source only). */
   skipped: Count,
+  /** Of the source's records: those without a usable value in `incremental.field`, and those with a time that is too far ahead. */
+  unmarked: Counted,
+  ahead: Counted,
+  /** Records older than what was asked for and published all the same (source only): the API ignores or rounds `incremental.param`. */
+  unasked: Counted,
   restarts: Count,
   lastAt: Schema.NullOr(Schema.Finite),
   /** When a stage that waits, retries or is paused goes on by itself. */
@@ -49,6 +56,16 @@ export type StageStatus = typeof StageStatus.Type
 export const Stage = Schema.Literals(["source", "transform", "sink"])
 export type Stage = typeof Stage.Type
 
+/** What a person should know of a connector while it works, or why it does not. */
+export const Notice = Schema.Struct({
+  /** What it is about; a connector has one notice of a kind. */
+  kind: Schema.String,
+  message: Schema.String,
+  /** Milliseconds since 1970. */
+  at: Schema.Finite
+})
+export type Notice = typeof Notice.Type
+
 /** State of a stream over all its stages; the value of `_tributary.status`, keyed `connector/stream`. */
 export const StreamStatus = Schema.Struct({
   connector: Schema.String,
@@ -57,11 +74,14 @@ export const StreamStatus = Schema.Struct({
     source: Schema.optionalKey(StageStatus),
     transform: Schema.optionalKey(StageStatus),
     sink: Schema.optionalKey(StageStatus)
-  })
+  }),
+  /** Of the stream's connector. */
+  notices: Schema.optionalKey(Schema.Array(Notice))
 })
 export type StreamStatus = typeof StreamStatus.Type
 
-const initial: StageStatus = {
+/** A stage that has done nothing yet. */
+export const initialStatus: StageStatus = {
   state: "starting",
   problem: null,
   records: 0,
@@ -69,6 +89,9 @@ const initial: StageStatus = {
   rejected: 0,
   batches: 0,
   skipped: 0,
+  unmarked: 0,
+  ahead: 0,
+  unasked: 0,
   restarts: 0,
   lastAt: null,
   nextAt: null,
@@ -81,6 +104,9 @@ export interface Progress {
   readonly bytes: number
   readonly rejected?: number
   readonly skipped?: number
+  readonly unmarked?: number
+  readonly ahead?: number
+  readonly unasked?: number
   readonly freshness?: number
 }
 
@@ -105,6 +131,8 @@ export class Status extends Context.Service<
     readonly reporter: (connector: string, stream: string, stage: Stage) => Effect.Effect<Reporter>
     readonly snapshot: Effect.Effect<ReadonlyArray<StreamStatus>>
     readonly forget: (connector: string) => Effect.Effect<void>
+    /** Puts up a notice of a connector, or takes that of the kind down. */
+    readonly notice: (connector: string, kind: string, message: string | undefined) => Effect.Effect<void>
     /** One element for each change that was made since the last one was taken. */
     readonly changes: Effect.Effect<PubSub.Subscription<void>, never, Scope.Scope>
   }
@@ -113,16 +141,17 @@ export class Status extends Context.Service<
     Status,
     Effect.gen(function* () {
       const streams = new Map<string, { connector: string; stream: string; stages: Map<Stage, StageStatus> }>()
+      const notices = new Map<string, ReadonlyArray<Notice>>()
       const changed = yield* PubSub.sliding<void>(1)
 
       const reporter = Effect.fnUntraced(function* (connector: string, stream: string, stage: Stage) {
         const key = `${connector}/${stream}`
         const entry = streams.get(key) ?? { connector, stream, stages: new Map<Stage, StageStatus>() }
         streams.set(key, entry)
-        entry.stages.set(stage, initial)
+        entry.stages.set(stage, initialStatus)
         const update = (change: (status: StageStatus, now: number) => StageStatus) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            entry.stages.set(stage, change(entry.stages.get(stage) ?? initial, now))
+            entry.stages.set(stage, change(entry.stages.get(stage) ?? initialStatus, now))
             return Effect.asVoid(PubSub.publish(changed, undefined))
           })
         yield* update((status) => status)
@@ -134,6 +163,9 @@ export class Status extends Context.Service<
               bytes: status.bytes + progress.bytes,
               rejected: status.rejected + (progress.rejected ?? 0),
               skipped: status.skipped + (progress.skipped ?? 0),
+              unmarked: status.unmarked + (progress.unmarked ?? 0),
+              ahead: status.ahead + (progress.ahead ?? 0),
+              unasked: status.unasked + (progress.unasked ?? 0),
               batches: status.batches + 1,
               lastAt: now,
               freshness: progress.freshness ?? status.freshness
@@ -153,12 +185,20 @@ export class Status extends Context.Service<
       return Status.of({
         reporter,
         snapshot: Effect.sync(() =>
-          [...streams.values()].map(({ connector, stream, stages }) => ({
-            connector,
-            stream,
-            stages: Object.fromEntries(stages)
-          }))
+          [...streams.values()].map(({ connector, stream, stages }) => {
+            const status = { connector, stream, stages: Object.fromEntries(stages) }
+            const known = notices.get(connector)
+            return known === undefined ? status : Object.assign(status, { notices: known })
+          })
         ),
+        notice: (connector, kind, message) =>
+          Effect.flatMap(Clock.currentTimeMillis, (at) => {
+            const others = (notices.get(connector) ?? []).filter((notice) => notice.kind !== kind)
+            const all = message === undefined ? others : [...others, { kind, message, at }]
+            if (all.length === 0) notices.delete(connector)
+            else notices.set(connector, all)
+            return Effect.asVoid(PubSub.publish(changed, undefined))
+          }),
         forget: (connector) =>
           Effect.sync(() => {
             for (const [key, entry] of streams) if (entry.connector === connector) streams.delete(key)

@@ -19,7 +19,7 @@ export class GaveUp extends Schema.TaggedError<GaveUp>()("GaveUp", {
 }
 
 export interface SuperviseOptions {
-  /** Fail with `GaveUp` where a service that stays would pause, and after five failures in a row. */
+  /** Fail with `GaveUp` where a service that stays would pause, and after six failures in a row or 45 seconds of passing ones. */
   readonly once: boolean
 }
 
@@ -31,6 +31,8 @@ const pausedDelay = 60_000
 const healthyAfter = 60_000
 const defectBudget = 5
 const onceBudget = 5
+/** Work that has to end is not tried again when it has failed, and has not come forward, for so long; its own tries took that time. */
+const onceLongest = 45_000
 
 const asDefect = (cause: Cause.Cause<unknown>): Classified => {
   // Our own interruption ends this fiber at once, so whoever interrupted the work was another.
@@ -53,6 +55,7 @@ export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R
 ): Effect.fn.Return<A, GaveUp, R> {
   let failures = 0
   let defects = 0
+  let failingSince: number | undefined
   for (;;) {
     const startedAt = yield* Clock.currentTimeMillis
     const before = yield* reporter.batches
@@ -62,13 +65,17 @@ export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R
     const problem: Classified = Option.isSome(typed) ? typed.value : asDefect(exit.cause)
     // One that has to end is healthy only if it came forward: tries that take long and fail are no progress.
     const isHealthy = (yield* Clock.currentTimeMillis) - startedAt > healthyAfter
-    if (isHealthy && (!options.once || (yield* reporter.batches) > before)) failures = defects = 0
+    const cameForward = (yield* reporter.batches) > before
+    if (isHealthy && (!options.once || cameForward)) failures = defects = 0
     failures++
+    const failedAt = yield* Clock.currentTimeMillis
+    failingSince = cameForward ? failedAt : (failingSince ?? startedAt)
+    const isLong = problem.failureClass === "transient" && failedAt - failingSince >= onceLongest
     if (problem.failureClass === "defect") defects++
 
     const paused =
       problem.failureClass === "misconfigured" || problem.failureClass === "needs-consent" || defects > defectBudget
-    const gaveUp = options.once && (paused || failures > onceBudget)
+    const gaveUp = options.once && (paused || failures > onceBudget || isLong)
     const isFinal = gaveUp || problem.failureClass === "needs-consent"
     const backOff = Math.min(firstDelay * 2 ** (failures - 1), longestDelay) * (0.5 + (yield* Random.next))
     const delay = Math.round(paused ? pausedDelay : backOff)

@@ -1,3 +1,7 @@
+export * from "./Alerts.ts"
+export * from "./AuditTrail.ts"
+export * from "./BoundedLabels.ts"
+export * from "./FileAudit.ts"
 export * from "./Health.ts"
 export * from "./MergeStatus.ts"
 export * from "./Status.ts"

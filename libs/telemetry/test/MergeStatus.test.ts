@@ -1,23 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { mergeStatus } from "../src/MergeStatus.ts"
-import type { StageStatus } from "../src/Status.ts"
+import { initialStatus, type StageStatus } from "../src/Status.ts"
 import type { WorkerStatus } from "../src/WorkerStatus.ts"
 
 const now = 1_000_000
-const stage = (fields: Partial<StageStatus>): StageStatus => ({
-  state: "running",
-  problem: null,
-  records: 0,
-  bytes: 0,
-  rejected: 0,
-  batches: 0,
-  skipped: 0,
-  restarts: 0,
-  lastAt: null,
-  nextAt: null,
-  freshness: null,
-  ...fields
-})
+const stage = (fields: Partial<StageStatus>): StageStatus => ({ ...initialStatus, state: "running", ...fields })
 const report = (worker: string, ago: number, stages: WorkerStatus["stages"], stream = "orders"): WorkerStatus => ({
   connector: "shop",
   stream,

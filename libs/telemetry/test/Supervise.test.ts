@@ -320,12 +320,28 @@ describe("supervise, once", () => {
       return yield* fail("transient")
     })
 
-  it.effect("does not take long tries without a result for health, or it would never end", () =>
+  it.effect("gives up after one long try without a result: what failed in it was tried again for all that time", () =>
     test(
       Effect.gen(function* () {
         const { reporter } = yield* stage
         const tries: Array<number> = []
         const { result } = yield* once(slow(reporter, tries, false))
+        assert.strictEqual(result._tag, "Failure")
+        assert.strictEqual(tries.length, 1)
+      })
+    )
+  )
+
+  it.effect("waits on as long as it is told to, when it is throttled", () =>
+    test(
+      Effect.gen(function* () {
+        const tries: Array<number> = []
+        const work = Effect.gen(function* () {
+          tries.push(yield* Clock.currentTimeMillis)
+          yield* Effect.sleep("2 minutes")
+          return yield* fail("throttled")
+        })
+        const { result } = yield* once(work)
         assert.strictEqual(result._tag, "Failure")
         assert.strictEqual(tries.length, 6)
       })

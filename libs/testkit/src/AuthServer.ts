@@ -10,6 +10,7 @@ import {
   type TokenReply,
   type Validity
 } from "./AuthState.ts"
+import { hear, type ProviderManner, say } from "./ProviderManner.ts"
 
 export interface AuthServerOptions {
   /** Default: one client `client` with the secret `client-secret` and every grant and scope. */
@@ -29,6 +30,10 @@ export interface AuthServerOptions {
   readonly faults?: Partial<FaultRates>
   /** Discovery documents to serve. Default: both. */
   readonly discovery?: "oidc" | "oauth2" | "both" | "none"
+  /** How the token endpoint differs from what RFC 6749 prescribes, as a provider's does. Default: not at all. */
+  readonly manner?: ProviderManner
+  /** The server's clock, in milliseconds since 1970. Default: the real one. */
+  readonly now?: () => number
   /** Port on 127.0.0.1. Default: a free one. */
   readonly port?: number
   /** Chance, for faults. Default: `Math.random`. */
@@ -103,6 +108,9 @@ const sendWithoutEnd = async (response: ServerResponse) => {
  * rules of `AuthState`, discovery (RFC 8414 and OIDC), introspection (RFC 7662), and faults on demand or by chance.
  */
 export const startAuthServer = async (options: AuthServerOptions = {}): Promise<AuthServer> => {
+  // oxlint-disable-next-line eslint/no-restricted-globals -- a server of its own, outside of any Effect
+  const now = options.now ?? (() => Date.now())
+  const { manner } = options
   const state = new AuthState({
     clients: options.clients ?? [defaultClient],
     tokenLife: options.tokenLife ?? 3600,
@@ -111,8 +119,7 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     graceMs: options.graceMs ?? 0,
     refreshWindow: options.refreshWindow,
     quota: options.quota,
-    // oxlint-disable-next-line eslint/no-restricted-globals -- a server of its own, outside of any Effect
-    now: () => Date.now()
+    now
   })
   const random = options.random ?? Math.random
   const discovery = options.discovery ?? "both"
@@ -153,7 +160,18 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     if (fault !== "none") state.stats.faults++
     const body = await readBody(request)
     const carryOut = () => {
-      const reply = state.token(request.headers.authorization, request.headers["content-type"], body)
+      const { pathname, searchParams } = new URL(request.url ?? "/", "http://loopback")
+      const { authorization, "content-type": contentType } = request.headers
+      const heard =
+        manner === undefined
+          ? { authorization, contentType, body }
+          : hear(manner, { path: pathname, query: searchParams, headers: request.headers, body })
+      if ("status" in heard) {
+        state.stats.refused++
+        return heard
+      }
+      const plain = state.token(heard.authorization, heard.contentType, heard.body)
+      const reply = manner === undefined ? plain : say(manner, plain, now())
       return reply.status === 200 ? { ...reply, body: shape(reply.body) } : reply
     }
     const wait = () => (faults.latencyMs > 0 ? delay(faults.latencyMs) : undefined)
@@ -226,6 +244,9 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     response_types_supported: []
   })
 
+  const tokenPath = manner?.tokenPath ?? "/token"
+  const tokenPaths = new Set([tokenPath, manner?.refreshPath ?? tokenPath])
+
   const route = async (request: IncomingMessage, response: ServerResponse) => {
     const path = new URL(request.url ?? "/", "http://loopback").pathname
     const isOidc = path === "/.well-known/openid-configuration" && (discovery === "oidc" || discovery === "both")
@@ -234,12 +255,12 @@ export const startAuthServer = async (options: AuthServerOptions = {}): Promise<
     if (isOidc || isOAuth2) {
       state.stats.discoveries++
       sendJson(response, { status: 200, headers: {}, body: metadata() })
-    } else if (path === "/token" && request.method === "POST") {
+    } else if (tokenPaths.has(path) && request.method === "POST") {
       await token(request, response)
     } else if (path === "/introspect" && request.method === "POST") {
       sendJson(response, state.introspect(request.headers.authorization, await readBody(request)))
     } else {
-      const status = path === "/token" || path === "/introspect" ? 405 : 404
+      const status = tokenPaths.has(path) || path === "/introspect" ? 405 : 404
       response.writeHead(status, { "content-type": "text/html" }).end(`<html><h1>${status}</h1></html>`)
     }
   }

@@ -17,7 +17,15 @@ const Contents = Schema.fromJsonString(
     refreshToken: Schema.NullOr(Schema.String),
     scopes: Schema.Array(Schema.String),
     settings: Schema.String,
-    seed: Schema.NullOr(Schema.String)
+    seed: Schema.NullOr(Schema.String),
+    refreshLife: Schema.optionalKey(
+      Schema.Struct({
+        obtainedAt: Schema.Finite,
+        consentedAt: Schema.Finite,
+        saidEnd: Schema.NullOr(Schema.Finite),
+        isFixed: Schema.Boolean
+      })
+    )
   })
 )
 const encodeContents = Schema.encodeSync(Contents)
@@ -64,7 +72,10 @@ export const makeSealer = Effect.fnUntraced(function* (where: KeyPlace, sealedWi
       refreshToken: tokens.refreshToken === undefined ? null : Redacted.value(tokens.refreshToken),
       scopes: tokens.scopes,
       settings: tokens.settings,
-      seed: tokens.seed ?? null
+      seed: tokens.seed ?? null,
+      ...(tokens.refreshLife === undefined
+        ? {}
+        : { refreshLife: { ...tokens.refreshLife, saidEnd: tokens.refreshLife.saidEnd ?? null } })
     })
     return Buffer.concat([nonce, cipher.update(contents, "utf8"), cipher.final(), cipher.getAuthTag()])
   }
@@ -76,14 +87,17 @@ export const makeSealer = Effect.fnUntraced(function* (where: KeyPlace, sealedWi
         .setAAD(place(authorization, generation))
         .setAuthTag(sealed.subarray(-tagBytes))
       const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes), undefined, "utf8") + decipher.final("utf8")
-      const contents = decodeContents(text)
+      const { refreshLife, ...contents } = decodeContents(text)
       return {
         ...contents,
         generation,
         accessToken: Redacted.make(contents.accessToken),
         expiresAt: contents.expiresAt ?? undefined,
         refreshToken: contents.refreshToken === null ? undefined : Redacted.make(contents.refreshToken),
-        seed: contents.seed ?? undefined
+        seed: contents.seed ?? undefined,
+        ...(refreshLife === undefined
+          ? {}
+          : { refreshLife: { ...refreshLife, saidEnd: refreshLife.saidEnd ?? undefined } })
       }
     } catch {
       // The original error is left out: a decoder's message could quote what it read.

@@ -15,6 +15,17 @@ export interface StoredTokens {
   readonly settings: string
   /** Fingerprint of the configured refresh token that this chain of tokens began with. */
   readonly seed: string | undefined
+  /** What is known of the refresh token's life; `undefined`: nothing. */
+  readonly refreshLife?: {
+    /** When it was issued, or last confirmed. */
+    readonly obtainedAt: number
+    /** When a person consented, as far as that is known. */
+    readonly consentedAt: number
+    /** The end that the server named. */
+    readonly saidEnd: number | undefined
+    /** Refreshing does not move that end. */
+    readonly isFixed: boolean
+  }
 }
 
 /** Somebody else changed the tokens first; `current` is the generation that is stored (0: none). */

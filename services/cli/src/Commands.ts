@@ -1,8 +1,9 @@
+import { makeDirectory } from "@tributary/log"
 import { Secrets } from "@tributary/vault"
-import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Console, Effect, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
-import { loadConnectors, why } from "./ConnectorFiles.ts"
-import { authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
+import { loadConnectors } from "./ConnectorFiles.ts"
+import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
@@ -31,6 +32,9 @@ const root = Command.make("tributary").pipe(
   Command.withDescription("Streams OAuth2-protected APIs into Kafka and ClickHouse")
 )
 
+/** A flag that counts something. */
+const countOf = (name: string) => Flag.Int(name).pipe(Flag.withSchema(Schema.Natural))
+
 /** What a signal makes of a command: one that stays ends well, one that was under way did not. */
 const signalled: { code: number } = { code: exitCodes.stopped }
 
@@ -51,12 +55,12 @@ export class DataFolder extends Schema.TaggedError<DataFolder>()("DataFolder", {
 
 /** The data folder as an absolute path, made if need be. */
 const dataFolder = Effect.fnUntraced(function* (data: string) {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const folder = path.resolve(data)
-  yield* fs
-    .makeDirectory(folder, { recursive: true, mode: 0o700 })
-    .pipe(Effect.mapError((error) => new DataFolder({ path: folder, problem: why(error) })))
+  yield* Effect.try({
+    try: () => makeDirectory(folder, 0o700),
+    catch: (error) => new DataFolder({ path: folder, problem: error instanceof Error ? error.message : String(error) })
+  })
   return folder
 })
 
@@ -171,7 +175,7 @@ const previewCommand = Command.make(
       Argument.optional
     ),
     stream: Flag.String("stream").pipe(Flag.withDescription("Only this stream"), Flag.optional),
-    limit: Flag.Int("limit").pipe(Flag.withDescription("Records to show per stream"), Flag.withDefault(3))
+    limit: countOf("limit").pipe(Flag.withDescription("Records to show per stream"), Flag.withDefault(3))
   },
   Effect.fn(function* ({ connector, limit, stream }) {
     const { connectors, data, json } = yield* root
@@ -193,8 +197,8 @@ const tapCommand = Command.make(
       Flag.withDescription("Where to begin"),
       Flag.withDefault("earliest")
     ),
-    last: Flag.Int("last").pipe(Flag.withDescription("Begin so many records before the end"), Flag.optional),
-    limit: Flag.Int("limit").pipe(Flag.withDescription("Stop after so many records"), Flag.optional),
+    last: countOf("last").pipe(Flag.withDescription("Begin so many records before the end"), Flag.optional),
+    limit: countOf("limit").pipe(Flag.withDescription("Stop after so many records"), Flag.optional),
     follow: Flag.Boolean("follow").pipe(
       Flag.withAlias("f"),
       Flag.withDescription("Go on as records come"),
@@ -242,6 +246,25 @@ const statusCommand = Command.make(
   })
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
+const auditCommand = Command.make(
+  "audit",
+  {
+    connector: Flag.String("connector").pipe(
+      Flag.withDescription("Only what concerns this connector, or the authorization of this name"),
+      Flag.optional
+    ),
+    last: Flag.Int("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
+  },
+  Effect.fn(function* ({ connector, last }) {
+    const { data, json } = yield* root
+    const path = yield* Path.Path
+    const { showAudit } = yield* Effect.promise(() => import("./AuditCommand.ts"))
+    yield* showAudit({ connector: Option.getOrUndefined(connector), last, json }).pipe(
+      Effect.provide(auditOf(path.resolve(data)))
+    )
+  })
+).pipe(Command.withDescription("Show what happened to tokens: who obtained, refreshed or lost which, and when"))
+
 const tributary = root.pipe(
   Command.withSubcommands([
     dev,
@@ -253,6 +276,7 @@ const tributary = root.pipe(
     tapCommand,
     queryCommand,
     statusCommand,
+    auditCommand,
     loadCommand(root)
   ])
 )

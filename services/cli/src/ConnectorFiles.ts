@@ -1,4 +1,5 @@
 import { type Connector, type ConfigProblem, parseConnector, transformSteps } from "@tributary/domain"
+import { checkProvider } from "@tributary/oauth"
 import { Effect, FileSystem, Option, Path, type PlatformError, Schema } from "effect"
 import { createHash } from "node:crypto"
 
@@ -142,7 +143,13 @@ export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target:
       continue
     }
     byId.set(connector.connector, file)
-    warnings.push(...parsed.success.warnings)
+    const ofProvider = yield* checkProvider(connector.auth)
+    const wrong = ofProvider.filter(({ severity }) => severity === "error")
+    if (wrong.length > 0) {
+      problems.push(...parsed.success.locate(wrong))
+      continue
+    }
+    warnings.push(...parsed.success.warnings, ...parsed.success.locate(ofProvider))
     const base = path.dirname(path.resolve(file))
     const scripts = new Set<string>()
     for (const stream of Object.keys(connector.streams)) {

@@ -4,6 +4,7 @@ import { join } from "node:path"
 export const directories = (data: string) => ({
   log: join(data, "log"),
   vault: join(data, "vault"),
+  audit: join(data, "audit"),
   registry: join(data, "registry"),
   clickhouse: join(data, "clickhouse")
 })

@@ -1,4 +1,4 @@
-import { Catalog } from "@tributary/catalog"
+import { Catalog, layerLazyLogAudit } from "@tributary/catalog"
 import { Warehouse } from "@tributary/clickhouse"
 import { Budgets } from "@tributary/connector"
 import type { KafkaLog } from "@tributary/kafka"
@@ -6,9 +6,12 @@ import { directoryHolder, type Log, type LogError, SqliteLog } from "@tributary/
 import { Tokens } from "@tributary/oauth"
 import type { RedisOptions } from "@tributary/redis"
 import { layerConfluent, layerNone, layerSqlite } from "@tributary/schema-registry"
-import { Status } from "@tributary/telemetry"
+import { Alerts, layerFileAudit, Status } from "@tributary/telemetry"
 import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
-import { Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { Config, Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { hostname } from "node:os"
+// oxlint-disable-next-line no-restricted-imports -- its number is the only name that a process has by itself
+import process from "node:process"
 import { directories } from "./Directories.ts"
 import { Fatal } from "./Fatal.ts"
 import { lateLog } from "./LateLog.ts"
@@ -34,6 +37,22 @@ const redisStores = (options: RedisOptions) =>
     )
   )
 
+/** What happened to tokens: on Kafka where one is named, else in files of the data folder. */
+export const auditOf = (data: string) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { kafka } = yield* servers
+      const name = yield* Config.String("TRIBUTARY_WORKER").pipe(Config.withDefault(`${hostname()}-${process.pid}`))
+      return Option.match(kafka, {
+        onNone: () => layerFileAudit({ directory: directories(data).audit, process: name }),
+        onSome: (options) => layerLazyLogAudit(name, kafkaLog(options))
+      })
+    })
+  )
+
+/** Tells people what they should know, in the status too. */
+const alerts = Alerts.layer.pipe(Layer.provide(Status.layer))
+
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
 export const authorizations = (data: string) =>
   Layer.unwrap(
@@ -47,9 +66,12 @@ export const authorizations = (data: string) =>
           ),
         onSome: redisStores
       })
-      return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)))
+      return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)), Layer.provide(auditOf(data)))
     })
   )
+
+/** The same, of a process that stays: people are told what they should know. */
+const watched = (data: string) => authorizations(data).pipe(Layer.provide(alerts))
 
 /** The schema registry that is named; the embedded one goes with the embedded log only, whose readers are all here. */
 const registry = (data: string) =>
@@ -96,7 +118,7 @@ export const engine = (data: string) =>
         onNone: () => SqliteLog.layer({ directory: log }),
         onSome: kafkaLog
       })
-      return Layer.mergeAll(warehouse, authorizations(data), registry(data), Status.layer).pipe(
+      return Layer.mergeAll(warehouse, watched(data), registry(data), Status.layer).pipe(
         // The embedded log's lock is taken first: a second process ends here, before it starts a server.
         Layer.provideMerge(topics)
       )
@@ -166,7 +188,7 @@ export const sourceEngine = (data: string) =>
       shared("run source", "shares connectors, tokens and rate limits with other processes, on Kafka and Redis", {
         redis: true
       }),
-      ({ kafka }) => Layer.merge(authorizations(data), worker(kafka))
+      ({ kafka }) => Layer.merge(watched(data), worker(kafka))
     )
   )
 

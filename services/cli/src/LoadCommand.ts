@@ -2,26 +2,18 @@ import type { LoadOptions } from "@tributary/load"
 import { Duration, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Screen } from "./Screen.ts"
-
-/** A text of a flag that cannot be read. */
-export class WrongFlag extends Schema.TaggedError<WrongFlag>()("WrongFlag", {
-  flag: Schema.String,
-  found: Schema.String,
-  expected: Schema.String
-}) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return `--${this.flag} is "${this.found}"; expected ${this.expected}.`
-  }
-}
+import { WrongFlag } from "./WrongFlag.ts"
 
 /** The test did not find what must be; what, has been printed. */
-export class LoadFailed extends Schema.TaggedError<LoadFailed>()("LoadFailed", { outcome: Schema.String }) {
+export class LoadFailed extends Schema.TaggedError<LoadFailed>()("LoadFailed", {
+  outcome: Schema.String,
+  reason: Schema.String
+}) {
   readonly failureClass = "defect" as const
   override get message(): string {
     return this.outcome === "incomplete"
-      ? "The load test is incomplete: not every record arrived."
-      : "The load test failed: not every record is there once and as it was."
+      ? `The load test is incomplete. ${this.reason}`
+      : `The load test failed. ${this.reason}`
   }
 }
 
@@ -154,10 +146,12 @@ export const loadCommand = <R>(shared: Effect.Effect<{ readonly json: boolean },
       const [{ describeResult, runLoad }, { loadEngine }] = yield* Effect.promise(() =>
         Promise.all([import("@tributary/load"), import("./LoadEngines.ts")])
       )
-      const { problems, result } = yield* runLoad(yield* loadEngine, options, screen)
-      yield* screen.print(json ? JSON.stringify(result) : describeResult(result, problems))
-      if (json) for (const problem of problems) yield* screen.note(problem)
+      const result = yield* runLoad(yield* loadEngine, options, screen)
+      yield* screen.print(json ? JSON.stringify(result) : describeResult(result))
+      if (json) for (const problem of result.reason?.problems ?? []) yield* screen.note(problem)
       if (options.report !== undefined) yield* screen.note(`The report is in ${options.report}.`)
-      if (result.outcome !== "ok") return yield* new LoadFailed({ outcome: result.outcome })
+      if (result.outcome !== "ok") {
+        return yield* new LoadFailed({ outcome: result.outcome, reason: result.reason?.sentence ?? "" })
+      }
     })
   ).pipe(Command.withDescription("Drive the whole chain with a synthetic API, measure it, and compare every record"))

@@ -1,4 +1,4 @@
-import { createTableSql } from "@tributary/clickhouse"
+import { previewTable } from "@tributary/clickhouse"
 import { make } from "@tributary/connector"
 import { nearest, sinkFor, streamOf, transformSteps } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
@@ -6,6 +6,7 @@ import { Effect, Option, Result, Schema, Stream } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { noteProblems } from "./FileProblems.ts"
 import { bytes, count, printable, statement } from "./Format.ts"
+import { describeMarks } from "./Marks.ts"
 import { Screen } from "./Screen.ts"
 
 export interface PreviewOptions {
@@ -26,11 +27,18 @@ export class NotChosen extends Schema.TaggedError<NotChosen>()("NotChosen", { pr
   }
 }
 
-/** Some streams could not be previewed; why has been printed. */
-export class PreviewFailed extends Schema.TaggedError<PreviewFailed>()("PreviewFailed", { streams: Schema.Natural }) {
+/** Some streams could not be previewed, or a run would not succeed; why has been printed. */
+export class PreviewFailed extends Schema.TaggedError<PreviewFailed>()("PreviewFailed", {
+  streams: Schema.Natural,
+  rejected: Schema.Natural
+}) {
   readonly failureClass = "misconfigured" as const
   override get message(): string {
-    return `${this.streams} stream(s) could not be previewed.`
+    const parts = [
+      ...(this.streams === 0 ? [] : [`${count(this.streams)} stream(s) could not be previewed`]),
+      ...(this.rejected === 0 ? [] : [`${count(this.rejected)} record(s) would be rejected`])
+    ]
+    return `${parts.join(", and ")}.`
   }
 }
 
@@ -85,7 +93,7 @@ const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: strin
   const table =
     sink === undefined
       ? undefined
-      : createTableSql(
+      : previewTable(
           {
             database: sink.database,
             table: sink.table,
@@ -103,8 +111,13 @@ const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: strin
     bytes: page?.bytes ?? 0,
     last: page?.last ?? true,
     out,
-    rejected: [...(page?.rejected ?? []).map(({ reason }) => reason), ...rejected.map(({ reason }) => reason)],
-    table: table === undefined ? undefined : Result.merge(table)
+    rejected: [
+      ...(page?.rejected ?? []),
+      ...rejected,
+      ...(table === undefined || Result.isFailure(table) ? [] : table.success.rejected)
+    ].map(({ reason }) => reason),
+    warnings: page === undefined ? [] : describeMarks(streamOf(connector, stream), page, records.length),
+    table: table === undefined ? undefined : Result.map(table, ({ sql }) => sql)
   }
 }, Effect.scoped)
 
@@ -113,6 +126,7 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
   const screen = yield* Screen
   const { chosen, streams } = yield* choose(options)
   let failed = 0
+  let refused = 0
   for (const stream of streams) {
     yield* screen.progress(`reading one page of ${stream} ...`)
     const seen = yield* Effect.result(look(chosen, stream))
@@ -123,11 +137,23 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
       yield* screen.print(options.json ? JSON.stringify({ stream, error: message }) : `${stream}: ${message}\n`)
       continue
     }
-    const { bytes: size, last, out, read, rejected, table } = seen.success
+    const { bytes: size, last, out, read, rejected, table, warnings } = seen.success
+    refused += rejected.length
+    if (table !== undefined && Result.isFailure(table)) failed++
+    const statementOrProblem = table === undefined ? null : Result.merge(table)
     const shown = out.slice(0, options.limit).map(({ value }) => decoder.decode(value))
     if (options.json) {
       // The records are JSON already: they stand in the line as they are, so that no number changes.
-      const rest = JSON.stringify({ stream, read, bytes: size, last, out: out.length, rejected, table: table ?? null })
+      const rest = JSON.stringify({
+        stream,
+        read,
+        bytes: size,
+        last,
+        out: out.length,
+        rejected,
+        warnings,
+        table: statementOrProblem
+      })
       yield* screen.print(`${rest.slice(0, -1)},"records":[${shown.join(",")}]}`)
       continue
     }
@@ -138,8 +164,13 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
     for (const record of shown) yield* screen.print(`  ${printable(record)}`)
     if (rejected.length > 0)
       yield* screen.print(`  rejected ${count(rejected.length)}, the first: ${printable(rejected[0] ?? "")}`)
-    if (table !== undefined) yield* screen.print(`  ${table.startsWith("CREATE ") ? statement(table, "  ") : table}`)
+    for (const warning of warnings) yield* screen.print(`  warning: ${printable(warning)}`)
+    if (table !== undefined) {
+      yield* screen.print(
+        Result.isSuccess(table) ? `  ${statement(table.success, "  ")}` : `  error: ${printable(table.failure)}`
+      )
+    }
     yield* screen.print("")
   }
-  if (failed > 0) return yield* new PreviewFailed({ streams: failed })
+  if (failed + refused > 0) return yield* new PreviewFailed({ streams: failed, rejected: refused })
 })

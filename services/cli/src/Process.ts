@@ -71,6 +71,9 @@ const wrongVariable = ({ message }: Config.ConfigError): string => {
 
 const isUsage = (error: unknown): error is CliError.ShowHelp => CliError.isCliError(error) && error._tag === "ShowHelp"
 
+/** An error of ours that says that the arguments are wrong. */
+const saysUsage = (error: unknown): boolean => error instanceof Error && "isUsage" in error && error.isUsage === true
+
 /** What a person reads when a command ends badly: the message of what failed, the trace of what should not happen. */
 const report = (cause: Cause.Cause<unknown>) =>
   Effect.gen(function* () {
@@ -90,7 +93,7 @@ const codeOf = (exit: Exit.Exit<unknown, unknown>, stopCode: () => number): numb
   if (Cause.hasInterruptsOnly(exit.cause)) return stopCode()
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (isUsage(error)) return error.errors.length === 0 ? exitCodes.done : exitCodes.usage
-  return exitCodes.failed
+  return saysUsage(error) ? exitCodes.usage : exitCodes.failed
 }
 
 /**

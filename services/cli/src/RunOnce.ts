@@ -2,9 +2,11 @@ import { type GaveUp, Status } from "@tributary/telemetry"
 import { Clock, Effect, Fiber, Schema } from "effect"
 import { loadConnectors } from "./ConnectorFiles.ts"
 import { noteProblems } from "./FileProblems.ts"
-import { bytes, count, duration } from "./Format.ts"
+import { bytes, count, duration, printable } from "./Format.ts"
+import { oddMarks } from "./Marks.ts"
 import { runConnectorOnce } from "./Pipeline.ts"
 import { showProgress, summaryTable, totalsOf } from "./Progress.ts"
+import { watchRejections } from "./Rejections.ts"
 import { Screen } from "./Screen.ts"
 import { publishStatus } from "./StatusTopic.ts"
 
@@ -48,6 +50,7 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
   const startedAt = yield* Clock.currentTimeMillis
   const loaded = yield* loadConnectors(options.connectors)
   yield* noteProblems(loaded)
+  const rejections = yield* watchRejections(loaded.connectors)
   const publisher = yield* Effect.forkChild(publishStatus(undefined))
   const progress = yield* Effect.forkChild(showProgress(() => loaded.connectors, false))
   const problems: ReadonlyArray<GaveUp> = (yield* Effect.forEach(loaded.connectors, runConnectorOnce, {
@@ -61,9 +64,17 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
   const endedAt = yield* Clock.currentTimeMillis
   const totals = totalsOf(snapshot, endedAt)
   const elapsed = endedAt - startedAt
+  const rejected = totals.rejected === 0 ? [] : yield* rejections.since
+  const marks = oddMarks(loaded.connectors, snapshot)
   if (options.json) {
     yield* screen.print(
-      JSON.stringify({ ...totals, elapsedMs: elapsed, fileProblems: loaded.problems.length, status: snapshot })
+      JSON.stringify({
+        ...totals,
+        elapsedMs: elapsed,
+        fileProblems: loaded.problems.length,
+        rejections: rejected,
+        status: snapshot
+      })
     )
   } else if (totals.read + totals.loaded + totals.rejected + problems.length === 0) {
     yield* screen.print(
@@ -75,6 +86,13 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
       `${count(totals.read)} record${totals.read === 1 ? "" : "s"} (${bytes(totals.bytes)}) in ${duration(elapsed)}, ` +
         `${count((totals.read * 1_000) / Math.max(1, elapsed))} records/s`
     )
+    for (const { reason, rejected: found, stream, topic } of rejected) {
+      yield* screen.print(
+        `\n${stream}: ${count(found)} record${found === 1 ? "" : "s"} rejected, the first because: ${printable(reason)}\n` +
+          `  All of them: tributary tap ${topic} --last ${found}`
+      )
+    }
+    for (const { sentence, stream } of marks) yield* screen.print(`\n${stream}: ${printable(sentence)}`)
     for (const { message, stage, stream } of totals.problems) {
       // The messages of most stages name their stream.
       yield* screen.print(`\n${message.startsWith(`${stream}:`) ? "" : `${stream}: `}${message} (${stage})`)

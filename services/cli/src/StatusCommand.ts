@@ -14,7 +14,8 @@ import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { directories } from "./Directories.ts"
 import { topicsOf } from "./Engine.ts"
 import { noteProblems } from "./FileProblems.ts"
-import { bytes, count, duration, table } from "./Format.ts"
+import { bytes, count, duration, printable, table } from "./Format.ts"
+import { oddMarks } from "./Marks.ts"
 import { lagOf } from "./Pipeline.ts"
 import { Screen } from "./Screen.ts"
 import { servers } from "./Servers.ts"
@@ -137,7 +138,8 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
     const streams = streamsOf(registered.length > 0 ? registered : yield* ofFiles)
     const known = new Set((yield* (yield* Log).topics).map(({ name }) => name))
     const statuses = (yield* reported).streams
-    return yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known, statuses))
+    const rows = yield* Effect.forEach(streams, ({ connector, stream }) => readRow(connector, stream, known, statuses))
+    return { streams, rows }
   })
   const onLog = Effect.provide(Catalog.layer.pipe(Layer.provideMerge(topicsOf(options.data))))
   if (options.processes) {
@@ -145,9 +147,11 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
     const now = yield* Clock.currentTimeMillis
     return yield* screen.print(options.json ? JSON.stringify(processes) : processTable(processes, now))
   }
-  const rows: ReadonlyArray<Row> = ran
-    ? yield* onLog(read)
-    : streamsOf(yield* ofFiles).map(({ connector, stream }) => emptyRow(connector, stream))
+  const neverRan = Effect.map(ofFiles, (connectors) => {
+    const streams = streamsOf(connectors)
+    return { streams, rows: streams.map(({ connector, stream }): Row => emptyRow(connector, stream)) }
+  })
+  const { rows, streams } = ran ? yield* onLog(read) : yield* neverRan
   const pid = yield* directoryHolder(directory)
   // Nobody holds a folder on a cluster: what was reported last is shown.
   const isRunning = onKafka || pid !== undefined
@@ -180,7 +184,20 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
   )
   if (onKafka) yield* screen.print("As last reported to Kafka; whether a process runs cannot be told from here.")
   else yield* screen.print(`${pid === undefined ? "No process" : `Process ${pid}`} runs on ${options.data}.`)
+  const told = new Set<string>()
+  const statuses = rows.flatMap(({ status }) => (status === null ? [] : [status]))
+  for (const { sentence, stream } of oddMarks(
+    streams.map(({ connector }) => connector),
+    statuses
+  )) {
+    yield* screen.print(`\n${stream}: ${printable(sentence)}`)
+  }
   for (const row of rows) {
+    for (const notice of row.status?.notices ?? []) {
+      const line = `${row.connector}: ${notice.message}`
+      if (!told.has(line)) yield* screen.print(`\n${line}`)
+      told.add(line)
+    }
     for (const { problem } of stagesOf(row)) {
       if (problem !== null)
         yield* screen.print(`\n${row.connector}/${row.stream}, ${duration(now - problem.at)} ago: ${problem.message}`)

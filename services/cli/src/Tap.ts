@@ -1,4 +1,4 @@
-import { LosslessJson } from "@tributary/codec"
+import { compactJson } from "@tributary/codec"
 import { nearest } from "@tributary/domain"
 import { Log, type LogError, type LogRecord } from "@tributary/log"
 import { valueDecoder } from "@tributary/schema-registry"
@@ -32,8 +32,9 @@ export class NoSuchTopic extends Schema.TaggedError<NoSuchTopic>()("NoSuchTopic"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
+/** `text` of JSON is the stored bytes but for white space, as repeated keys and numbers are shown as they are. */
 interface Shown {
-  readonly value: unknown
+  readonly text: string
   readonly encoding: "json" | "text" | "base64"
 }
 
@@ -44,32 +45,21 @@ const read = (bytes: Uint8Array): Shown => {
     text = utf8.decode(bytes)
   } catch {
     // Not text: base64 keeps every byte.
-    return { value: Buffer.from(bytes).toString("base64"), encoding: "base64" }
+    return { text: Buffer.from(bytes).toString("base64"), encoding: "base64" }
   }
-  try {
-    return { value: LosslessJson.parse(text), encoding: "json" }
-  } catch {
-    // Not JSON: the text itself is the most that can be shown.
-    return { value: text, encoding: "text" }
-  }
+  const json = compactJson(bytes)
+  return json === undefined ? { text, encoding: "text" } : { text: json, encoding: "json" }
 }
 
 const forPerson = (bytes: Uint8Array): string => {
-  const { encoding, value } = read(bytes)
-  switch (encoding) {
-    case "json":
-      return printable(LosslessJson.stringify(value))
-    case "text":
-      return printable(String(value))
-    case "base64":
-      return `(${bytes.length} bytes, base64) ${String(value)}`
-  }
+  const { encoding, text } = read(bytes)
+  return encoding === "base64" ? `(${bytes.length} bytes, base64) ${text}` : printable(text)
 }
 
 const keyText = (key: Uint8Array): string => {
-  const { encoding, value } = read(key)
+  const { encoding, text } = read(key)
   // A key is a text even where it looks like JSON, as `42` does.
-  return encoding === "base64" ? String(value) : utf8.decode(key)
+  return encoding === "base64" ? text : utf8.decode(key)
 }
 
 const line = (partition: number, record: LogRecord, json: boolean): string => {
@@ -79,9 +69,11 @@ const line = (partition: number, record: LogRecord, json: boolean): string => {
     const names = Object.entries(headers).map(([name, text]) => `\n    ${printable(name)}: ${printable(text)}`)
     return `${partition}/${offset}  ${key === null ? "–" : printable(keyText(key))}  ${value}${names.join("")}\n`
   }
-  const { encoding, value } = record.value === null ? { value: null, encoding: "json" as const } : read(record.value)
-  const shown = { partition, offset, timestamp, key: key === null ? null : keyText(key), value }
-  return `${LosslessJson.stringify({ ...shown, ...(encoding === "json" ? {} : { encoding }), headers })}\n`
+  const { encoding, text } = record.value === null ? { text: "null", encoding: "json" as const } : read(record.value)
+  const place = JSON.stringify({ partition, offset, timestamp, key: key === null ? null : keyText(key) })
+  const rest = JSON.stringify({ ...(encoding === "json" ? {} : { encoding }), headers })
+  // The value stands in the line as it is stored.
+  return `${place.slice(0, -1)},"value":${encoding === "json" ? text : JSON.stringify(text)},${rest.slice(1)}\n`
 }
 
 const nothing = new Uint8Array()

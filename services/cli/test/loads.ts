@@ -10,6 +10,9 @@ import { main } from "./support.ts"
 const Result = Schema.fromJsonString(
   Schema.Struct({
     outcome: Schema.String,
+    reason: Schema.NullOr(
+      Schema.Struct({ kind: Schema.String, sentence: Schema.String, problems: Schema.Array(Schema.String) })
+    ),
     records: Schema.Finite,
     api: Schema.Record(Schema.String, Schema.Finite),
     faults: Schema.Array(Schema.Struct({ what: Schema.String })),

@@ -3,6 +3,7 @@ import { connectorsTopic, statusTopic } from "@tributary/domain"
 import { Log, LogError, LogUnavailable } from "@tributary/log"
 import {
   Health,
+  initialStatus,
   type StageStatus,
   type WorkerProcess,
   workerProcessKey,
@@ -58,20 +59,7 @@ describe("while the log is away", () => {
 })
 
 describe("what the workers do", () => {
-  const stage = (fields: Partial<StageStatus>): StageStatus => ({
-    state: "running",
-    problem: null,
-    records: 0,
-    bytes: 0,
-    rejected: 0,
-    batches: 0,
-    skipped: 0,
-    restarts: 0,
-    lastAt: null,
-    nextAt: null,
-    freshness: null,
-    ...fields
-  })
+  const stage = (fields: Partial<StageStatus>): StageStatus => ({ ...initialStatus, state: "running", ...fields })
   const encode = Schema.encodeSync(Schema.fromJsonString(WorkerStatus))
 
   it.live("is merged from the status of all of them", () =>

@@ -50,6 +50,7 @@ export class WrongLoad extends Schema.TaggedError<WrongLoad>()("WrongLoad", {
   problem: Schema.String
 }) {
   readonly failureClass = "misconfigured" as const
+  readonly isUsage = true
   override get message(): string {
     return `--${this.option} ${this.problem}`
   }

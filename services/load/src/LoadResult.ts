@@ -2,6 +2,8 @@
 export interface LoadResult {
   /** `ok`: every record arrived once as it was; `failed`: not so; `incomplete`: the time was over before everything had arrived. */
   readonly outcome: "ok" | "failed" | "incomplete"
+  /** Why the outcome is not `ok`; `null` where it is. */
+  readonly reason: LoadReason | null
   /** When the test began, milliseconds since 1970. */
   readonly startedAt: number
   readonly engine: "embedded" | "servers"
@@ -32,6 +34,20 @@ export interface LoadResult {
   readonly faults: ReadonlyArray<{ readonly at: number; readonly what: string }>
   readonly verification: ReadonlyArray<Verification>
   readonly knee: Knee | undefined
+}
+
+/**
+ * Why a test did not succeed.
+ * - `differences`: a comparison found some; `uncompared`: nothing was compared.
+ * - `late`: the time (`--minutes`) was over before everything had arrived; `stalled`: nothing more arrived for 90 seconds.
+ * - `ended`: not everything arrived, and workers of the test had ended by themselves.
+ */
+export interface LoadReason {
+  readonly kind: "differences" | "uncompared" | "late" | "stalled" | "ended"
+  /** One sentence. */
+  readonly sentence: string
+  /** What stages and workers reported or complained of last. */
+  readonly problems: ReadonlyArray<string>
 }
 
 /** `histogram[k]` counts values from `bounds[k - 1]` (0 for the first) to below `bounds[k]`; the last has no bound above. */

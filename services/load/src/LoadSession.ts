@@ -130,7 +130,7 @@ export const awaitPolls = Effect.fn("load.awaitPolls")(function* (
 export type Arrival = "all" | "late" | "stalled"
 
 /** With servers that restart and workers that are killed, nothing may come for a while; this is too long. */
-const longestStall = Duration.seconds(90)
+export const longestStall = Duration.seconds(90)
 
 /** Waits until `count` records of each stream can be queried, as long as something comes. */
 export const awaitArrival = Effect.fn("load.awaitArrival")(function* (

@@ -55,8 +55,8 @@ const describeVerification = (all: ReadonlyArray<Verification>): ReadonlyArray<s
 }
 
 /** What a test found, for a person. */
-export const describeResult = (result: LoadResult, problems: ReadonlyArray<string>): string => {
-  const { api, duration, faults, freshness, knee, processes, throughput } = result
+export const describeResult = (result: LoadResult): string => {
+  const { api, duration, faults, freshness, knee, processes, reason, throughput } = result
   return [
     `${count(result.records)} records (${mebibytes(result.bytes)}) in ${time(duration)}: ` +
       `${count(throughput.mean)} rows/s, ${count(throughput.best)}/s in the best ten seconds`,
@@ -78,7 +78,7 @@ export const describeResult = (result: LoadResult, problems: ReadonlyArray<strin
           )
         ]),
     ...describeVerification(result.verification),
-    ...problems,
+    ...(reason === null ? [] : [reason.sentence, ...reason.problems]),
     result.outcome === "ok" ? "OK: every record arrived, once and as it was" : result.outcome.toUpperCase()
   ].join("\n")
 }

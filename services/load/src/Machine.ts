@@ -1,5 +1,6 @@
+import { makeDirectory } from "@tributary/log"
 import { Effect, Schema } from "effect"
-import { accessSync, constants, mkdirSync, statfsSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { join } from "node:path"
 import { availableMemory, constrainedMemory, version } from "node:process"
@@ -74,18 +75,27 @@ export const checkSpace = (folder: string) =>
 
 const why = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+/** The files of a report. */
+const reportFiles = ["load.html", "load.json"] as const
+
 /** Makes the folder of the report and sees that it can be written. */
 export const prepareReport = (directory: string) =>
   Effect.try({
     try: () => {
-      mkdirSync(directory, { recursive: true })
-      accessSync(directory, constants.W_OK)
+      makeDirectory(directory)
+      // Rights do not tell: root has all of them, in /proc too.
+      for (const name of reportFiles) {
+        const file = join(directory, name)
+        const isNew = !existsSync(file)
+        closeSync(openSync(file, "a"))
+        if (isNew) rmSync(file)
+      }
     },
     catch: (error) => new ReportFailed({ directory, problem: why(error) })
   })
 
 /** Writes files into a folder. */
-export const writeReport = (directory: string, files: Readonly<Record<string, string>>) =>
+export const writeReport = (directory: string, files: Readonly<Record<(typeof reportFiles)[number], string>>) =>
   Effect.try({
     try: () => {
       for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)

@@ -9,24 +9,18 @@ import { type LoadApi, startLoadApi } from "./LoadApi.ts"
 import type { LoadEngine } from "./LoadEngine.ts"
 import { describeOptions, type LoadOptions, problemOf } from "./LoadOptions.ts"
 import type { LoadResult, LoadSample, Verification } from "./LoadResult.ts"
-import {
-  apiOf,
-  type Arrival,
-  awaitArrival,
-  awaitPolls,
-  type LoadScreen,
-  type LoadSession,
-  problemsOf
-} from "./LoadSession.ts"
+import { apiOf, awaitArrival, awaitPolls, type LoadScreen, type LoadSession, problemsOf } from "./LoadSession.ts"
 import { answering, folders, registered, runName, secretOf, startWorkers } from "./LoadSetup.ts"
 import { connectorFiles, loadStreams } from "./LoadStreams.ts"
 import { checkMemory, checkSpace, machine, prepareReport, writeReport } from "./Machine.ts"
 import { bestRate, loadedBy, measure, offeredBy } from "./Measure.ts"
 import { lookAtOwn, noteServers, type OwnProcess, runningUse, thinned, UseRecorder } from "./ProcessUse.ts"
 import { progressLine } from "./LoadText.ts"
+import { reasonOf } from "./reasonOf.ts"
 import { renderReport } from "./report/index.ts"
-import { isRight, verifyStream } from "./Verify.ts"
+import { verifyStream } from "./Verify.ts"
 import { Watch } from "./Watch.ts"
+import type { Death } from "./Workers.ts"
 
 /** Bytes of a page, about. */
 const pageBytes = 400_000
@@ -100,17 +94,6 @@ const observe = Effect.fnUntraced(function* (session: LoadSession, moments: Arra
   }
 })
 
-const problemsIn = (arrival: Arrival, options: LoadOptions): string =>
-  arrival === "stalled"
-    ? "Nothing more arrived for 90 seconds."
-    : `Not everything had arrived after ${Duration.format(options.longest)} (--minutes).`
-
-/** What a load test found, and what is wrong with it, in words; empty when nothing is. */
-export interface LoadOutcome {
-  readonly result: LoadResult
-  readonly problems: ReadonlyArray<string>
-}
-
 /**
  * A load test: an API offers records, workers carry them through the chain, and every one is compared afterwards. Ends by itself;
  * with the scope of this effect everything that it has started ends and is removed.
@@ -161,9 +144,11 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
   }
   const watch = new Watch(streams)
   const faults: Array<FaultDone> = []
-  const started = yield* startWorkers(run, engine, options, folder, secret, ({ at, how, worker }) =>
-    faults.push({ at, what: `${worker} ended by itself (${how})` })
-  )
+  const deaths: Array<Death> = []
+  const started = yield* startWorkers(run, engine, options, folder, secret, (death) => {
+    deaths.push(death)
+    faults.push({ at: death.at, what: `${death.worker} ended by itself (${death.how})` })
+  })
   yield* screen.note(
     `${run}: ${count} stream(s) at ${url}; ${started.length === 0 ? "workers that run" : started.map(({ name }) => name).join(", ")}`
   )
@@ -213,13 +198,12 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
     perStream: offered
   } = yield* Effect.raceFirst(Effect.raceFirst(offering, killing), observe(session, moments))
   yield* Effect.sleep(settle)
-  const problems: Array<string> = []
   if (options.faults && started.length > 0 && faults.length === 0) {
     yield* screen.note(
       `No worker was killed: everything had arrived before the first was due (--kill-every ${Duration.format(options.killEvery)}).`
     )
   }
-  if (arrival !== "all") problems.push(problemsIn(arrival, options), ...(yield* problemsOf(session)))
+  const problems = arrival === "all" ? [] : yield* problemsOf(session)
   const offers = yield* api.offers
   const stats = yield* api.stats
   yield* Fiber.interrupt(watching)
@@ -255,9 +239,10 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
     }
   })
   const duration = Math.max(0, measured.lastSeen - Math.min(measured.firstOffered, measured.lastSeen))
-  const isExact = verification.length > 0 && verification.every(isRight)
+  const reason = reasonOf({ arrival, verification, deaths, problems, options })
   const result: LoadResult = {
-    outcome: isExact && arrival === "all" ? "ok" : arrival === "all" ? "failed" : "incomplete",
+    outcome: reason === null ? "ok" : arrival === "all" ? "failed" : "incomplete",
+    reason,
     startedAt: begun,
     engine: engine.kind,
     workers: workers === "running" ? "running" : "own",
@@ -289,5 +274,5 @@ export const runLoad = Effect.fn("load.run")(function* (engine: LoadEngine, opti
       `Kept: ${folder}${engine.kind === "servers" ? `, the database ${run}, and connectors and topics with ${run} in their names` : ""}.`
     )
   }
-  return { result, problems } satisfies LoadOutcome
+  return result
 }, Effect.scoped)

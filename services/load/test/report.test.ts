@@ -296,6 +296,10 @@ describe("report", () => {
     assert.include(first(failed()), "UTC Failed Records are wrong: 500 missing, 100 duplicated, 1 altered")
     assert.include(first(incomplete()), "UTC Incomplete The time was over before everything had arrived")
     assert.include(first(empty()), "UTC Failed The test failed Nothing was compared")
+    assert.include(headlineOf(renderReport(incomplete())), "ClickHouse is busy")
+    const reason = { kind: "ended", sentence: "Nothing more arrived. sink-1 had ended.", problems: [] } as const
+    assert.include(first({ ...incomplete(), reason }), "UTC Incomplete Workers ended before everything had arrived")
+    assert.include(headlineOf(renderReport({ ...incomplete(), reason })), "sink-1 had ended.")
     const page = renderReport(failed())
     assert.isBelow(page.indexOf(`id="verification"`), page.indexOf(`id="flow"`))
   })

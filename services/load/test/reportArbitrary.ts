@@ -64,6 +64,13 @@ const Step = Schema.Struct({
 /** Any `LoadResult`, also those that no test can have measured. */
 export const AnyResult = Schema.Struct({
   outcome: Schema.Literals(["ok", "failed", "incomplete"]),
+  reason: Schema.NullOr(
+    Schema.Struct({
+      kind: Schema.Literals(["differences", "uncompared", "late", "stalled", "ended"]),
+      sentence: Names,
+      problems: Schema.Array(Names).check(few)
+    })
+  ),
   startedAt: Numbers,
   engine: Schema.Literals(["embedded", "servers"]),
   workers: Schema.Literals(["own", "running"]),

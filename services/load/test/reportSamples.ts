@@ -97,6 +97,7 @@ export const good = (): LoadResult => {
   ]
   return {
     outcome: "ok",
+    reason: null,
     startedAt: 1_795_271_239_000,
     engine: "servers",
     workers: "own",
@@ -138,6 +139,7 @@ export const failed = (): LoadResult => {
   return {
     ...result,
     outcome: "failed",
+    reason: { kind: "differences", sentence: "Not every record is there once and as it was.", problems: [] },
     verification: result.verification.map((row, k) =>
       k === 1
         ? {
@@ -163,6 +165,11 @@ export const incomplete = (): LoadResult => {
   return {
     ...result,
     outcome: "incomplete",
+    reason: {
+      kind: "late",
+      sentence: "Not everything had arrived after 2m 30s (--minutes).",
+      problems: ["sink of load_1/flights: ClickHouse is busy <try again>"]
+    },
     engine: "embedded",
     faults: [],
     samples: result.samples.slice(0, 300),
@@ -194,6 +201,7 @@ export const withKnee = (): LoadResult => ({
 /** A test that ended before anything was measured. */
 export const empty = (): LoadResult => ({
   outcome: "failed",
+  reason: { kind: "uncompared", sentence: "Nothing was compared.", problems: [] },
   startedAt: 0,
   engine: "embedded",
   workers: "running",

@@ -5,6 +5,7 @@ import { valueDecoder } from "@tributary/schema-registry"
 import { Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { Duration, Effect } from "effect"
 import { beginAgain, type Tables } from "./BeginAgain.ts"
+import { warnOfOtherLog } from "./LoadedBefore.ts"
 import { loadPartition } from "./PartitionLoader.ts"
 import { patiently } from "./Patience.ts"
 import { keepViews } from "./Views.ts"
@@ -82,6 +83,7 @@ export const runSink = Effect.fn("sink.run")(function* (
           // A table that is not there any more, or was made anew by another process, does not hold what was committed for the one
           // before. Asked for each claim anew.
           const expected = yield* beginAgain(claim, bounds, tables, decoder)
+          if (sink.mode === "append") yield* patient(warnOfOtherLog(warehouse, claim, yield* claim.committed, sink))
           return yield* loadPartition(
             claim,
             producer,

@@ -3,6 +3,7 @@ import { Warehouse } from "@tributary/clickhouse"
 import { Connector, deadTopic, rawTopic, rejectedHeaders } from "@tributary/domain"
 import { Log } from "@tributary/log"
 import { Status } from "@tributary/telemetry"
+import { seeded } from "@tributary/testkit"
 import { assert, describe, layer } from "@effect/vitest"
 import { Duration, Effect, Fiber, Schema } from "effect"
 import { runSink, sinkGroup } from "../src/index.ts"
@@ -272,21 +273,6 @@ interface Sent {
   readonly text: string
   /** Texts of the values, by field. */
   readonly fields: ReadonlyMap<string, string>
-}
-
-/** Random numbers that are the same for the same seed (mulberry32). */
-const seeded = (seed: number) => {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (n: number): number => Math.floor(next() * n)
-  const pick = <A>(items: ReadonlyArray<A>): A => items[below(items.length)]!
-  const digits = (n: number): string => Array.from({ length: n }, () => below(10)).join("")
-  return { next, below, pick, digits }
 }
 
 const characters = ["a", "Z", " ", "é", "漢", "😀", "\u2028", "\\n", "\\t", '\\"', "\\\\", "\\/", "\\u0000", "\\u00e9", "\\uD83D\\uDE00", "'", "`", "{", "]", ",", ":"] // prettier-ignore

@@ -127,7 +127,10 @@ const walk = Effect.fn("source.walk")(function* (
           records: published.records.length,
           bytes: page.bytes,
           rejected: published.rejected.length,
-          skipped: page.skipped
+          skipped: page.skipped,
+          unmarked: page.unmarked,
+          ahead: page.ahead,
+          unasked: page.unasked
         })
       })
     )

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { ServerResponse } from "node:http"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,7 +8,7 @@ import { Log, type LogRecord, SqliteLog } from "@tributary/log"
 import { Tokens } from "@tributary/oauth"
 import { layerMemory } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
-import { startSyntheticApi, type SyntheticSettings } from "@tributary/testkit"
+import { serve, startSyntheticApi, type SyntheticSettings } from "@tributary/testkit"
 import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
 import { Duration, Effect, Layer, Logger, Schema } from "effect"
 import { runSource } from "../src/index.ts"
@@ -48,24 +48,7 @@ export const synthetic = (settings: Partial<SyntheticSettings> = {}) =>
     (api) => Effect.promise(() => api.stop())
   )
 
-/** A server of a test's own. */
-export const serve = (handler: (request: IncomingMessage, response: ServerResponse) => void) =>
-  Effect.acquireRelease(
-    Effect.callback<Server>((resume) => {
-      const server = createServer(handler)
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  ).pipe(
-    Effect.map((server) => {
-      const address = server.address()
-      return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
-    })
-  )
+export { serve }
 
 export const answer = (response: ServerResponse, body: string, status = 200) => {
   response.writeHead(status, { "content-type": "application/json" })

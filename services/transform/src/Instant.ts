@@ -1,31 +1,17 @@
+import { civilFromDays, daysFromCivil, isCivilDate } from "@tributary/codec"
 import { exactNumber } from "./ExactNumber.ts"
-
-const daysIn = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-const isLeap = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
-
-const isDay = (year: number, month: number, day: number): boolean =>
-  month >= 1 && month <= 12 && day >= 1 && day <= daysIn[month - 1]! && (month !== 2 || day < 29 || isLeap(year))
 
 const datePattern = /^(\d{4})-(\d{2})-(\d{2})$/u
 
 /** `YYYY-MM-DD` that is in the calendar. */
 export const isDate = (text: string): boolean => {
   const match = datePattern.exec(text)
-  return match !== null && isDay(Number(match[1]), Number(match[2]), Number(match[3]))
+  return match !== null && isCivilDate(Number(match[1]), Number(match[2]), Number(match[3]))
 }
 
 // RFC 3339, with what APIs also send: a blank for the T, no seconds, no offset (then UTC), an offset without colon.
 const timePattern =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9})\d*)?)?(?:([Zz])|([+-])(\d{2}):?(\d{2}))?$/u
-
-/** Days from 1970-01-01 (proleptic Gregorian), after Howard Hinnant's `days_from_civil`. */
-const daysFromCivil = (year: number, month: number, day: number): number => {
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const yearOfEra = y - era * 400
-  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
-}
 
 /** A moment: whole seconds since 1970, and the digits after the point as they were given. */
 export interface Instant {
@@ -46,7 +32,7 @@ export const instantFromText = (text: string): Instant | undefined => {
   if (match === null) return undefined
   const [, y, mo, d, h, mi, s = "0", fraction = "", , sign, oh = "0", om = "0"] = match
   const [year, month, day, hour, minute, second] = [Number(y), Number(mo), Number(d), Number(h), Number(mi), Number(s)]
-  if (!isDay(year, month, day) || hour > 23 || minute > 59 || second > 59 || Number(oh) > 23 || Number(om) > 59)
+  if (!isCivilDate(year, month, day) || hour > 23 || minute > 59 || second > 59 || Number(oh) > 23 || Number(om) > 59)
     return undefined
   const offset = (Number(oh) * 60 + Number(om)) * (sign === "-" ? -60 : 60)
   return inRange(daysFromCivil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset, fraction)
@@ -66,19 +52,10 @@ export const instantFromSeconds = (text: string): Instant | undefined => {
 
 const two = (value: number): string => (value < 10 ? `0${value}` : String(value))
 
-/** `YYYY-MM-DD` of the moment in UTC (the inverse of `daysFromCivil`). */
+/** `YYYY-MM-DD` of the moment in UTC. */
 export const utcDate = ({ seconds }: Instant): string => {
-  const days = Math.floor(seconds / 86_400) + 719_468
-  const era = Math.floor(days / 146_097)
-  const dayOfEra = days - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365
-  )
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const shifted = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = shifted < 10 ? shifted + 3 : shifted - 9
-  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  return `${String(year).padStart(4, "0")}-${two(month)}-${two(dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1)}`
+  const { day, month, year } = civilFromDays(Math.floor(seconds / 86_400))
+  return `${String(year).padStart(4, "0")}-${two(month)}-${two(day)}`
 }
 
 /**

@@ -25,7 +25,8 @@ const apply = (steps: ReadonlyArray<TransformStep>, text: string) =>
 
 /** All scalars of a value with their paths, numbers as their text. */
 const leaves = (value: JsonValue, path = "$", found = new Map<string, string>()): Map<string, string> => {
-  if (isRecord(value)) for (const [name, field] of Object.entries(value)) leaves(field, `${path}.${name}`, found)
+  if (isRecord(value))
+    for (const [name, field] of Object.entries(value)) leaves(field, `${path}.${JSON.stringify(name)}`, found)
   else if (Array.isArray(value)) value.forEach((element, i) => leaves(element, `${path}[${i}]`, found))
   else found.set(path, `${typeof value} ${String(value)}`)
   return found

@@ -12,6 +12,10 @@ export interface Observed {
   readonly skipped: number
   /** Records without a usable value: they are published but do not move the cursor. */
   readonly unmarked: number
+  /** Records whose value is too far ahead of the clock: they are published but do not move the cursor. Default: 0. */
+  readonly ahead?: number
+  /** Records that are older than what was asked for and are published all the same. Default: 0. */
+  readonly unasked?: number
   /** Nothing that is new can follow on later pages of this interval: the feed descends and has come to what is known. */
   readonly isOver: boolean
 }
@@ -20,9 +24,9 @@ export interface Observed {
 export interface CursorWalk {
   /**
    * Called once per page, in order. In each row of the page's scan the value of `Cursor.field` starts at `column` and ends at
-   * `column + 1`; -1 where a record has none.
+   * `column + 1`; -1 where a record has none. `now` is in milliseconds since 1970.
    */
-  readonly observe: (page: Extracted, column: number) => Observed
+  readonly observe: (page: Extracted, column: number, now: number) => Observed
   /** What has to be remembered to go on after the pages observed so far. */
   readonly progress: () => CursorProgress
   /** The state when all pages of the interval were observed. */

@@ -203,6 +203,10 @@ export const makeSpend = Effect.fnUntraced(function* (options: SpendOptions) {
     }
     if (saved !== undefined) {
       custody.lineage.replace(saved)
+      if (end.is === "saved") {
+        const isRepetition = found?.spends === spends
+        yield* custody.watch.stored(isRepetition ? "recovered" : stored === undefined ? "obtained" : "refreshed")
+      }
       if (spending.problem !== "") {
         yield* Effect.logInfo("Tokens that waited for the store are stored.").pipe(
           Effect.annotateLogs({ authorization: id })

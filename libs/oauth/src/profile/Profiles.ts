@@ -1,5 +1,5 @@
 import { nearest } from "@tributary/domain"
-import { Cache, Context, Duration, Effect, Layer, Schema, SchemaIssue } from "effect"
+import { Context, Effect, Schema, SchemaIssue } from "effect"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -45,67 +45,68 @@ const bundled = fileURLToPath(new URL("../../profiles/", import.meta.url))
 
 const isId = (text: string) => /^[a-z][a-z0-9-]{0,63}$/u.test(text)
 
-/** The provider profiles of a folder. Each file is read once, when it is first asked for. */
-export class Profiles extends Context.Service<
-  Profiles,
-  {
-    /** Fails if there is no such profile or if it is wrong, with the place. */
-    readonly get: (provider: string) => Effect.Effect<Profile, ProfileError>
-    /** The profiles that there are, in alphabetical order. */
-    readonly ids: Effect.Effect<ReadonlyArray<string>, ProfileError>
-  }
->()("@tributary/oauth/profile/Profiles") {
-  /** Profiles of another folder. */
-  static readonly layerFrom = (folder: string) =>
-    Layer.effect(
-      Profiles,
-      Effect.gen(function* () {
-        const unreadable = (provider: string, place: string) => (cause: unknown) => {
-          const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
-          return new ProfileError({
-            provider,
-            place,
-            found: `what cannot be read (${code})`,
-            expected: "a readable file",
-            advice: "Check that the installation is complete and may be read.",
-            failureClass: "misconfigured"
-          })
-        }
-        const ids = yield* Effect.cached(
-          Effect.tryPromise({ try: () => readdir(folder), catch: unreadable("*", folder) }).pipe(
-            Effect.map((files) =>
-              files
-                .filter((file) => file.endsWith(".yaml"))
-                .map((file) => file.slice(0, -".yaml".length))
-                .sort()
-            )
-          )
-        )
-        const load = Effect.fnUntraced(function* (provider: string) {
-          const known = yield* ids
-          if (!isId(provider) || !known.includes(provider)) {
-            const near = nearest(provider, known)
-            return yield* new ProfileError({
-              provider: provider.slice(0, 64),
-              place: "provider",
-              found: "an unknown name",
-              expected: `one of ${known.length} profiles`,
-              advice: near === undefined ? "Give token_url and the other settings instead." : `Did you mean ${near}?`,
-              failureClass: "misconfigured"
-            })
-          }
-          const file = join(folder, `${provider}.yaml`)
-          const text = yield* Effect.tryPromise({
-            try: () => readFile(file, "utf8"),
-            catch: unreadable(provider, file)
-          })
-          return yield* parseProfile(provider, `${provider}.yaml`, text)
-        })
-        const cache = yield* Cache.make({ lookup: load, capacity: 1024, timeToLive: Duration.infinity })
-        return Profiles.of({ get: (provider) => Cache.get(cache, provider), ids })
-      })
-    )
-
-  /** The profiles that come with the package. */
-  static readonly layer = Profiles.layerFrom(bundled)
+/** The provider profiles of a folder. */
+export interface ProviderProfiles {
+  /** Fails if there is no such profile or if it is wrong, with the place. Each file is read once, when it is first asked for. */
+  readonly get: (provider: string) => Effect.Effect<Profile, ProfileError>
+  /** The profiles that there are, in alphabetical order. */
+  readonly ids: Effect.Effect<ReadonlyArray<string>, ProfileError>
 }
+
+const unreadable = (provider: string, place: string) => (cause: unknown) => {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
+  return new ProfileError({
+    provider,
+    place,
+    found: `what cannot be read (${code})`,
+    expected: "a readable file",
+    advice: "Check that the installation is complete and may be read.",
+    failureClass: "misconfigured"
+  })
+}
+
+/** The profiles of a folder. Reads nothing before it is asked. */
+export const profilesIn = (folder: string): ProviderProfiles => {
+  const read = new Map<string, Profile>()
+  let listed: ReadonlyArray<string> | undefined
+  const ids = Effect.suspend(() =>
+    listed !== undefined
+      ? Effect.succeed(listed)
+      : Effect.tryPromise({ try: () => readdir(folder), catch: unreadable("*", folder) }).pipe(
+          Effect.map((files) => {
+            listed = files
+              .filter((file) => file.endsWith(".yaml"))
+              .map((file) => file.slice(0, -".yaml".length))
+              .toSorted()
+            return listed
+          })
+        )
+  )
+  const get = Effect.fnUntraced(function* (provider: string) {
+    const before = read.get(provider)
+    if (before !== undefined) return before
+    const known = yield* ids
+    if (!isId(provider) || !known.includes(provider)) {
+      const near = nearest(provider, known)
+      return yield* new ProfileError({
+        provider: provider.slice(0, 64),
+        place: "provider",
+        found: "an unknown name",
+        expected: `one of ${known.length} profiles`,
+        advice: near === undefined ? "Give token_url and the other settings instead." : `Did you mean ${near}?`,
+        failureClass: "misconfigured"
+      })
+    }
+    const file = join(folder, `${provider}.yaml`)
+    const text = yield* Effect.tryPromise({ try: () => readFile(file, "utf8"), catch: unreadable(provider, file) })
+    const profile = yield* parseProfile(provider, `${provider}.yaml`, text)
+    read.set(provider, profile)
+    return profile
+  })
+  return { get, ids }
+}
+
+/** The provider profiles that connectors can name. Default: those that come with the package. */
+export const Profiles = Context.Reference<ProviderProfiles>("@tributary/oauth/profile/Profiles", {
+  defaultValue: () => profilesIn(bundled)
+})

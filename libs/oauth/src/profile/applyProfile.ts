@@ -1,6 +1,7 @@
+import type { OAuth2 } from "@tributary/domain"
 import { Result } from "effect"
 import type { ResponseQuirks } from "../response/Answer.ts"
-import type { ClientAuth, Profile } from "./Profile.ts"
+import type { Profile } from "./Profile.ts"
 import { ProfileError } from "./ProfileError.ts"
 
 type Texts = Readonly<Record<string, string>>
@@ -23,7 +24,7 @@ export interface ProviderChoice {
   readonly revocation_url?: string
   readonly introspection_url?: string
   readonly device_authorization_url?: string
-  readonly client_auth?: ClientAuth
+  readonly client_auth?: OAuth2["client_auth"]
   readonly scopes?: ReadonlyArray<string>
   readonly audience?: string
   readonly resource?: string
@@ -47,7 +48,7 @@ export interface ProviderSettings {
   readonly revocationUrl: URL | undefined
   readonly introspectionUrl: URL | undefined
   readonly deviceAuthorizationUrl: URL | undefined
-  readonly clientAuth: ClientAuth
+  readonly clientAuth: NonNullable<OAuth2["client_auth"]>
   /** Name of the parameter that holds the client's id. */
   readonly clientIdParam: string
   /** Value of the `scope` parameter of token requests; empty: none is sent, and a refresh keeps what was granted. */
@@ -60,6 +61,8 @@ export interface ProviderSettings {
   readonly authorizationParams: Texts
   /** Parameters added to token requests of `grant`. */
   readonly tokenParams: Texts
+  /** Parameters that the profile adds to token requests, by grant type. */
+  readonly grantParams: Readonly<Record<string, Texts>>
   readonly headers: Texts
   readonly body: "form" | "json" | "query"
   readonly response: ResponseQuirks
@@ -67,6 +70,9 @@ export interface ProviderSettings {
 }
 
 const defaultPattern = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+
+/** Grants by which a person's consent is used: there the scope that refresh tokens need was asked for. */
+const personal = new Set(["refresh_token", "authorization_code", "urn:ietf:params:oauth:grant-type:device_code"])
 
 const isTemplate = /\{([a-z][a-z0-9_]*)\}/gu
 
@@ -99,6 +105,15 @@ const cautious = ({ lifecycle }: Profile): Lifecycle => {
     ...(rotation !== undefined && (rotation !== "never" || isSure(lifecycle?.rotation)) ? { rotation } : {})
   }
 }
+
+/** What is known of a server without a profile: nothing but what a person writes. */
+export const noProfile = (grant: string): Profile => ({
+  id: "",
+  name: "",
+  sources: {},
+  grants: { value: [grant], unverified: true },
+  endpoints: {}
+})
 
 /** The parameters in full: what is given, and defaults. A value cannot lead an address to another host than it may name. */
 const paramsOf = (profile: Profile, given: Texts): Result.Result<Texts, ProfileError> => {
@@ -170,12 +185,14 @@ export const applyProfile = (profile: Profile, choice: ProviderChoice): Result.R
     const tokenUrl = yield* url("token_url", choice.token_url, from.token)
     const refresh = choice.token_url === undefined ? from.refresh : undefined
     const request = known(profile.request)
-    const grantParams = allFilled(request.grant_params?.[grant], params)
+    const grantParams = Object.fromEntries(
+      Object.entries(request.grant_params ?? {}).map(([type, texts]) => [type, withoutEmpty(allFilled(texts, params))])
+    )
     const separator = request.scope_separator ?? " "
     const scopes = choice.scopes ?? []
     const offline = [...new Set([...scopes, ...(request.offline_scopes ?? [])])].join(separator)
     // A refresh that names scopes narrows what was granted to them, so the one that refresh tokens need is among them.
-    const isOfPerson = grant !== "client_credentials" && scopes.length > 0
+    const isOfPerson = personal.has(grant) && scopes.length > 0
     const audience = choice.audience ?? (request.audience === undefined ? undefined : filled(request.audience, params))
     const resource = choice.resource ?? (request.resource === undefined ? undefined : filled(request.resource, params))
     return {
@@ -203,7 +220,8 @@ export const applyProfile = (profile: Profile, choice: ProviderChoice): Result.R
         ...allFilled(request.authorization_params, params),
         ...choice.authorization_params
       }),
-      tokenParams: withoutEmpty({ ...grantParams, ...choice.token_params }),
+      tokenParams: withoutEmpty({ ...grantParams[grant], ...choice.token_params }),
+      grantParams,
       headers: withoutEmpty({ ...request.headers, ...choice.headers }),
       body: request.body ?? "form",
       response: { ...known(profile.response), ...choice.quirks },

@@ -1,4 +1,4 @@
-import type { LoadResult, Verification } from "../LoadResult.ts"
+import type { LoadReason, LoadResult, Verification } from "../LoadResult.ts"
 import { absent, bytes, count, decimal, duration, moment, plural } from "./Format.ts"
 import { markup, nothing, type Html } from "./Html.ts"
 import { kneeSentence } from "./KneeSection.ts"
@@ -43,22 +43,31 @@ const failed = (result: LoadResult): Verdict => {
     title: words === "" ? "The test failed" : `Records are wrong: ${words}`,
     sentence:
       rows.length === 0
-        ? `${result.verification.length === 0 ? "Nothing was compared" : "No comparison found a difference, so the cause lies elsewhere"}: see what the test printed. ${work(result)}.`
+        ? `${result.reason?.sentence ?? "No comparison found a difference, so the cause lies elsewhere."} ${work(result)}.`
         : `${plural(rows.length, "comparison")} of ${count(result.verification.length)} found a difference among ${work(result)}.`
   }
+}
+
+const incompleteTitles: Readonly<Record<LoadReason["kind"], string>> = {
+  late: "The time was over before everything had arrived",
+  stalled: "The chain stood still before everything had arrived",
+  ended: "Workers ended before everything had arrived",
+  differences: "Not everything had arrived",
+  uncompared: "Not everything had arrived"
 }
 
 const incomplete = (result: LoadResult): Verdict => {
   const last = result.samples.at(-1)
   const open = last === undefined ? 0 : last.offered - last.loaded
+  const why = result.reason === null ? "" : `${result.reason.sentence} `
   return {
     tone: "incomplete",
     word: "Incomplete",
-    title: "The time was over before everything had arrived",
+    title: incompleteTitles[result.reason?.kind ?? "late"],
     sentence:
       last === undefined || !(open > 0)
-        ? `${work(result)}.`
-        : `Of ${plural(last.offered, "record")} offered, ${count(last.loaded)} were loaded; ${count(open)} had not arrived. What is missing below need not be lost.`
+        ? `${why}${work(result)}.`
+        : `${why}Of ${plural(last.offered, "record")} offered, ${count(last.loaded)} were loaded; ${count(open)} had not arrived. What is missing below need not be lost.`
   }
 }
 
@@ -90,7 +99,10 @@ const icons: Readonly<Record<Verdict["tone"], Html>> = {
 }
 
 const named = (result: LoadResult): Html => {
-  const texts = differing(result).flatMap((row) => row.differences.map((text) => `${row.what}: ${text}`))
+  const texts = [
+    ...(result.reason?.problems ?? []),
+    ...differing(result).flatMap((row) => row.differences.map((text) => `${row.what}: ${text}`))
+  ]
   if (texts.length === 0) return nothing
   const rest = texts.length - mostNamed
   return markup`<ul>
