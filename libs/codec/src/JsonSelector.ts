@@ -16,16 +16,19 @@ export class SelectorError extends Error {
   override readonly name = "SelectorError"
   constructor(selector: string, at: number) {
     super(
-      `"${selector}" is not a selector: at character ${at + 1} expected .name, ['name'], [0] or [*] ` +
+      `"${selector}" is not a selector: at character ${at + 1} expected .name, .*, ['name'], [0] or [*] ` +
         "(a selector begins with $, the document)."
     )
   }
 }
 
-/** A key, an index, or `null` for each element. */
-export type Step = string | number | null
+/** Each member of an object. */
+export const eachMember = Symbol("eachMember")
 
-/** `$` is the document, `.name` or `['name']` a key, `[0]` an element, `[*]` each element. */
+/** A key, an index, `null` for each element, or each member. */
+export type Step = string | number | null | typeof eachMember
+
+/** `$` is the document, `.name` or `['name']` a key, `.*` each member, `[0]` an element, `[*]` each element. */
 export interface JsonSelector {
   readonly text: string
   readonly steps: ReadonlyArray<Step>
@@ -35,13 +38,14 @@ export interface JsonSelector {
 export const compileSelector = (text: string): JsonSelector => {
   if (!text.startsWith("$")) throw new SelectorError(text, 0)
   const steps: Array<Step> = []
-  const pattern = /\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\d+)\]|\[\*\]/uy
+  const pattern = /\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\d+)\]|\[\*\]|(\.\*)/uy
   pattern.lastIndex = 1
   while (pattern.lastIndex < text.length) {
     const at = pattern.lastIndex
     const match = pattern.exec(text)
     if (match === null) throw new SelectorError(text, at)
-    steps.push(match[1] ?? match[2] ?? (match[3] === undefined ? null : Number(match[3])))
+    if (match[4] !== undefined) steps.push(eachMember)
+    else steps.push(match[1] ?? match[2] ?? (match[3] === undefined ? null : Number(match[3])))
   }
   return { text, steps }
 }
@@ -79,6 +83,8 @@ interface Target {
   readonly keys: Array<{ readonly key: string; readonly bytes: Uint8Array; readonly target: Target }>
   readonly indexes: Map<number, Target>
   each: Target | undefined
+  /** Each member of an object. */
+  members: Target | undefined
 }
 
 const newTarget = (): Target => ({
@@ -90,11 +96,13 @@ const newTarget = (): Target => ({
   fieldsBelow: [],
   keys: [],
   indexes: new Map(),
-  each: undefined
+  each: undefined,
+  members: undefined
 })
 
 const childOf = (target: Target, step: Step): Target => {
   if (step === null) return (target.each ??= newTarget())
+  if (step === eachMember) return (target.members ??= newTarget())
   if (typeof step === "number") {
     const child = target.indexes.get(step) ?? newTarget()
     target.indexes.set(step, child)
@@ -191,6 +199,7 @@ const miss = (state: State, offset: number, expected: string, found: Mismatch["f
 
 const expectedBelow = (target: Target): string => {
   if (target.each?.toRecords === true) return "an array"
+  if (target.members?.toRecords === true) return "an object"
   for (const child of target.keys) if (child.target.toRecords) return `an object with "${child.key}"`
   for (const [index, child] of target.indexes) if (child.toRecords) return `an array with an element [${index}]`
   return "a record"
@@ -254,7 +263,11 @@ const walkObject = (
       i = skipSpace(bytes, end)
       if (bytes[i] !== 0x3a) return fail(bytes, i, '":"')
       i = skipSpace(bytes, i + 1)
-      if (child === undefined) i = skipValue(bytes, i, depth + 1)
+      const { members } = target
+      const value = i
+      if (members !== undefined) i = walk(state, bytes, value, members, depth + 1, true)
+      // A member that is wanted both by its name and as one of all is walked twice.
+      if (child === undefined) i = members === undefined ? skipValue(bytes, value, depth + 1) : i
       else {
         if (child.toRecords) {
           if (rowsBefore < 0) {
@@ -267,7 +280,7 @@ const walkObject = (
           }
         }
         forget(state, child)
-        i = walk(state, bytes, i, child, depth + 1, inList)
+        i = walk(state, bytes, value, child, depth + 1, inList)
       }
       i = skipSpace(bytes, i)
       if (bytes[i] === 0x7d) {
@@ -278,7 +291,7 @@ const walkObject = (
       i = skipSpace(bytes, i + 1)
     }
   }
-  if (target.toRecords && !target.record && rowsBefore < 0) {
+  if (target.toRecords && !target.record && rowsBefore < 0 && target.members?.toRecords !== true) {
     miss(
       state,
       at,
@@ -349,7 +362,8 @@ const walk = (state: State, bytes: Uint8Array, at: number, target: Target, depth
   const c = bytes[at]
   if (end >= 0) {
     // Its fields stay unknown.
-  } else if (c === 0x7b && target.keys.length > 0) end = walkObject(state, bytes, at, target, depth, inList)
+  } else if (c === 0x7b && (target.keys.length > 0 || target.members !== undefined))
+    end = walkObject(state, bytes, at, target, depth, inList)
   else if (c === 0x5b && (target.each !== undefined || target.indexes.size > 0)) {
     end = walkArray(state, bytes, at, target, depth, inList)
   } else {

@@ -8,7 +8,9 @@ import {
   scan,
   selectAll,
   SelectorError,
-  selectOne
+  selectOne,
+  eachMember,
+  type Step
 } from "@tributary/codec"
 import { document, mutate } from "./documents.ts"
 
@@ -39,10 +41,13 @@ const native = (data: Buffer): boolean => {
   }
 }
 /** What a selector selects, by parsing. */
-const reference = (value: unknown, steps: ReadonlyArray<string | number | null>): Array<unknown> => {
+const reference = (value: unknown, steps: ReadonlyArray<Step>): Array<unknown> => {
   const [step, ...rest] = steps
   if (step === undefined) return [value]
   if (typeof value !== "object" || value === null) return []
+  if (step === eachMember) {
+    return Array.isArray(value) ? [] : Object.values(value).flatMap((member) => reference(member, rest))
+  }
   if (step === null) return Array.isArray(value) ? value.flatMap((item) => reference(item, rest)) : []
   if (Array.isArray(value) !== (typeof step === "number")) return []
   return Object.hasOwn(value, step) ? reference((value as Record<string | number, unknown>)[step], rest) : []
@@ -57,6 +62,24 @@ describe("selectAll", () => {
     assert.deepStrictEqual(texts("[[1,2],[3]]", "$[*][*]"), ["1", "2", "3"])
     assert.deepStrictEqual(texts('{"a":{"b-c":[true]}}', "$.a['b-c'][0]"), ["true"])
     assert.deepStrictEqual(texts('{"data":[]}', "$.data[*]"), [])
+  })
+  it("selects each member of an object", () => {
+    const text = '{"a":{"x":[1,2]},"b":{"x":[3]},"c":{"y":0},"d":[4]}'
+    assert.deepStrictEqual(texts(text, "$.*.x[*]"), ["1", "2", "3"])
+    assert.deepStrictEqual(texts(text, "$.*"), ['{"x":[1,2]}', '{"x":[3]}', '{"y":0}', "[4]"])
+    assert.deepStrictEqual(texts(text, "$.d.*"), [])
+    const wanted = reference(JSON.parse(text), compileSelector("$.*.*[*]").steps)
+    assert.deepStrictEqual(
+      texts(text, "$.*.*[*]").map((part): unknown => JSON.parse(part)),
+      wanted
+    )
+    const both = compilePlan({
+      records: compileSelector("$.*"),
+      fields: [["x"]],
+      values: [compileSelector("$.b.x[0]")]
+    })
+    const { rows, values } = scan(bytes(text), both)
+    assert.deepStrictEqual([rows.length, text.slice(values[0], values[1])], [16, "3"])
   })
   it("takes the last of repeated keys, whatever their escapes", () => {
     assert.deepStrictEqual(texts('{"data":[1,2],"d\\u0061ta":[3]}', "$.data[*]"), ["3"])

@@ -43,8 +43,16 @@ export const Walk = Schema.Struct({
   until: Schema.optionalKey(Schema.String),
   /** Position of the next page; absent: the first of the interval. */
   position: Schema.optionalKey(Position),
+  /** How far the body at the position was read, where it is read in parts. */
+  read: Schema.optionalKey(Schema.Struct({ records: Schema.Natural, digest: Schema.String })),
   /** Number of the next page; the first has number 0. */
   number: Schema.Natural,
+  /** The partition that is read. */
+  partition: Schema.optionalKey(Schema.String),
+  /** Where the router goes on: behind the batches that are done in this walk. */
+  router: Schema.optionalKey(Schema.Json),
+  /** Digests of the keys of the partitions that are done in the batch after that. */
+  done: Schema.optionalKey(Schema.String),
   ...cursorProgress,
   /** Milliseconds since 1970. */
   startedAt: Schema.Finite
@@ -58,6 +66,12 @@ export type Walk = typeof Walk.Type
 export const Checkpoint = Schema.Struct({
   v: Schema.Literal(1),
   ...cursorState,
+  /** Cursors of partitions: those that changed since the snapshots were written, and how many of these there are. */
+  partitions: Schema.optionalKey(
+    Schema.Struct({ shards: Schema.Natural, changed: Schema.Record(Schema.String, CursorState) })
+  ),
+  /** Where the router of the next walk begins. */
+  router: Schema.optionalKey(Schema.Json),
   /** The walk that is not finished. */
   walk: Schema.optionalKey(Walk),
   /** When the last walk was started and completed, milliseconds since 1970. */

@@ -1,52 +1,15 @@
-import { addressGuard, AddressRefused, guardedConnector } from "@tributary/oauth"
-import { Agent } from "undici"
-import { Duration, Effect, type Scope } from "effect"
+import { AddressRefused } from "@tributary/oauth"
+import type { Dispatcher } from "undici"
+import { Duration, Effect } from "effect"
 import type { Http } from "@tributary/domain"
 import { BadSetting, type SourceReason, TimedOut, TooLarge, TruncatedJson, Unreachable } from "./SourceError.ts"
 import { type AnswerHeaders, header } from "./RetryAfter.ts"
 
 /** The limits of `http`. */
-export type Limits = Pick<typeof Http.Type, "connect_timeout" | "headers_timeout" | "body_timeout" | "max_page_bytes">
-
-/** Connections to one API; more requests than this at a time wait for one. */
-const mostConnections = 16
-
-/** The connections of one connector, to no address that the guard refuses, closed with the scope. */
-export const openAgent = (
-  limits: Limits,
-  tls?: { readonly certificate: string | undefined; readonly key: string | undefined }
-): Effect.Effect<Agent, BadSetting, Scope.Scope> =>
-  addressGuard.pipe(
-    Effect.mapError(
-      () =>
-        new BadSetting({
-          setting: "TRIBUTARY_ALLOW_PRIVATE_ADDRESSES",
-          problem: "expected true, false, or addresses and ranges such as 10.0.0.0/8,fd00::/8."
-        })
-    ),
-    Effect.flatMap((guard) =>
-      Effect.acquireRelease(
-        Effect.sync(
-          () =>
-            new Agent({
-              connections: mostConnections,
-              pipelining: 1,
-              allowH2: false,
-              connect: guardedConnector(guard, {
-                timeout: Duration.toMillis(limits.connect_timeout),
-                allowH2: false,
-                ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-                ...(tls?.key === undefined ? {} : { key: tls.key })
-              }),
-              headersTimeout: Duration.toMillis(limits.headers_timeout),
-              bodyTimeout: Duration.toMillis(limits.body_timeout),
-              keepAliveTimeout: 30_000
-            })
-        ),
-        (agent) => Effect.promise(() => agent.destroy())
-      )
-    )
-  )
+export type Limits = Pick<
+  typeof Http.Type,
+  "connect_timeout" | "headers_timeout" | "body_timeout" | "page_timeout" | "max_page_bytes"
+>
 
 /** An answer of an API, its body still encoded. */
 export interface RawAnswer {
@@ -56,9 +19,9 @@ export interface RawAnswer {
 }
 
 /** Of an answer that is no success only so much is read. */
-const largestErrorBody = 65_536
+export const largestErrorBody = 65_536
 
-const isSuccess = (status: number): boolean => status >= 200 && status < 300
+export const isSuccess = (status: number): boolean => status >= 200 && status < 300
 
 const codeOf = (error: unknown): string => {
   if (!(error instanceof Error)) return ""
@@ -94,7 +57,17 @@ export const isRefused = (reason: SourceReason): boolean =>
   reason._tag === "Unreachable" && nobodyThere.has(reason.problem)
 
 /** What a broken exchange means. `read` is the number of body bytes that came; `undefined` before the answer began. */
-const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
+export const reasonOf = (error: unknown, url: string, limits: Limits, read: number | undefined): SourceReason => {
+  const said = error instanceof Error ? error.message : ""
+  const proxy =
+    /Proxy response \((\d+)\)/u.exec(said)?.[1] ?? /Proxy Authentication Required \((407)\)/u.exec(said)?.[1]
+  if (proxy !== undefined) {
+    const problem =
+      proxy === "407"
+        ? "the proxy asks for credentials (407); write them into its address, as in http://user:password@host"
+        : `the proxy refused the connection (${proxy})`
+    return new Unreachable({ url, problem })
+  }
   if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
   const code = codeOf(error)
   switch (code) {
@@ -152,9 +125,6 @@ class Body {
   }
 }
 
-/** The longest time for one answer, however steadily it trickles. */
-const longestExchange = Duration.minutes(15)
-
 const stop = new Error("The answer is not needed any more.")
 
 /** A request as it goes to the wire. */
@@ -171,21 +141,23 @@ export interface WireRequest {
  * it breaks the connection off.
  */
 export const exchange = (
-  agent: Agent,
+  dispatcher: Dispatcher,
   request: WireRequest,
   limits: Limits,
   url: string
 ): Effect.Effect<RawAnswer, SourceReason> =>
-  Effect.timeoutOrElse(send(agent, request, limits, url), {
-    duration: longestExchange,
+  Effect.timeoutOrElse(send(dispatcher, request, limits, url), {
+    duration: limits.page_timeout,
     orElse: () => {
-      const millis = Duration.toMillis(longestExchange)
-      return Effect.fail(new TimedOut({ url, waitedFor: "the end of the answer", setting: undefined, millis }))
+      const millis = Duration.toMillis(limits.page_timeout)
+      return Effect.fail(
+        new TimedOut({ url, waitedFor: "the end of the answer", setting: "http.page_timeout", millis })
+      )
     }
   })
 
 const send = (
-  agent: Agent,
+  dispatcher: Dispatcher,
   request: WireRequest,
   limits: Limits,
   url: string
@@ -210,7 +182,7 @@ const send = (
     }
     const failed = (error: unknown) => finish(Effect.fail(reasonOf(error, url, limits, body?.length)))
     try {
-      agent.dispatch(
+      dispatcher.dispatch(
         {
           origin: target.origin,
           path: `${target.pathname}${target.search}`,

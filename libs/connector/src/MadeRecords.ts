@@ -49,8 +49,8 @@ export const rewriting = (
     return (page) =>
       attempt(page.answer, () => {
         const texts: Array<string> = []
-        for (let index = 0; index < page.count; index++) {
-          const record = LosslessJson.parse(page.record(index) ?? "null")
+        for (let index = 0, bytes = page.record(0); bytes !== undefined; bytes = page.record(++index)) {
+          const record = LosslessJson.parse(bytes)
           for (const made of rewrite(record, page)) texts.push(LosslessJson.stringify(made))
         }
         return extracted(texts)

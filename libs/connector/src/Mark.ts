@@ -1,5 +1,7 @@
 import type { Incremental } from "@tributary/domain"
 import { Duration } from "effect"
+import { civilFromDays, daysFromCivil } from "@tributary/codec"
+import { timeFormat } from "./TimeFormat.ts"
 
 /**
  * A value of an incremental field: what it says (`text`, as the API wrote it) and where it stands among others (`order`, then
@@ -13,15 +15,6 @@ export interface Mark {
 }
 
 export const isAfter = (a: Mark, b: Mark): boolean => a.order > b.order || (a.order === b.order && a.fine > b.fine)
-
-/** Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "days_from_civil"). */
-const daysOf = (year: number, month: number, day: number): number => {
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const yearOfEra = y - era * 400
-  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
-}
 
 const monthDays = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
@@ -53,7 +46,7 @@ const timestampMark = (text: string): Mark | undefined => {
   }
   const digits = fraction.padEnd(3, "0")
   const order =
-    daysOf(Number(year), m, d) * 86_400_000 +
+    daysFromCivil(Number(year), m, d) * 86_400_000 +
     Number(hour) * 3_600_000 +
     Number(minute) * 60_000 +
     Number(second) * 1000 +
@@ -71,24 +64,25 @@ const numberMark = (text: string): Mark | undefined => {
   return { text, order: BigInt(text), fine: 0 }
 }
 
-/** Reads a value; `undefined` if it is none of its type. */
-export const readMark = (text: string, type: Incremental["type"]): Mark | undefined =>
-  type === "timestamp" ? timestampMark(text) : numberMark(text)
+/** What a value is, and how it is written. */
+export type MarkType = Pick<Incremental, "type" | "format">
+
+/** Reads a value; `undefined` if it is none of its type. Positions that Tributary made itself are RFC 3339 whatever the format. */
+export const readMark = (text: string, { format, type }: MarkType): Mark | undefined => {
+  if (type === "number") return numberMark(text)
+  if (format !== undefined) {
+    const read = timeFormat(format).read(text)
+    if (read !== undefined) return { text, order: read.millis, fine: read.fine }
+  }
+  return timestampMark(text)
+}
 
 const pad = (value: number, width: number): string => String(value).padStart(width, "0")
 
-/** The date of a day since 1970-01-01 (Howard Hinnant, "civil_from_days"). */
+/** The date of a day since 1970-01-01. */
 const dateOf = (days: number): string => {
-  const z = days + 719_468
-  const era = Math.floor(z / 146_097)
-  const dayOfEra = z - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365
-  )
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const mp = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = mp < 10 ? mp + 3 : mp - 9
-  return `${pad(yearOfEra + era * 400 + (month <= 2 ? 1 : 0), 4)}-${pad(month, 2)}-${pad(dayOfYear - Math.floor((153 * mp + 2) / 5) + 1, 2)}`
+  const { day, month, year } = civilFromDays(days)
+  return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
 }
 
 /** The time `millis` before, written as `text` is: same zone, same digits. What does not fit is cut off, so it is never later. */
@@ -114,11 +108,16 @@ const smallerNumber = (mark: Mark, seconds: number): string => {
   return String(Number(mark.order) - seconds)
 }
 
-/** The value to read from when `mark` is the highest that was seen. A lookback on numbers counts in seconds. */
-export const lookBack = (mark: Mark, incremental: Incremental): string => {
-  const millis = Duration.toMillis(incremental.lookback)
+/** A time as RFC 3339, for positions that no record has. */
+export const timeText = (millis: number): string =>
+  `${dateOf(Math.floor(millis / 86_400_000))}T${timeFormat("%H:%M:%S").write(millis)}.${pad(((millis % 1000) + 1000) % 1000, 3)}Z`
+
+/** The value to read from when `mark` is the highest that was seen, as a mark reads it. A lookback on numbers counts in seconds. */
+export const lookBack = (mark: Mark, incremental: Pick<Incremental, "type" | "format" | "lookback">): string => {
+  const millis = Math.ceil(Duration.toMillis(incremental.lookback))
   if (millis === 0) return mark.text
-  return incremental.type === "timestamp"
-    ? earlierTimestamp(mark, Math.ceil(millis))
-    : smallerNumber(mark, millis / 1000)
+  if (incremental.type === "number") return smallerNumber(mark, millis / 1000)
+  const { format } = incremental
+  const isRfc = format === undefined || timeFormat(format).read(mark.text) === undefined
+  return isRfc ? earlierTimestamp(mark, millis) : timeFormat(format).write(Number(mark.order) - millis)
 }

@@ -1,11 +1,12 @@
 import type { Incremental } from "@tributary/domain"
-import { Duration, Effect } from "effect"
+import { Duration } from "effect"
 import type { CursorProgress, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
-import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
+import { Intervals } from "./Intervals.ts"
+import { isAfter, type Mark, readMark, timeText } from "./Mark.ts"
 import { MarkReader } from "./MarkReader.ts"
-import type { Cursor, CursorWalk, Extracted, Interval, Observed } from "./slots/index.ts"
-import { BadSetting } from "./SourceError.ts"
+import { putValue } from "./RequestBody.ts"
+import type { Cursor, CursorWalk, Extracted, Observed } from "./slots/index.ts"
 import { Window, windowSize } from "./Window.ts"
 
 /** Follows the pages of an interval by the marks of their records. */
@@ -16,27 +17,28 @@ class MarkWalk implements CursorWalk {
   readonly #cursor: Mark | undefined
   readonly #seen: DigestSet
   readonly #window: Window
-
-  /** What was asked for. */
+  /** Where the interval begins; records before it are known, not wanted, or not asked for. */
   readonly #since: Mark | undefined
+  /** How far ahead of the clock a value may be, in milliseconds. */
   readonly #ahead: number
 
   constructor(
     incremental: Incremental,
     state: CursorState,
-    since: string | undefined,
+    since: Mark | undefined,
     progress: CursorProgress | undefined
   ) {
-    const { type } = incremental
-    this.#since = since === undefined ? undefined : readMark(since, type)
-    this.#ahead =
-      type === "timestamp" ? Duration.toMillis(incremental.ahead ?? Duration.days(1)) : Number.POSITIVE_INFINITY
     this.#incremental = incremental
     this.#state = state
-    this.#marks = new MarkReader(type)
-    this.#cursor = state.cursor === undefined ? undefined : readMark(state.cursor, type)
+    this.#since = since
+    this.#ahead =
+      incremental.type === "timestamp"
+        ? Duration.toMillis(incremental.ahead ?? Duration.days(1))
+        : Number.POSITIVE_INFINITY
+    this.#marks = new MarkReader(incremental)
+    this.#cursor = state.cursor === undefined ? undefined : readMark(state.cursor, incremental)
     this.#seen = DigestSet.decode(state.seen)
-    const maxSeen = progress?.maxSeen === undefined ? undefined : readMark(progress.maxSeen, type)
+    const maxSeen = progress?.maxSeen === undefined ? undefined : readMark(progress.maxSeen, incremental)
     this.#window = new Window(incremental, maxSeen, progress?.met)
   }
 
@@ -87,11 +89,22 @@ class MarkWalk implements CursorWalk {
     }
     const left = new Uint8Array(count)
     const isFirst = this.#seen.size === 0
+    const { filter, order: sorting } = this.#incremental
     let skipped = 0
+    let known = 0
     for (let row = 0, index = 0; row < rows.length; row += stride, index++) {
       const order = orders[index]
-      const isUnasked = since !== undefined && order !== undefined && order < since.order
-      if (isUnasked) unasked++
+      let isUnasked = false
+      if (since !== undefined && order !== undefined && order < since.order) {
+        known++
+        if (filter) {
+          left[index] = 1
+          skipped++
+          continue
+        }
+        isUnasked = true
+        unasked++
+      }
       const stays = order === undefined || window.includes(order)
       const check = !isFirst && maybe[index] === 1
       if (!stays && !check) continue
@@ -101,10 +114,11 @@ class MarkWalk implements CursorWalk {
         left[index] = 1
         skipped++
         if (isUnasked) unasked--
+        else known++
       }
       if (stays) window.add(order === undefined ? Number.NEGATIVE_INFINITY : Number(order), high, low)
     }
-    return { left, skipped, unmarked, ahead, unasked, isOver: false }
+    return { left, skipped, unmarked, ahead, unasked, isOver: sorting === "descending" && count > 0 && known >= count }
   }
 
   progress(): CursorProgress {
@@ -120,7 +134,13 @@ class MarkWalk implements CursorWalk {
     const maxSeen = this.#window.highest
     const met = this.#window.encode()
     const { cursor, seen } = this.#state
-    const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental.type)
+    const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental)
+    const reached = this.#incremental.step === undefined ? undefined : this.#since
+    if (reached !== undefined && [maxSeen, old].every((mark) => mark === undefined || isAfter(reached, mark))) {
+      // Nothing was found up to here, so the next walk need not ask for all of it again. It does ask for the last window: the
+      // API's clock may be behind.
+      return { cursor: timeText(Number(reached.order)), ...(met === undefined ? {} : { seen: met }) }
+    }
     if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
       // The next walk asks as this one did, so it may meet what this one and the one before it met.
       const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, windowSize(this.#incremental))
@@ -133,26 +153,24 @@ class MarkWalk implements CursorWalk {
   }
 }
 
-/** The cursor of a stream's `incremental`: reads from the highest value seen less the lookback. `start` has no references left. */
-export const markCursor = (incremental: Incremental, setting: string, start: string | undefined): Cursor => ({
-  field: incremental.field,
-  parameters: [incremental.param],
-  interval: (state, _startedAt, previous): Effect.Effect<Interval | undefined, BadSetting> => {
-    if (previous !== undefined) return Effect.undefined
-    const { cursor } = state
-    if (cursor === undefined) return Effect.succeed({ since: start })
-    const mark = readMark(cursor, incremental.type)
-    return mark === undefined
-      ? Effect.fail(
-          new BadSetting({
-            setting: `${setting}.type`,
-            problem: `the last value seen is ${JSON.stringify(cursor)}, which is no ${incremental.type}. Correct the type, or reset the stream.`
-          })
-        )
-      : Effect.succeed({ since: lookBack(mark, incremental) })
-  },
-  apply: ({ url }, { interval: { since } }) => {
-    if (since !== undefined) url.searchParams.set(incremental.param, since)
-  },
-  follow: (state, { since }, progress) => new MarkWalk(incremental, state, since, progress)
-})
+/**
+ * The cursor of a stream's `incremental`: reads from the highest value seen less the lookback, in one go or in windows. `start`
+ * has no references left; `setting` names it in messages.
+ */
+export const markCursor = (incremental: Incremental, setting: string, start: string | undefined): Cursor => {
+  const intervals = new Intervals(incremental, setting, start)
+  const { param, until_param: untilParam } = incremental
+  return {
+    field: incremental.field,
+    parameters: incremental.in === "query" ? [param, untilParam].filter((name) => name !== undefined) : [],
+    interval: (state, startedAt, previous) => intervals.after(state, startedAt, previous),
+    restart: (state, previous) => intervals.restarted(state, previous),
+    apply: (draft, { interval: { since, until } }) => {
+      if (since !== undefined && param !== undefined) putValue(draft, { in: incremental.in, name: param }, since)
+      if (until !== undefined && untilParam !== undefined) {
+        putValue(draft, { in: incremental.in, name: untilParam }, until)
+      }
+    },
+    follow: (state, interval, progress) => new MarkWalk(incremental, state, intervals.mark(interval.since), progress)
+  }
+}

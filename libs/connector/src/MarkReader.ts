@@ -1,6 +1,5 @@
 import { scalarText } from "@tributary/codec"
-import type { Incremental } from "@tributary/domain"
-import { type Mark, readMark } from "./Mark.ts"
+import { type Mark, type MarkType, readMark } from "./Mark.ts"
 
 const isDigits = (bytes: Uint8Array, from: number, to: number): boolean => {
   for (let i = from; i < to; i++) {
@@ -16,21 +15,27 @@ const two = (bytes: Uint8Array, at: number): number => (bytes[at]! - 0x30) * 10 
  * was read last is in `order` and `fine` (see `Mark`), to spare an object per record.
  */
 export class MarkReader {
-  readonly #type: Incremental["type"]
+  readonly #type: MarkType
   order: number | bigint = 0
   fine = 0
   /** The first 13 bytes of a timestamp (date and hour) read before, and their milliseconds. */
   readonly #hour = new Uint8Array(13)
   #hourMillis = 0
 
-  constructor(type: Incremental["type"]) {
+  constructor(type: MarkType) {
     this.#type = type
   }
 
   /** Whether the JSON value from `start` to `end` is a value of the field's type. */
   read(bytes: Uint8Array, start: number, end: number): boolean {
     if (start < 0) return false
-    if (this.#type === "timestamp" ? this.#readTimestamp(bytes, start, end) : this.#readNumber(bytes, start, end))
+    const { format, type } = this.#type
+    // Other forms of times are read as texts, which the next line does.
+    if (
+      type === "timestamp"
+        ? format === undefined && this.#readTimestamp(bytes, start, end)
+        : this.#readNumber(bytes, start, end)
+    )
       return true
     const mark = this.mark(bytes, start, end)
     if (mark === undefined) return false
@@ -42,8 +47,8 @@ export class MarkReader {
   /** The value as a `Mark`. */
   mark(bytes: Uint8Array, start: number, end: number): Mark | undefined {
     const isString = bytes[start] === 0x22
-    // A timestamp is a string; a number may be one too, as some APIs send large numbers so.
-    if (this.#type === "timestamp" && !isString) return undefined
+    // A timestamp is a string unless it counts from 1970; a number may be one too, as some APIs send large numbers so.
+    if (this.#type.type === "timestamp" && this.#type.format === undefined && !isString) return undefined
     const text = scalarText(bytes, { start, end })
     return text === null || text === undefined ? undefined : readMark(text, this.#type)
   }

@@ -1,4 +1,5 @@
 import type { Checkpoint } from "./Checkpoint.ts"
+import type { Snapshot } from "./PartitionStates.ts"
 
 /** A record of a page. Both arrays are views of the page's body or small copies; they stay valid as long as they are held. */
 export interface PageRecord {
@@ -33,6 +34,8 @@ export interface Page {
   readonly skipped: number
   /** Records that have no usable value in the incremental field: they are published, but do not move the cursor. */
   readonly unmarked: number
+  /** Parts of the checkpoint that are kept beside it, to be committed with it; they stay good until others replace them. */
+  readonly snapshots?: ReadonlyArray<Snapshot>
   /** Records whose time is further ahead of the clock than `incremental.ahead`: published, but they do not move the cursor. */
   readonly ahead: number
   /** Records that are older than what was asked for and are published all the same. */

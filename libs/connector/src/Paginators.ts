@@ -1,15 +1,18 @@
-import { compileSelector } from "@tributary/codec"
+import { compileSelector, scalarText, selectOne } from "@tributary/codec"
 import type { Pagination } from "@tributary/domain"
 import type { Position } from "./Checkpoint.ts"
 import { foundIn, shownUrl } from "./Found.ts"
+import { putValue } from "./RequestBody.ts"
 import { header } from "./RetryAfter.ts"
-import type { Next, PageView, Paginator, RequestDraft, Requester } from "./slots/index.ts"
+import type { Next, PageView, Paginator, Place, RequestDraft, Requester } from "./slots/index.ts"
 import { ForeignUrl, NoNextPage } from "./SourceError.ts"
 import type { Answer } from "./Transport.ts"
 
-const setParameters = ({ url }: RequestDraft, parameters: Readonly<Record<string, string | undefined>>): void => {
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value)
-}
+type In = Place["in"]
+
+/** Names of parameters as they may be shown: those of the query. */
+const shown = (place: In, ...names: ReadonlyArray<string | undefined>): ReadonlyArray<string> =>
+  place === "query" ? names.filter((name) => name !== undefined) : []
 
 /** One page is all. */
 export const singlePage: Paginator = {
@@ -35,49 +38,130 @@ const valueText = (page: PageView, name: string): string | undefined | NoNextPag
   return text === null || text === "" || (text === "false" && bytes[0] !== 0x22) ? undefined : text
 }
 
-const cursorPaginator = (selector: string, param: string): Paginator => ({
-  values: [compileSelector(selector)],
-  parameters: [param],
+/** Whether a body says that there is more: `true`, or the text of it, or a number other than 0. */
+const saysMore = (page: PageView, index: number): boolean => {
+  const text = page.valueText(index)
+  return text !== undefined && text !== null && text !== "" && text !== "false" && text !== "0"
+}
+
+const putCursor = (draft: RequestDraft, place: In, name: string, position: Position | undefined): void => {
+  if (position !== undefined && "cursor" in position) putValue(draft, { in: place, name }, position.cursor)
+}
+
+const cursorPaginator = ({ cursor, in: place, more, param }: Extract<Pagination, { cursor: string }>): Paginator => ({
+  values: [compileSelector(cursor), ...(more === undefined ? [] : [compileSelector(more)])],
+  parameters: shown(place, param),
   fits: (position) => "cursor" in position,
-  apply: (draft, position) =>
-    setParameters(draft, { [param]: position !== undefined && "cursor" in position ? position.cursor : undefined }),
+  apply: (draft, position) => putCursor(draft, place, param, position),
   next: (page) => {
-    const cursor = valueText(page, selector)
-    return cursor === undefined ? "end" : typeof cursor === "string" ? { cursor } : cursor
+    if (more !== undefined && !saysMore(page, 1)) return "end"
+    const next = valueText(page, cursor)
+    return next === undefined ? "end" : typeof next === "string" ? { cursor: next } : next
   }
 })
 
-const pagePaginator = (
-  param: string,
-  start: number,
-  size: number | undefined,
-  sizeParam: string | undefined
-): Paginator => {
+const headerCursorPaginator = ({
+  header: name,
+  in: place,
+  param
+}: Extract<Pagination, { header: string }>): Paginator => ({
+  values: [],
+  parameters: shown(place, param),
+  fits: (position) => "cursor" in position,
+  apply: (draft, position) => putCursor(draft, place, param, position),
+  next: ({ answer }) => {
+    const cursor = header(answer.headers, name.toLowerCase())?.trim()
+    return cursor === undefined || cursor === "" ? "end" : { cursor }
+  }
+})
+
+const lastRecordPaginator = ({
+  in: place,
+  last_record: field,
+  more,
+  param,
+  size,
+  size_param: sizeParam
+}: Extract<Pagination, { last_record: string }>): Paginator => {
+  const key = compileSelector(
+    `$${field
+      .split(".")
+      .map((name) => `['${name}']`)
+      .join("")}`
+  )
+  return {
+    values: more === undefined ? [] : [compileSelector(more)],
+    parameters: shown(place, param, sizeParam),
+    fits: (position) => "cursor" in position,
+    apply: (draft, position) => {
+      if (sizeParam !== undefined && size !== undefined) putValue(draft, { in: place, name: sizeParam }, size)
+      putCursor(draft, place, param, position)
+    },
+    next: (page) => {
+      const { count } = page
+      if (count < (size ?? 1) || (more !== undefined && !saysMore(page, 0))) return "end"
+      const { rows, stride } = page.extracted.scan
+      const last = page.record(rows.length / stride - 1) ?? Buffer.alloc(0)
+      const span = selectOne(last, key)
+      const text = span === undefined ? undefined : scalarText(last, span)
+      if (text !== undefined && text !== null && text !== "") return { cursor: text }
+      return new NoNextPage({
+        url: page.answer.url,
+        problem: `expected a text or a number in ${field} of the page's last record.`,
+        found: foundIn(last, page.answer.secrets)
+      })
+    }
+  }
+}
+
+const pagePaginator = ({
+  in: place,
+  page: param,
+  restart_after: most,
+  size,
+  size_param: sizeParam,
+  start
+}: Extract<Pagination, { page: string }>): Paginator => {
   const pageOf = (position: Position | undefined) =>
     position !== undefined && "page" in position ? position.page : start
   return {
     values: [],
-    parameters: sizeParam === undefined ? [param] : [param, sizeParam],
+    parameters: shown(place, param, sizeParam),
     fits: (position) => "page" in position,
-    apply: (draft, position) =>
-      setParameters(draft, {
-        [param]: String(pageOf(position)),
-        ...(sizeParam === undefined || size === undefined ? {} : { [sizeParam]: String(size) })
-      }),
-    next: ({ count, position }) => (count < (size ?? 1) ? "end" : { page: pageOf(position) + 1 })
+    apply: (draft, position) => {
+      putValue(draft, { in: place, name: param }, pageOf(position))
+      if (sizeParam !== undefined && size !== undefined) putValue(draft, { in: place, name: sizeParam }, size)
+    },
+    next: ({ count, position }) => {
+      const number = pageOf(position)
+      if (count < (size ?? 1)) return "end"
+      return most !== undefined && (number - start + 1) * (size ?? count) >= most ? "restart" : { page: number + 1 }
+    }
   }
 }
 
-const offsetPaginator = (param: string, limit: number, limitParam: string): Paginator => {
+const offsetPaginator = ({
+  in: place,
+  limit,
+  limit_param: limitParam,
+  offset: param,
+  restart_after: most
+}: Extract<Pagination, { offset: string }>): Paginator => {
   const offsetOf = (position: Position | undefined) =>
     position !== undefined && "offset" in position ? position.offset : 0
   return {
     values: [],
-    parameters: [param, limitParam],
+    parameters: shown(place, param, limitParam),
     fits: (position) => "offset" in position,
-    apply: (draft, position) =>
-      setParameters(draft, { [param]: String(offsetOf(position)), [limitParam]: String(limit) }),
-    next: ({ count, position }) => (count < limit ? "end" : { offset: offsetOf(position) + count })
+    apply: (draft, position) => {
+      putValue(draft, { in: place, name: param }, offsetOf(position))
+      putValue(draft, { in: place, name: limitParam }, limit)
+    },
+    next: ({ count, position }) => {
+      const next = offsetOf(position) + count
+      if (count < limit) return "end"
+      return most !== undefined && next >= most ? "restart" : { offset: next }
+    }
   }
 }
 
@@ -158,10 +242,10 @@ const linkPaginator = (relation: string): Paginator => ({
 /** The paginator of a stream's `pagination`. Its selectors were checked with the file. */
 export const paginatorOf = (pagination: Pagination | undefined): Paginator => {
   if (pagination === undefined) return singlePage
-  if ("cursor" in pagination) return cursorPaginator(pagination.cursor, pagination.param)
-  if ("page" in pagination) {
-    return pagePaginator(pagination.page, pagination.start, pagination.size, pagination.size_param)
-  }
-  if ("offset" in pagination) return offsetPaginator(pagination.offset, pagination.limit, pagination.limit_param)
+  if ("cursor" in pagination) return cursorPaginator(pagination)
+  if ("header" in pagination) return headerCursorPaginator(pagination)
+  if ("last_record" in pagination) return lastRecordPaginator(pagination)
+  if ("page" in pagination) return pagePaginator(pagination)
+  if ("offset" in pagination) return offsetPaginator(pagination)
   return "next_url" in pagination ? urlPaginator(pagination.next_url) : linkPaginator(pagination.link)
 }

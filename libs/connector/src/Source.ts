@@ -5,8 +5,11 @@ import { Effect, Redacted, type Scope, Stream } from "effect"
 import { makeAuthorizer } from "./Authorizer.ts"
 import { Budgets } from "./Budgets.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
-import { openAgent } from "./Exchange.ts"
+import { openConnections } from "./Connections.ts"
+import { loadModule } from "./Module.ts"
 import type { Page } from "./Page.ts"
+import { partitionedWalk } from "./PartitionedWalk.ts"
+import { resolver } from "./Resolve.ts"
 import type { ConnectorDefinition } from "./slots/index.ts"
 import { BadSetting, SourceError, type SourceReason } from "./SourceError.ts"
 import { makeTransport } from "./Transport.ts"
@@ -16,6 +19,11 @@ import { yamlStreams } from "./YamlStream.ts"
 export interface PagesOptions {
   /** Requests the next page while the current one is worked on: one page ahead, at most two bodies in memory. Default: true. */
   readonly prefetch?: boolean
+  /**
+   * The texts of the checkpoint's snapshots (`partitions.shards` of them), in order; with it, pages have `snapshots` to be kept.
+   * Without, the cursors of all partitions stay in the checkpoint.
+   */
+  readonly snapshots?: ReadonlyArray<string>
 }
 
 /** A connector that is ready to read. */
@@ -39,7 +47,7 @@ export interface MakeOptions {
   /** Folder that file references are relative to. */
   readonly base: string
   /**
-   * The streams' slots in code, from a manifest or a module. Default: those that the connector's own settings describe. Streams
+   * The streams' slots in code, as from a manifest. Default: those of `module`, else those that the connector's settings describe. Streams
    * that only the definition has are not read: what is published and loaded is the connector's to say.
    */
   readonly definition?: ConnectorDefinition
@@ -59,13 +67,29 @@ export const make = Effect.fn("connector.make")(function* (
   const fail = (stream: string | undefined) => (reason: SourceReason) =>
     new SourceError({ connector: connector.connector, stream, reason })
 
-  const definitions = new Map(Object.entries(definition?.streams ?? yamlStreams(connector, base, secrets)))
+  /** A parent's walk keeps all of its position in one value, so it has no snapshots. */
+  const readParent = (stream: string, from: Checkpoint | undefined): Stream.Stream<Page, SourceReason> =>
+    Stream.suspend(() => reading(stream, from, undefined, true))
+  const inCode =
+    definition ??
+    (connector.module === undefined
+      ? undefined
+      : yield* Effect.mapError(loadModule(connector.module, connector, base, resolver(secrets, base)), fail(undefined)))
+  const definitions = new Map(Object.entries(inCode?.streams ?? yamlStreams(connector, base, secrets, readParent)))
   const streams = new Map(Object.entries(connector.streams))
   const open = (name: string) => {
     const stream = streams.get(name)
     const found = definitions.get(name)
     if (stream !== undefined && found !== undefined) {
-      return Effect.map(found.open, (slots) => ({ slots, key: primaryKey(stream), retries: http.retries }))
+      return Effect.map(found.open, (slots) => ({
+        name,
+        slots,
+        key: primaryKey(stream),
+        retries: http.retries,
+        maxPages: http.max_pages,
+        concurrency: stream.concurrency,
+        limits: http
+      }))
     }
     const problem =
       stream === undefined ? "the connector has no stream of this name." : "the definition has no stream of this name."
@@ -77,16 +101,26 @@ export const make = Effect.fn("connector.make")(function* (
     auth === undefined
       ? undefined
       : yield* Effect.mapError(makeAuthorizer(connector.connector, auth, base), fail(undefined))
-  const agent = yield* Effect.mapError(
-    openAgent(http, authenticator?.tls === undefined ? undefined : Redacted.value(authenticator.tls)),
-    fail(undefined)
-  )
-  const transport = makeTransport({ agent, http, budgets, authenticator })
+  const certificate = authenticator?.tls === undefined ? undefined : Redacted.value(authenticator.tls)
+  const connections = yield* Effect.mapError(openConnections(http, secrets, base, certificate), fail(undefined))
+  const transport = makeTransport({ connections, http, budgets, authenticator })
 
-  const pages: Source["pages"] = (stream, from, { prefetch = true } = {}) =>
-    Stream.unwrap(Effect.map(open(stream), (plan) => walk(plan, transport, from, prefetch))).pipe(
-      Stream.mapError(fail(stream))
+  const reading = (
+    stream: string,
+    from: Checkpoint | undefined,
+    snapshots: ReadonlyArray<string> | undefined,
+    prefetch: boolean
+  ): Stream.Stream<Page, SourceReason> =>
+    Stream.unwrap(
+      Effect.map(open(stream), (plan) => {
+        const { router } = plan.slots
+        return router === undefined
+          ? walk(plan, transport, from, prefetch)
+          : partitionedWalk(plan, router, transport, from, snapshots, prefetch)
+      })
     )
+  const pages: Source["pages"] = (stream, from, { prefetch = true, snapshots } = {}) =>
+    reading(stream, from, snapshots, prefetch).pipe(Stream.mapError(fail(stream)))
 
   return {
     pages,

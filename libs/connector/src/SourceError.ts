@@ -26,15 +26,13 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
     "the next part of the body",
     "the end of the answer"
   ]),
-  /** The setting that limits the wait; `undefined` where none does. */
-  setting: Schema.UndefinedOr(Schema.Literals(["http.connect_timeout", "http.headers_timeout", "http.body_timeout"])),
+  /** The setting that limits the wait. */
+  setting: Schema.Literals(["http.connect_timeout", "http.headers_timeout", "http.body_timeout", "http.page_timeout"]),
   millis: Schema.Finite
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    const advice =
-      this.setting === undefined ? ", the most that one answer may take. Ask for smaller pages." : ` (${this.setting}).`
-    return `${this.url}: waited ${this.millis / 1000} s for ${this.waitedFor}${advice}`
+    return `${this.url}: waited ${this.millis / 1000} s for ${this.waitedFor} (${this.setting}).`
   }
 }
 
@@ -276,7 +274,7 @@ export class BadRecords extends Schema.TaggedError<BadRecords>()("BadRecords", {
 export class Decided extends Schema.TaggedError<Decided>()("Decided", {
   ...Request,
   status: Schema.Int,
-  action: Schema.Literals(["fail", "retry", "throttle", "refresh-token", "reset"]),
+  action: Schema.Literals(["fail", "retry", "throttle", "refresh-token", "restart"]),
   message: Schema.String,
   failureClass: FailureClass,
   /** Milliseconds until the request may be sent again, if the handler says. */

@@ -1,11 +1,13 @@
 import type { Http } from "@tributary/domain"
+import type { Readable } from "node:stream"
 import { Clock, Duration, Effect, Redacted } from "effect"
-import type { Agent } from "undici"
 import type { Authorized } from "./Authorizer.ts"
 import type { Budgets } from "./Budgets.ts"
+import type { Connections } from "./Connections.ts"
 import { acceptEncoding, decode } from "./Decode.ts"
 import { exchange, type RawAnswer } from "./Exchange.ts"
 import { foundIn, scrub, shownUrl } from "./Found.ts"
+import { type OpenAnswer, openExchange } from "./OpenExchange.ts"
 import { header, waitAsked } from "./RetryAfter.ts"
 import { longestWait } from "./RetrySchedule.ts"
 import { encodeBody } from "./RequestBody.ts"
@@ -25,8 +27,10 @@ import {
 export interface Answer {
   readonly status: number
   readonly headers: RawAnswer["headers"]
-  /** Without content encodings. */
+  /** Without content encodings. Empty where `stream` is. */
   readonly body: Buffer
+  /** The body as it comes in, for extractors that read in parts. */
+  readonly stream: Readable | undefined
   /** Where the answer came from, after redirects. */
   readonly target: URL
   /** `target` as it may be shown. */
@@ -38,7 +42,7 @@ export interface Answer {
 }
 
 export interface TransportOptions {
-  readonly agent: Agent
+  readonly connections: Connections
   readonly http: typeof Http.Type
   readonly budgets: Budgets["Service"]
   readonly authenticator: Authenticator | undefined
@@ -54,6 +58,8 @@ export interface SendSettings {
   /** In place of the connector's. */
   readonly authenticator: Authenticator | undefined
   readonly errorHandler: ErrorHandler | undefined
+  /** Bodies of successes are read as they come in. */
+  readonly streams: boolean
 }
 
 const mostRedirects = 3
@@ -68,7 +74,7 @@ const parameterOf = (challenge: string | undefined, name: string): string | unde
 const isRedirect = (status: number): boolean => redirects.has(status)
 
 /** Sends requests of one connector: within the budget, authorized, and every answer that is no success told apart. */
-export const makeTransport = ({ agent, authenticator, budgets, http }: TransportOptions) => {
+export const makeTransport = ({ authenticator, budgets, connections, http }: TransportOptions) => {
   const rate = http.rate_limit
 
   /** Where a redirect leads, if it may be followed. */
@@ -163,7 +169,7 @@ export const makeTransport = ({ agent, authenticator, budgets, http }: Transport
           failureClass: decision.failureClass
         })
       case "refresh-token":
-      case "reset":
+      case "restart":
         return new Decided({
           ...said,
           action: decision.action,
@@ -223,7 +229,10 @@ export const makeTransport = ({ agent, authenticator, budgets, http }: Transport
         ...draft.headers
       }
       if (authorized !== undefined) Object.assign(headers, Redacted.value(authorized.headers))
-      const raw = yield* exchange(agent, { method, target, headers, body: body?.bytes }, http, url)
+      const wire = { method, target, headers, body: body?.bytes }
+      const raw: OpenAnswer = settings.streams
+        ? yield* openExchange(connections.to(target), wire, http, url)
+        : { ...(yield* exchange(connections.to(target), wire, http, url)), stream: undefined }
       const now = yield* Clock.currentTimeMillis
       const secrets =
         authorized === undefined ? settings.secrets : [...settings.secrets, ...Redacted.value(authorized.secrets)]
@@ -250,11 +259,24 @@ export const makeTransport = ({ agent, authenticator, budgets, http }: Transport
         continue
       }
       const encoding = header(raw.headers, "content-encoding")
-      const decoded = isSuccess
-        ? yield* decode(raw.body, encoding, http.max_page_bytes, url)
-        : yield* decode(raw.body, encoding, 1_048_576, url).pipe(Effect.orElseSucceed(() => Buffer.alloc(0)))
+      const { stream } = raw
+      const decoded =
+        stream !== undefined
+          ? raw.body
+          : isSuccess
+            ? yield* decode(raw.body, encoding, http.max_page_bytes, url)
+            : yield* decode(raw.body, encoding, 1_048_576, url).pipe(Effect.orElseSucceed(() => Buffer.alloc(0)))
       const { status } = raw
-      const answer: Answer = { status, headers: raw.headers, body: decoded, target, url, secrets, isIgnored: false }
+      const answer: Answer = {
+        status,
+        headers: raw.headers,
+        body: decoded,
+        stream,
+        target,
+        url,
+        secrets,
+        isIgnored: false
+      }
       const decision =
         errorHandler === undefined || (isSuccess && !errorHandler.seesSuccesses)
           ? undefined

@@ -9,11 +9,13 @@ import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
  */
 export const largestWindow = 4096
 
+type WindowSettings = Pick<Incremental, "type" | "format" | "lookback" | "window">
+
 /** The same where `incremental.window` asks for more; a checkpoint then has about 350 kB for each of its two sets. */
 const largestAskedWindow = 32_768
 
 /** Most digests that a stream's checkpoint keeps. */
-export const windowSize = ({ window }: Incremental): number =>
+export const windowSize = ({ window }: Pick<Incremental, "window">): number =>
   window === undefined ? largestWindow : largestAskedWindow
 
 /**
@@ -21,7 +23,7 @@ export const windowSize = ({ window }: Incremental): number =>
  * by their digests, so that nothing of a page has to be kept.
  */
 export class Window {
-  readonly #incremental: Incremental
+  readonly #incremental: WindowSettings
   readonly #size: number
   #highest: Mark | undefined
   #bound: number = Number.NEGATIVE_INFINITY
@@ -29,7 +31,7 @@ export class Window {
   #orders: Array<number> = []
   #halves: Array<number> = []
 
-  constructor(incremental: Incremental, highest: Mark | undefined, met: string | undefined) {
+  constructor(incremental: WindowSettings, highest: Mark | undefined, met: string | undefined) {
     this.#incremental = incremental
     this.#size = windowSize(incremental)
     if (highest !== undefined) this.raise(highest)
@@ -45,8 +47,9 @@ export class Window {
     if (this.#highest !== undefined && !isAfter(mark, this.#highest)) return
     this.#highest = mark
     // What the next walk will ask for counts, not the lookback: cut to the value's digits it may be earlier.
-    const { lookback, type, window = lookback } = this.#incremental
-    const from = readMark(lookBack(mark, { ...this.#incremental, lookback: Duration.max(lookback, window) }), type)
+    const { lookback, window = lookback } = this.#incremental
+    const text = lookBack(mark, { ...this.#incremental, lookback: Duration.max(lookback, window) })
+    const from = readMark(text, this.#incremental)
     this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : Number(from.order)
   }
 

@@ -11,7 +11,7 @@ import {
   rewriting
 } from "@tributary/connector"
 import { LosslessJson } from "@tributary/codec"
-import { connector, keysOf, serve, services, valuesOf } from "./harness.ts"
+import { connector, decodeConnector, keysOf, serve, services, valuesOf } from "./harness.ts"
 
 const isObject = (value: LosslessJson.Json | undefined): value is { readonly [key: string]: LosslessJson.Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -90,6 +90,27 @@ describe("a connector in code", () => {
         error.message,
         `${url}/any?x=…: the stream's code could not make records of the answer: Nothing fits.`
       )
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("is loaded from the file's module, with its config", () =>
+    Effect.gen(function* () {
+      const url = yield* serve((request, response) => response.end(`[{"id":"${request.headers["x-key"]}"}]`))
+      const file = (module: string) =>
+        decodeConnector({
+          connector: "shop",
+          module,
+          config: { url, key: "${env:SHOP_SECRET}" },
+          streams: { items: { primary_key: "id" } }
+        })
+      const ready = yield* make(file("./connectors/keyed.ts"), { base: import.meta.dirname })
+      assert.deepStrictEqual(keysOf(yield* Stream.runCollect(ready.pages("items", undefined))), ["client-secret"])
+      for (const [module, said] of [
+        ["./connectors/none.ts", "cannot be loaded"],
+        ["../src/Code.ts", "does not export a connector"]
+      ] as const) {
+        const error = yield* Effect.flip(Effect.scoped(make(file(module), { base: import.meta.dirname })))
+        assert.include(error.message, said)
+      }
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 })

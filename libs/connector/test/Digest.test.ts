@@ -35,7 +35,7 @@ describe("Window", () => {
   const incremental = { field: "n", param: "since", type: "number" as const, lookback: Duration.seconds(10) }
   const numbers = (window: Window) =>
     [...DigestSet.decode(window.encode())].map(([, low]) => low).toSorted((a, b) => a - b)
-  const mark = (n: number) => readMark(String(n), "number")!
+  const mark = (n: number) => readMark(String(n), { type: "number" })!
   it("keeps what the next walk meets again, in whatever order it came", () => {
     for (const order of [
       [1, 85, 90, 95, 100],

@@ -1,28 +1,12 @@
-import { DateTime, Duration, Option } from "effect"
 import { checkOAuth2, checkPlainAuth, plainHeaders } from "./AuthCheck.ts"
-import type { Connector, Pagination, SourceStream } from "./ConnectorFile.ts"
+import type { Connector, SourceStream } from "./ConnectorFile.ts"
+import type { Conflict, Report } from "./Conflict.ts"
 import { streamTopic } from "./Names.ts"
 import { parseFieldType } from "./FieldType.ts"
 import { referencesIn } from "./Reference.ts"
-import { outputTopic, primaryKey, sinkFor } from "./StreamPlan.ts"
+import { checkIncremental, checkPages, checkParameters, checkPartitions } from "./StreamCheck.ts"
+import { outputTopic, sinkFor } from "./StreamPlan.ts"
 import type { SettingPath } from "./YamlSource.ts"
-
-/** Something that is wrong between settings, each of which is right for itself. */
-export interface Conflict {
-  readonly severity: "error" | "warning"
-  readonly path: SettingPath
-  readonly found: string
-  readonly expected: string
-  readonly advice: string
-}
-
-type Report = (
-  severity: Conflict["severity"],
-  path: SettingPath,
-  found: string,
-  expected: string,
-  advice: string
-) => void
 
 /** Checks what no single setting can tell. Works on any connector, wherever its definition came from. */
 export const checkConnector = (connector: Connector): ReadonlyArray<Conflict> => {
@@ -42,13 +26,48 @@ export const checkConnector = (connector: Connector): ReadonlyArray<Conflict> =>
   }
   for (const [name, stream] of Object.entries(connector.streams)) {
     const path = ["streams", name]
+    checkAddress(connector, stream, path, report)
     checkParameters(stream, path, report)
     checkIncremental(stream, path, report)
+    checkPages(stream, path, report)
+    checkPartitions(connector, name, stream, path, report)
     checkSink(connector, name, stream, report)
   }
   checkTopics(connector, report)
   checkTables(connector, report)
   return conflicts
+}
+
+/** What a module says in code, a file without one has to say itself. */
+const checkAddress = ({ http, module }: Connector, stream: SourceStream, path: SettingPath, report: Report) => {
+  if (module !== undefined) return
+  if (http.base_url === undefined && stream.address === undefined) {
+    report(
+      "error",
+      ["http", "base_url"],
+      "no `base_url`",
+      "`base_url`: an address that begins with https:// or http:// and has no query",
+      "Add it, for example base_url: https://api.shop.example/v1."
+    )
+  }
+  if (stream.path === undefined) {
+    report(
+      "error",
+      [...path, "path"],
+      "no `path`",
+      "`path`: a path that begins with / and has no query",
+      "Add it, for example path: /orders."
+    )
+  }
+  if (stream.body !== undefined && stream.method === "GET") {
+    report(
+      "error",
+      [...path, "method"],
+      "the method GET with a `body`",
+      "POST, PUT or PATCH",
+      "Remove `method`: a stream with a body sends POST."
+    )
+  }
 }
 
 const isPlainHttp = (address: string): boolean => {
@@ -72,6 +91,7 @@ const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
       )
     }
     addresses.push([["http", "base_url"], http.base_url])
+    for (const [name, { address }] of Object.entries(streams)) addresses.push([["streams", name, "address"], address])
   }
   if (auth !== undefined && !("oauth2" in auth)) {
     checkPlainAuth(auth, streams, (...problem) => report("error", ...problem))
@@ -94,111 +114,6 @@ const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
       "an address without encryption",
       "https://",
       "Tokens can be read on the way; use https:// unless the network is your own."
-    )
-  }
-}
-
-/** Query parameters that the walk from page to page sets, with the setting that names each. */
-const pageParameters = (
-  pagination: Pagination | undefined
-): ReadonlyArray<readonly [setting: string, name: string]> => {
-  if (pagination === undefined) return []
-  if ("cursor" in pagination) return [["param", pagination.param]]
-  if ("page" in pagination) {
-    return pagination.size_param === undefined
-      ? [["page", pagination.page]]
-      : [
-          ["page", pagination.page],
-          ["size_param", pagination.size_param]
-        ]
-  }
-  if ("offset" in pagination) {
-    return [
-      ["offset", pagination.offset],
-      ["limit_param", pagination.limit_param]
-    ]
-  }
-  return []
-}
-
-const checkParameters = (stream: SourceStream, path: SettingPath, report: Report) => {
-  const { incremental, pagination, query } = stream
-  if (
-    pagination !== undefined &&
-    "page" in pagination &&
-    pagination.size_param !== undefined &&
-    pagination.size === undefined
-  ) {
-    report(
-      "error",
-      [...path, "pagination", "size_param"],
-      "`size_param` without `size`",
-      "both",
-      "Add `size: 100`, or remove `size_param`."
-    )
-  }
-  const setters: Array<readonly [SettingPath, string]> = pageParameters(pagination).map(([setting, name]) => [
-    [...path, "pagination", setting],
-    name
-  ])
-  if (incremental !== undefined) setters.push([[...path, "incremental", "param"], incremental.param])
-  const seen = new Map<string, string>(Object.keys(query).map((name) => [name, "query"]))
-  for (const [at, name] of setters) {
-    const other = seen.get(name)
-    const setting = at.slice(path.length).join(".")
-    if (other !== undefined) {
-      report(
-        "error",
-        at,
-        `the query parameter \`${name}\`, which \`${other}\` also sets`,
-        "each parameter from one setting",
-        other === "query" ? "Remove it from `query`." : "Give one of them another name."
-      )
-    }
-    seen.set(name, setting)
-  }
-}
-
-const isTimestamp = (text: string) =>
-  /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?)?$/u.test(text) &&
-  Option.isSome(DateTime.make(text))
-
-const checkIncremental = (stream: SourceStream, path: SettingPath, report: Report) => {
-  const { incremental } = stream
-  if (incremental === undefined) return
-  const at = [...path, "incremental"]
-  const { field, lookback, start, type } = incremental
-  if (start !== undefined && referencesIn(start).length === 0) {
-    const fits = type === "timestamp" ? isTimestamp(start) : /^-?\d+(\.\d+)?$/u.test(start)
-    if (!fits) {
-      report(
-        "error",
-        [...at, "start"],
-        JSON.stringify(start.slice(0, 40)),
-        type === "timestamp" ? "a time (RFC 3339) such as 2026-01-01T00:00:00Z" : 'a number in quotes, such as "0"',
-        type === "timestamp" ? "Write a time, or set `type: number`." : "Write a number, or set `type: timestamp`."
-      )
-    }
-  }
-  const declared = Object.entries(stream.schema).find(([name]) => name === field)?.[1]
-  const kind = declared === undefined ? undefined : parseFieldType(declared).kind
-  const kinds = type === "timestamp" ? ["timestamp", "date", "string"] : ["int", "uint", "float", "decimal"]
-  if (kind !== undefined && !kinds.includes(kind)) {
-    report(
-      "error",
-      [...at, "field"],
-      `the field ${field} of type ${declared}, read as ${type}`,
-      type === "timestamp" ? "a timestamp" : "a number",
-      `Set \`type: ${type === "timestamp" ? "number" : "timestamp"}\`, or correct the field's type under \`schema\`.`
-    )
-  }
-  if (primaryKey(stream).length === 0 && Duration.isPositive(lookback)) {
-    report(
-      "warning",
-      [...at, "lookback"],
-      "`lookback` without `primary_key`",
-      "a key that tells records apart",
-      "Add `primary_key`; without it a record that changed cannot be told from a new one."
     )
   }
 }

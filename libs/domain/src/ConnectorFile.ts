@@ -1,16 +1,17 @@
 import { Schema } from "effect"
+import { Csv, ErrorRule, Expand, Format } from "./AnswersFile.ts"
 import { ConnectorId, StreamName } from "./Names.ts"
+import { Incremental, Pagination, Partitions } from "./PagesFile.ts"
 import { Auth } from "./PlainAuth.ts"
+import { Headers, Http, Method, Parameters, RequestBody } from "./RequestFile.ts"
 import { fallback, optional, required } from "./Setting.ts"
 import {
+  AnyObject,
   BaseAddress,
   ColumnName,
   Duration,
   FieldPath,
   FieldType,
-  HeaderName,
-  HeaderValue,
-  Natural,
   Poll,
   Positive,
   PositiveDuration,
@@ -20,7 +21,6 @@ import {
   SecretReference,
   Selector,
   TableName,
-  Template,
   Text,
   TopicName,
   upTo,
@@ -34,103 +34,6 @@ const Fields = Schema.Array(FieldPath)
 const Columns = Schema.Array(ColumnName)
   .check(Schema.isMinLength(1), Schema.isUnique())
   .annotate({ title: "list of columns", expected: "a list of at least one column, none twice" })
-const QueryName = Text.annotate({ title: "parameter", expected: "the name of a parameter" })
-const QueryValue = Schema.Union([
-  QueryText,
-  Schema.Finite.annotate({ title: "number", expected: "a number" }),
-  Schema.Boolean.annotate({ title: "true or false", expected: "true or false" })
-]).annotate({ title: "text, number, true or false", expected: "a text, a number, true or false", references: true })
-
-export const RateLimit = Schema.Struct({
-  requests: Positive.pipe(required("Requests allowed in each period.", 600)),
-  per: PositiveDuration.pipe(required("Length of the period.", "1 minute")),
-  key: Text.pipe(optional("Name of the budget; connectors with the same key share it. Default: the host.", "shop"))
-}).annotate({ identifier: "RateLimit" })
-
-export const Http = Schema.Struct({
-  base_url: BaseAddress.pipe(
-    required("Address that the streams' paths are appended to.", "https://api.shop.example/v1")
-  ),
-  headers: Schema.Record(HeaderName, HeaderValue)
-    .annotate({ expected: "headers by name" })
-    .pipe(fallback({}, "Headers sent with every request.", { "x-api-version": "2" })),
-  rate_limit: RateLimit.pipe(
-    optional("Largest rate of requests; throttling answers of the server are obeyed in any case.")
-  ),
-  connect_timeout: PositiveDuration.pipe(fallback("10 seconds", "Longest wait for a connection.")),
-  headers_timeout: PositiveDuration.pipe(fallback("30 seconds", "Longest wait for the first byte of an answer.")),
-  body_timeout: PositiveDuration.pipe(fallback("30 seconds", "Longest wait between two parts of a body.")),
-  max_page_bytes: Positive.pipe(fallback(33_554_432, "Largest body accepted for one page, in bytes.")),
-  retries: Natural.pipe(fallback(8, "How often a request that failed for a passing reason is repeated."))
-}).annotate({ identifier: "Http" })
-
-const CursorPagination = Schema.Struct({
-  cursor: Selector.pipe(required("Where the body names the next page; absent, null or empty ends the walk.", "$.next")),
-  param: Text.pipe(required("Query parameter that takes the cursor.", "cursor"))
-}).annotate({ identifier: "CursorPagination" })
-const PagePagination = Schema.Struct({
-  page: Text.pipe(required("Query parameter that takes the page number.", "page")),
-  start: Natural.pipe(fallback(1, "Number of the first page.")),
-  size: Positive.pipe(optional("Records per page; a shorter page ends the walk. Without it an empty page does.", 100)),
-  size_param: Text.pipe(optional("Query parameter that takes the page size.", "per_page"))
-}).annotate({ identifier: "PagePagination" })
-const OffsetPagination = Schema.Struct({
-  offset: Text.pipe(required("Query parameter that takes the number of records to skip.", "offset")),
-  limit: Positive.pipe(required("Records per page; a shorter page ends the walk.", 100)),
-  limit_param: Text.pipe(fallback("limit", "Query parameter that takes the page size."))
-}).annotate({ identifier: "OffsetPagination" })
-const NextUrlPagination = Schema.Struct({
-  next_url: Selector.pipe(
-    required(
-      "Where the body holds the next page's address, absolute or relative; absent, null or empty ends the walk.",
-      "$.links.next"
-    )
-  )
-}).annotate({ identifier: "NextUrlPagination" })
-const LinkPagination = Schema.Struct({
-  link: Text.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next"))
-}).annotate({ identifier: "LinkPagination" })
-
-export const Pagination = Schema.Union([
-  CursorPagination,
-  PagePagination,
-  OffsetPagination,
-  NextUrlPagination,
-  LinkPagination
-]).annotate({ identifier: "Pagination" })
-export type Pagination = typeof Pagination.Type
-
-export const Incremental = Schema.Struct({
-  field: FieldPath.pipe(required("Field that grows when a record is created or changed.", "updated_at")),
-  param: Text.pipe(required("Query parameter that takes the value to read from.", "since")),
-  type: Schema.Literals(["timestamp", "number"]).pipe(
-    fallback("timestamp", "What the field holds: an RFC 3339 time, or a number (an id, or seconds since 1970).")
-  ),
-  lookback: Duration.pipe(
-    fallback(
-      "0 seconds",
-      "How far before the last value seen to read again; records read twice unchanged are published once.",
-      "5 minutes"
-    )
-  ),
-  window: Duration.pipe(
-    optional(
-      "How far before the last value seen records that come again unchanged are recognised, 32,768 at most; for an API that ignores `param`, or rounds it to days. Default: the lookback, and 4,096.",
-      "2 days"
-    )
-  ),
-  ahead: Duration.pipe(
-    optional(
-      "How far ahead of the clock a time in the field may be. A record with a later one is published, but what is read next does not begin there. Default: 1 day.",
-      "1 hour"
-    )
-  ),
-  start: Template.pipe(
-    optional("Value to begin with; without it the first read asks for everything.", "2026-01-01T00:00:00Z")
-  )
-}).annotate({ identifier: "Incremental" })
-export type Incremental = typeof Incremental.Type
-
 export const TransformStep = Schema.Union([
   Schema.Struct({
     keep: Fields.pipe(required("Fields to keep; all others are dropped.", ["id", "total"]))
@@ -232,15 +135,54 @@ export type Topic = typeof Topic.Type
 const noTopic = { partitions: 1, retention: "7 days" } as const
 
 export const SourceStream = Schema.Struct({
-  path: RequestPath.pipe(required("Path appended to base_url.", "/orders")),
-  query: Schema.Record(QueryName, QueryValue)
-    .annotate({ expected: "parameters by name" })
-    .pipe(fallback({}, "Query parameters sent with every request.", { per_page: 100 })),
+  path: RequestPath.pipe(optional("Path appended to base_url. Required, unless a module says it.", "/orders")),
+  address: BaseAddress.pipe(
+    optional(
+      "Address for this stream, in place of http.base_url. It gets the same credentials.",
+      "https://files.shop.example"
+    )
+  ),
+  method: Method.pipe(optional("Method of the requests. Default: GET, or POST with a body.", "POST")),
+  query: Parameters.pipe(fallback({}, "Query parameters sent with every request.", { per_page: 100 })),
+  headers: Headers.pipe(
+    fallback({}, "Headers of this stream, beside http.headers and in place of those with the same name.", {
+      accept: "text/csv"
+    })
+  ),
+  body: RequestBody.pipe(optional("Body of the requests. Default: none.", { json: { status: "open" } })),
+  format: Format.pipe(
+    fallback("json", "What answers are: JSON, lines of JSON, CSV, or XML (elements are members, attributes have an @).")
+  ),
+  csv: Csv.pipe(optional("How the CSV is written. Default: commas, names in the first row.", { delimiter: ";" })),
+  unpack: Schema.Literals(["gzip", "zip"]).pipe(
+    optional("The body is a file of this kind. A Content-Encoding is undone in any case.", "gzip")
+  ),
   records: Selector.pipe(fallback("$[*]", "Where the records stand in an answer.", "$.data[*]")),
+  filter: Text.pipe(
+    optional("Expression (CEL) over `record`; other records do not belong to the stream.", "record.type == 'order'")
+  ),
+  expand: Expand.pipe(optional("Makes the elements of a list in each record the records.", { list: "lines" })),
+  add: Schema.Record(FieldPath, QueryText)
+    .annotate({ expected: "texts by field" })
+    .pipe(fallback({}, "Fields added to each record; {name} stands for the partition's value.", { shop: "{shop}" })),
   primary_key: Schema.Union([FieldPath, Fields]).pipe(
     optional("Field or fields that identify a record; they become the key in the topic.", "id")
   ),
   pagination: Pagination.pipe(optional("How to get from one page to the next. Default: one page is all.")),
+  partitions: Partitions.pipe(
+    optional("Parts that are read each by itself, as one per record of another stream. Default: none.", {
+      parent: "projects",
+      values: { project: "id" }
+    })
+  ),
+  concurrency: upTo(64).pipe(
+    fallback(4, "How many partitions have their first page asked for ahead; `rate_limit` holds in any case.")
+  ),
+  errors: Schema.Array(ErrorRule).pipe(
+    fallback([], "What answers of this API mean, where it is not what HTTP says; the first rule that fits counts.", [
+      { action: "ignore", status: [404] }
+    ])
+  ),
   incremental: Incremental.pipe(optional("How to read only what is new. Default: each poll reads everything.")),
   poll: Poll.pipe(
     fallback(
@@ -275,8 +217,15 @@ export type SourceStream = typeof SourceStream.Type
 export const Connector = Schema.Struct({
   connector: ConnectorId.pipe(required("Identifier of the connector.", "shop")),
   auth: Auth.pipe(optional("How requests are authorized. Default: not at all.")),
+  module: ScriptPath.pipe(
+    optional(
+      "File (relative to this one) whose export `connector` defines the streams in code; those that this file names are read.",
+      "./shop.ts"
+    )
+  ),
+  config: AnyObject.pipe(optional("What the module asks for; references are replaced.", { shop: "berlin" })),
   http: Http.pipe(
-    required("Where the API is and how to speak to it.", {
+    fallback({}, "Where the API is and how to speak to it.", {
       base_url: "https://api.shop.example/v1"
     })
   ),

@@ -1,6 +1,7 @@
 import { Result, Schema, SchemaIssue } from "effect"
 import type { ConfigProblem } from "./ConfigProblem.ts"
-import { checkConnector, type Conflict } from "./ConnectorCheck.ts"
+import { checkConnector } from "./ConnectorCheck.ts"
+import type { Conflict } from "./Conflict.ts"
 import { Connector } from "./ConnectorFile.ts"
 import { shapeOf } from "./Setting.ts"
 import { readSettings } from "./SettingReader.ts"
@@ -39,6 +40,7 @@ const homes = ((): ReadonlyMap<string, string> => {
         return shape.members.forEach((member) => walk(member, path))
       case "Choice":
       case "Leaf":
+      case "Anything":
     }
   }
   walk(Connector.ast, "")

@@ -59,6 +59,8 @@ const valueSchema = (ast: SchemaAST.AST): EditorSchema => {
       return { anyOf: shape.members.map(valueSchema) }
     case "Leaf":
       return leafSchema(shape.ast)
+    case "Anything":
+      return { type: "object" }
   }
 }
 

@@ -46,6 +46,8 @@ const typeOf = (ast: SchemaAST.AST, path: string, homes: Homes): string => {
           return form === undefined ? typeOf(member, path, homes) : linkTo(form, `${home}: ${form}`)
         })
         .join(" or ")
+    case "Anything":
+      return "any members"
     case "Leaf":
       return SchemaAST.isBoolean(ast) ? "true or false" : SchemaAST.isNumber(ast) ? "number" : "text"
   }
@@ -107,6 +109,7 @@ const sectionsOf = (
     }
     case "Choice":
     case "Leaf":
+    case "Anything":
       return []
   }
 }

@@ -9,6 +9,8 @@ declare module "effect/Schema" {
       readonly secret?: boolean | undefined
       /** References inside the text are replaced when the connector starts. */
       readonly references?: boolean | undefined
+      /** Members of any name and kind, which only the API knows. */
+      readonly anything?: boolean | undefined
     }
   }
 }
@@ -73,8 +75,11 @@ export type Shape =
   | { readonly _tag: "Choice"; readonly ast: SchemaAST.AST; readonly values: ReadonlyArray<string> }
   | { readonly _tag: "OneOf"; readonly ast: SchemaAST.AST; readonly members: ReadonlyArray<SchemaAST.AST> }
   | { readonly _tag: "Leaf"; readonly ast: SchemaAST.AST }
+  /** An object of which only its user knows what is in it. */
+  | { readonly _tag: "Anything"; readonly ast: SchemaAST.AST }
 
 export const shapeOf = (ast: SchemaAST.AST): Shape => {
+  if (SchemaAST.resolve(ast)?.["anything"] === true) return { _tag: "Anything", ast }
   if (SchemaAST.isObjects(ast)) {
     const entry = ast.indexSignatures[0]
     return entry === undefined
@@ -107,6 +112,7 @@ export const expectedOf = (ast: SchemaAST.AST): string => {
     case "Struct":
       return `the settings ${shape.settings.map(({ name }) => name).join(", ")}`
     case "Map":
+    case "Anything":
       return "names with values"
     case "List":
       return "a list"

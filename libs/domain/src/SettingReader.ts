@@ -142,7 +142,63 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
         return readOneOf(task, shape.members)
       case "Leaf":
         return readLeaf(task)
+      case "Anything":
+        return isMap(node) ? readAnything(task) : wrong(task)
     }
+  }
+
+  /** Members of any kind as they are; only references and what sounds like a secret are looked at. */
+  const readAnything = (task: Task): unknown => {
+    const { node, path } = task
+    values += 1
+    if (values > mostValues) return unusable
+    if (isAlias(node)) {
+      const target = source.target(node)
+      return target === undefined
+        ? wrong(task, "Put the anchor (&name) before the alias (*name).")
+        : readAnything({ ...task, node: target })
+    }
+    if (isMap(node)) {
+      const entries: Array<readonly [string, unknown]> = []
+      for (const { key, name, value } of entriesOf(node)) {
+        const text = isScalar(value) && typeof value.value === "string" ? value.value : undefined
+        if (text !== undefined && text !== "" && isSecretName(name) && !isReferenced(text)) {
+          const at = rangeOf(value) ?? key
+          source.secrets.push(at)
+          report(
+            at,
+            [...path, name],
+            hidden,
+            "a reference to the secret: ${env:NAME} or ${file:path}",
+            "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+          )
+          continue
+        }
+        entries.push([name, readAnything({ ...task, node: value, path: [...path, name], at: rangeOf(value) ?? key })])
+      }
+      return Object.fromEntries(entries)
+    }
+    if (isSeq(node)) {
+      return node.items.map((item, index) =>
+        readAnything({
+          ...task,
+          node: isScalar(item) || isMap(item) || isSeq(item) || isAlias(item) ? item : null,
+          path: [...path, index]
+        })
+      )
+    }
+    if (!isScalar(node)) return null
+    const { value } = node
+    if (typeof value === "number" && node.source !== undefined && String(value) !== node.source) {
+      return wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
+    }
+    if (typeof value === "string") {
+      const broken = referencesIn(value).find((reference) => referenceProblem(reference) !== undefined)
+      if (broken !== undefined) {
+        return report(task.at, path, quoted(broken.text), "${env:NAME} or ${file:path}", referenceProblem(broken) ?? "")
+      }
+    }
+    return value
   }
 
   const entriesOf = (node: Node | null) =>
@@ -201,6 +257,22 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
   const readMap = (task: Task, shape: Extract<Shape, { _tag: "Map" }>): unknown => {
     const entries: Array<readonly [string, unknown]> = []
     for (const { key, name, value } of entriesOf(task.node)) {
+      if (
+        takesReferences(shape.value) &&
+        (value === null || (isScalar(value) && value.value === null)) &&
+        /[\s\p{C}]/u.test(name)
+      ) {
+        // No parameter is called so: a value has lost its name, and it may be a secret.
+        source.secrets.push(key)
+        report(
+          key,
+          task.path,
+          "a value without a name (not shown, it may be a secret)",
+          expectedOf(task.ast),
+          "Write name: value."
+        )
+        continue
+      }
       const path = [...task.path, name]
       if (name === "__proto__" || !fits(shape.key, name)) {
         wrong(

@@ -141,6 +141,14 @@ export const BaseAddress = Address.check(Schema.isPattern(/^[^?#]*$/u)).annotate
   references: true
 })
 
+/** Any members, as an API wants them; references in texts are replaced. */
+export const AnyObject = Schema.Record(Schema.String, Schema.Json).annotate({
+  title: "any members",
+  expected: "members by name, of any kind",
+  anything: true,
+  references: true
+})
+
 /** Path of a stream below the base address. */
 export const RequestPath = Template.check(Schema.isPattern(/^\/[^\s?#]*$/u)).annotate({
   title: "path, may hold references",
@@ -177,12 +185,12 @@ export const QueryText = Schema.String.check(templateIsWellFormed).annotate({
   references: true
 })
 
-/** A place in a JSON document: `$` is the document, `.name` a key, `[0]` an element, `[*]` each element. */
+/** A place in a JSON document: `$` is the document, `.name` a key, `.*` each member, `[0]` an element, `[*]` each element. */
 export const Selector = Schema.String.check(
-  Schema.isPattern(/^\$(\.[A-Za-z_][\w-]*|\['[^']+'\]|\[\d+\]|\[\*\])*$/u)
+  Schema.isPattern(/^\$(\.[A-Za-z_][\w-]*|\.\*|\['[^']+'\]|\[\d+\]|\[\*\])*$/u)
 ).annotate({
   title: "selector",
-  expected: "a selector: $ is the document, then .name, ['any name'], [0] or [*], as in $.data[*]",
+  expected: "a selector: $ is the document, then .name, .*, ['any name'], [0] or [*], as in $.data[*]",
   advice: fromText((text) => {
     if (/^[A-Za-z_][\w-]*([.[].*)?$/u.test(text)) return `Write $.${text}.`
     if (/^[.[]/u.test(text)) return `Write $${text}.`
@@ -190,6 +198,41 @@ export const Selector = Schema.String.check(
     if (text.includes("?(")) return "Filters are not possible here; use a `filter` step under `transform`."
     return undefined
   })
+})
+
+const isPattern = (text: string): boolean => {
+  try {
+    return new RegExp(text, "u").source !== ""
+  } catch {
+    return false
+  }
+}
+
+/** A regular expression of JavaScript, without slashes around it. */
+export const Pattern = Schema.NonEmptyString.check(Schema.makeFilter(isPattern, { toJsonSchema: () => ({}) })).annotate(
+  {
+    title: "pattern",
+    expected: "a regular expression, without slashes around it",
+    advice: fromText((text) => (/^\/.*\/[a-z]*$/u.test(text) ? "Leave out the slashes." : undefined))
+  }
+)
+
+/** A status code, or a class of them. */
+export const Status = Schema.Union([
+  Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 599 })).annotate({
+    title: "status code",
+    expected: "a status code"
+  }),
+  Schema.Literals(["1xx", "2xx", "3xx", "4xx", "5xx"])
+]).annotate({ title: "status code", expected: "a status code from 100 to 599, or 4xx or 5xx" })
+
+/** A form of times: strftime's codes. */
+export const DateFormat = Schema.NonEmptyString.check(
+  Schema.isPattern(/^(%(Y|m|d|H|M|S|f|z|Z|b|B|y|e|j|I|p|s|ms|_ms|epoch_microseconds|a|A|%)|[^%])+$/u)
+).annotate({
+  title: "form of times",
+  expected: "a form of times in strftime's codes: %Y %m %d %H %M %S %f %z %b %y %j %I %p, or %s, %ms",
+  advice: fromText((text) => (/YYYY|yyyy/u.test(text) ? "Write %Y-%m-%d %H:%M:%S." : undefined))
 })
 
 /** A field of a record: keys joined by dots (`customer.email`). */

@@ -79,17 +79,25 @@ const mended = (file: unknown): Settings => {
         if (name in pagination) pagination[name] = `${name}:${String(pagination[name])}`
       }
       if ("size_param" in pagination) pagination["size"] = 3
+      delete pagination["restart_after"]
       stream["pagination"] = pagination
+      delete stream["format"]
     }
     const incremental = settingsIn(stream, "incremental")
     if (incremental !== undefined) {
       if ("start" in incremental) incremental["start"] = incremental["type"] === "number" ? "-17.5" : "2026-01-01"
+      incremental["param"] = `since:${String(incremental["param"])}`
+      for (const name of ["step", "until_param", "clamp", "format", "param_format"]) delete incremental[name]
       stream["incremental"] = incremental
     }
+    stream["path"] ??= "/x"
+    delete stream["method"]
+    delete stream["partitions"]
     return [name, stream] as const
   })
   return {
     ...settingsIn({ file }, "file"),
+    http: { base_url: "https://a.example", ...settingsIn(file, "http") },
     ...(auth === undefined ? {} : { auth }),
     streams: Object.fromEntries(streams)
   }

@@ -75,7 +75,7 @@ describe("the schema for editors", () => {
       ["batch_rows: 10000", "batch_rows: 0"],
       ["drop: [internal_note]", "drop: []"],
       ["param: cursor }", "parm: cursor }"],
-      ["    path: /items\n", ""],
+      ["    path: /items\n", "    path: items\n"],
       ["  orders:", "  Orders:"]
     ] as const) {
       assert.include(wholeFile, from)

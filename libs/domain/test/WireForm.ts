@@ -70,6 +70,9 @@ const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
     )
   ),
   "whole number": whole(1000),
+  pattern: pick(["rate limit", "in (\\d+) seconds"]),
+  "status code": pick([404, 503]),
+  "form of times": pick(["%s", "%ms", "%Y-%m-%d %H:%M:%S"]),
   "whole number > 0": whole(1_000_000_000),
   // Without -0, which JSON and YAML write as 0
   number: Arbitrary.map(Arbitrary.schema(Schema.Int), (value) => value + 0),
@@ -113,9 +116,12 @@ export const wireForm = (ast: SchemaAST.AST): Arbitrary.Arbitrary<unknown> => {
     case "Choice":
       return pick(shape.values)
     case "OneOf":
+      if (leaves[SchemaAST.resolveTitle(ast) ?? ""] !== undefined) return leaves[SchemaAST.resolveTitle(ast) ?? ""]!
       return Arbitrary.flatMap(pick(shape.members.map((_, index) => index)), (index) =>
         wireForm(shape.members[Number(index)] ?? ast)
       )
+    case "Anything":
+      return pick([{}, { a: 1, b: ["x", null, { c: true }] }, { text: "${env:WORD} x" }])
     case "Leaf": {
       const title = SchemaAST.resolveTitle(ast) ?? ""
       const bound = /^whole number, 1 to (\d+)$/u.exec(title)?.[1]

@@ -12,11 +12,13 @@ const edited = (from: string, to: string): string => {
 }
 
 /** Wrong files, each with its problems as `line:column path: found X, expected Y. Advice`. */
+const bare = "connector: shop\nhttp: { base_url: https://x.example }\nstreams:\n"
+
 export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...expected: ReadonlyArray<string>]> = [
   [
     "an empty file",
     "",
-    "1:1 : found an empty file, expected the settings connector, auth, http, streams, transform, sink. Begin with `connector: <name>`."
+    "1:1 : found an empty file, expected the settings connector, auth, module, config, http, streams, transform, sink. Begin with `connector: <name>`."
   ],
   [
     "a brace that is not closed",
@@ -52,22 +54,22 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an unknown setting at the top",
     edited("transform:\n  - drop", "transfrom:\n  - drop"),
-    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, http, streams, transform, sink. Did you mean transform?"
+    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, module, config, http, streams, transform, sink. Did you mean transform?"
   ],
   [
     "an unknown setting in a stream, which is the missing one",
     edited("    path: /items", "    paht: /items"),
-    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, query, records, primary_key, pagination, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
+    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, address, method, query, headers, body, format, csv, unpack, records, filter, expand, add, primary_key, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
   ],
   [
     "a setting at the wrong level",
     edited("connector: shop\n", "connector: shop\nbase_url: https://x\n"),
-    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, http, streams, transform, sink. `base_url` belongs under http."
+    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, module, config, http, streams, transform, sink. `base_url` belongs under http."
   ],
   [
     "a setting that is nothing like the known ones",
     edited("http:\n", "http:\n  wibble: 1\n"),
-    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, max_page_bytes, retries. Remove it."
+    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, retries, connections, http2, proxy, tls. Remove it."
   ],
   [
     "a missing setting",
@@ -135,7 +137,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a selector",
     edited("records: $.data[*]", "records: data[*]"),
-    "18:14 streams.orders.records: found \"data[*]\", expected a selector: $ is the document, then .name, ['any name'], [0] or [*], as in $.data[*]. Write $.data[*]."
+    "18:14 streams.orders.records: found \"data[*]\", expected a selector: $ is the document, then .name, .*, ['any name'], [0] or [*], as in $.data[*]. Write $.data[*]."
   ],
   [
     "polls",
@@ -154,22 +156,22 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "no form of pagination",
     edited("{ cursor: $.next, param: cursor }", "{ nexturl: $.next }"),
-    "20:17 streams.orders.pagination: found the settings nexturl, expected one of the forms cursor + param, page, offset + limit, next_url, link. Did you mean next_url?"
+    "20:17 streams.orders.pagination: found the settings nexturl, expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Did you mean next_url?"
   ],
   [
     "two forms of pagination",
     edited("{ cursor: $.next, param: cursor }", "{ page: p, offset: o, limit: 3 }"),
-    "20:17 streams.orders.pagination: found page and offset together, expected one of the forms cursor + param, page, offset + limit, next_url, link. Keep one of them."
+    "20:17 streams.orders.pagination: found page and offset together, expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Keep one of them."
   ],
   [
     "a form of pagination with a setting of another",
     edited("{ cursor: $.next, param: cursor }", "{ cursor: $.next, param: cursor, limit: 3 }"),
-    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param. `limit` belongs to another form of pagination."
+    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param, in, more. `limit` belongs to another form of pagination."
   ],
   [
     "a text where a form is due",
     edited("{ cursor: $.next, param: cursor }", "cursor"),
-    '20:17 streams.orders.pagination: found "cursor", expected one of the forms cursor + param, page, offset + limit, next_url, link. Choose a form by its first setting.'
+    '20:17 streams.orders.pagination: found "cursor", expected one of the forms cursor + param, header + param, last_record + param, page, offset + limit, next_url, link. Choose a form by its first setting.'
   ],
   [
     "steps of a transform",
@@ -279,6 +281,36 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     "two authorizations",
     edited("x-api-key", "Authorization"),
     "11:34 http.headers.Authorization: found the header Authorization beside `auth`, expected one of them. Remove the header; `auth` sends it with each request."
+  ],
+  [
+    "windows without a beginning",
+    `${bare}  a: { path: /a, incremental: { field: at, param: since, step: 1 day } }\n`,
+    "4:58 streams.a.incremental.step: found `step` without `start`, expected both. Add `start`, the time of the first window."
+  ],
+  [
+    "nothing that takes the value to read from",
+    `${bare}  a: { path: /a, incremental: { field: at } }\n`,
+    "4:18 streams.a.incremental: found no `param`, expected `param`: the parameter that takes the value to read from. Add it, or say with `order: descending` or `filter: true` that the API has none."
+  ],
+  [
+    "a cursor in rows",
+    `${bare}  a: { path: /a, format: csv, pagination: { cursor: $.next, param: c } }\n`,
+    "4:31 streams.a.pagination: found a value of the body, which is csv, expected a header, a page number, an offset or the last record. Lines and rows hold records only; use `header`, `link`, `page`, `offset` or `last_record`."
+  ],
+  [
+    "a parent that is not there",
+    `${bare}  a: { path: /a, partitions: { parent: c, values: { x: id } } }\n`,
+    "4:32 streams.a.partitions.parent: found the stream c, which is not there, expected one of a. Name a stream of this connector."
+  ],
+  [
+    "parents in a circle",
+    `${bare}  a: { path: /a, partitions: { parent: a, values: { x: id } } }\n`,
+    "4:32 streams.a.partitions.parent: found the stream a, which is below this one, expected a stream that can be read first. Parents must not form a circle."
+  ],
+  [
+    "a secret in a body",
+    `${bare}  a: { path: /a, body: { json: { api_key: hunter2-S3cr3t } } }\n`,
+    "4:43 streams.a.body.json.api_key: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
   ],
   [
     "no streams",

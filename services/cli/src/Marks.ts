@@ -22,12 +22,12 @@ export const describeMarks = (
   all: number
 ): ReadonlyArray<string> => {
   if (incremental === undefined) return []
-  const { field, param, type } = incremental
+  const { field, format, param, type } = incremental
   const said: Array<string> = []
   if (unmarked > 0) {
     const who = unmarked >= all ? "no record has" : `${count(unmarked)} of ${records(all)} do not have`
     said.push(
-      `${who} a ${type} in ${field} (incremental.field): such records are published, but what is read next does not begin behind them. Correct the field or its type.`
+      `${who} a ${type} in ${field} (incremental.field): such records are published, but what is read next does not begin behind them. Correct the field or its ${format === undefined ? "type" : "format"}.`
     )
   }
   if (ahead > 0) {
@@ -37,7 +37,9 @@ export const describeMarks = (
   }
   if (unasked > 0) {
     said.push(
-      `${records(unasked)} older than what \`${param}\` asked for: the API ignores or rounds it, and what lies further back than incremental.window is published at every poll. Correct \`param\`, or set \`window\` to as much as the API sends again.`
+      param === undefined
+        ? `${records(unasked)} older than the value to read from, which the API sends all the same: what lies further back than incremental.window is published at every poll. Set \`filter: true\` to leave it out, or \`window\` to as much as the API sends again.`
+        : `${records(unasked)} older than what \`${param}\` asked for: the API ignores or rounds it, and what lies further back than incremental.window is published at every poll. Correct \`param\`, or set \`window\` to as much as the API sends again.`
     )
   }
   return said

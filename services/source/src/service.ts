@@ -86,10 +86,27 @@ const toRecords = (page: Page, published: Published, connector: string, stream: 
     key: utf8.encode(streamKey(connector, stream)),
     value: utf8.encode(encodeCheckpoint(page.checkpoint))
   })
+  for (const { shard, text } of page.snapshots ?? []) {
+    records.push({
+      topic: checkpointsTopic,
+      key: utf8.encode(snapshotKey(connector, stream, shard)),
+      value: utf8.encode(text)
+    })
+  }
   return records
 }
 
-/** One walk, or the rest of one: each page and its checkpoint are one transaction. Returns the last checkpoint. */
+/** The key of a part of a checkpoint that is too large to be written with each. */
+const snapshotKey = (connector: string, stream: string, shard: number): string =>
+  `${streamKey(connector, stream)}#${shard}`
+
+/** Where a stream goes on: its checkpoint, and the parts of it that are kept beside. */
+interface Place {
+  readonly checkpoint: Checkpoint | undefined
+  readonly snapshots: ReadonlyArray<string>
+}
+
+/** One walk, or the rest of one: each page and its checkpoint are one transaction. Returns where the stream goes on. */
 const walk = Effect.fn("source.walk")(function* (
   source: Source,
   producer: Producer,
@@ -97,15 +114,17 @@ const walk = Effect.fn("source.walk")(function* (
   connector: string,
   stream: string,
   encoder: ValueEncoder | undefined,
-  from: Checkpoint | undefined
+  from: Place
 ) {
-  let checkpoint = from
-  yield* source.pages(stream, from).pipe(
+  let { checkpoint } = from
+  const snapshots = [...from.snapshots]
+  yield* source.pages(stream, from.checkpoint, { snapshots: from.snapshots }).pipe(
     Stream.runForEach((page) =>
       Effect.gen(function* () {
         const published = encoder === undefined ? page : yield* encodePage(page, encoder)
         yield* producer.transact({ records: toRecords(page, published, connector, stream) })
         checkpoint = page.checkpoint
+        for (const { shard, text } of page.snapshots ?? []) snapshots[shard] = text
         yield* reporter.progress({
           records: published.records.length,
           bytes: page.bytes,
@@ -118,7 +137,7 @@ const walk = Effect.fn("source.walk")(function* (
       })
     )
   )
-  return checkpoint
+  return { checkpoint, snapshots } satisfies Place
 })
 
 /** Timers stand still while a machine sleeps, and clocks are set; so the clock is looked at again and again. */
@@ -170,19 +189,29 @@ const readStream = Effect.fnUntraced(function* (
   // Fence first, then read: whoever wrote this stream before can no longer move the checkpoint.
   const producer = yield* log.producer(key)
   const stored = yield* log.latest(checkpointsTopic, utf8.encode(key))
-  let checkpoint =
+  const checkpoint =
     stored === null
       ? undefined
       : yield* decodeCheckpoint(text.decode(stored)).pipe(
           Effect.mapError((error) => new UnknownCheckpoint({ stream: key, problem: error.message }))
         )
+  const kept: Array<string> = []
+  for (let shard = 0; shard < (checkpoint?.partitions?.shards ?? 0); shard++) {
+    const part = yield* log.latest(checkpointsTopic, utf8.encode(snapshotKey(connector.connector, stream, shard)))
+    if (part === null) {
+      const problem = `its part ${shard} is missing`
+      return yield* new UnknownCheckpoint({ stream: key, problem })
+    }
+    kept.push(text.decode(part))
+  }
+  let place: Place = { checkpoint, snapshots: kept }
   // Where the raw topic is the one that others read, its values are what the file says; before a transform they stay JSON.
   const isOutput = outputTopic(connector, stream) === rawTopic(connector.connector, stream)
   const encoder = isOutput ? yield* valueEncoder(connector, stream) : undefined
   const poll = parsePoll(settings.poll)
   for (;;) {
     const now = yield* Clock.currentTimeMillis
-    const due = nextRun(poll, settings.jitter, checkpoint, now, yield* Random.next)
+    const due = nextRun(poll, settings.jitter, place.checkpoint, now, yield* Random.next)
     if (due > now) {
       // What is not due is caught up: a full refresh is not repeated because the process was.
       if (options.once) break
@@ -190,7 +219,7 @@ const readStream = Effect.fnUntraced(function* (
       yield* sleepUntil(due)
     }
     yield* reporter.state("running")
-    checkpoint = yield* walk(source, producer, reporter, connector.connector, stream, encoder, checkpoint)
+    place = yield* walk(source, producer, reporter, connector.connector, stream, encoder, place)
     if (options.once) break
   }
   yield* reporter.state("done")

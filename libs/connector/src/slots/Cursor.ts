@@ -52,6 +52,11 @@ export interface Cursor {
     startedAt: number,
     previous: Interval | undefined
   ) => Effect.Effect<Interval | undefined, SourceReason>
+  /**
+   * The rest of an interval of which the API has shown as much as it shows of one question; `state` is that of the records so far.
+   * `undefined`, or the function left out: it cannot be told where the rest begins.
+   */
+  readonly restart?: (state: CursorState, previous: Interval) => Interval | undefined
   /** Puts the interval into the request. */
   readonly apply: (draft: RequestDraft, slice: Slice) => void
   /** Begins to follow the pages of an interval, or goes on where `progress` was taken. */

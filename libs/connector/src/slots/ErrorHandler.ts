@@ -17,8 +17,8 @@ export type Decision =
   | { readonly action: "throttle"; readonly message: string; readonly wait?: number | undefined }
   /** Get a new token and send the request again, once. */
   | { readonly action: "refresh-token"; readonly message: string }
-  /** The API does not go on from this position: begin the slice again (as the paginator's `reset` says). */
-  | { readonly action: "reset"; readonly message: string }
+  /** The API does not go on from this position: ask for the rest of the slice anew (see `Cursor.restart`). */
+  | { readonly action: "restart"; readonly message: string }
 
 /** Slot: what answers mean. In YAML: `errors`. What it does not decide (`undefined`) is handled as HTTP says. */
 export interface ErrorHandler {

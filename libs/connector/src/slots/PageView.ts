@@ -19,22 +19,25 @@ export class PageView {
   /** Where the page was asked for; `undefined` is the first. */
   readonly position: Position | undefined
   readonly extracted: Extracted
+  readonly #total: number | undefined
   #json: { readonly value: LosslessJson.Json | undefined } | undefined
 
-  constructor(answer: Answer, slice: Slice, position: Position | undefined, extracted: Extracted) {
+  constructor(answer: Answer, slice: Slice, position: Position | undefined, extracted: Extracted, total?: number) {
     this.answer = answer
     this.slice = slice
     this.position = position
     this.extracted = extracted
+    this.#total = total
   }
 
-  /** Number of records on the page, before any are left out. */
+  /** Number of records of the answer, before any are left out; of one that comes in parts, of all so far. */
   get count(): number {
     const { rows, stride } = this.extracted.scan
+    if (this.#total !== undefined) return this.#total
     return rows.length / stride
   }
 
-  /** Bytes of a record, from 0; `undefined` behind the last. */
+  /** Bytes of a record of this part, from 0; `undefined` behind the last. */
   record(index: number): Buffer | undefined {
     const { body, scan } = this.extracted
     const start = scan.rows[index * scan.stride]

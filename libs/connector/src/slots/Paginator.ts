@@ -5,8 +5,11 @@ import type { PageView } from "./PageView.ts"
 import type { RequestDraft } from "./Request.ts"
 import type { Requester } from "./Requester.ts"
 
-/** Where a walk goes on after a page: at a position, nowhere, or it cannot be told. */
-export type Next = Position | "end" | SourceReason
+/**
+ * Where a walk goes on after a page: at a position, nowhere, with a new question for the rest (the API shows no more of this one;
+ * see `Cursor.restart`), or it cannot be told.
+ */
+export type Next = Position | "end" | "restart" | SourceReason
 
 /**
  * Slot: how to get from one page to the next. In YAML: `pagination`. It keeps nothing between pages: all it needs is in the

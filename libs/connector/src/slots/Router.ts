@@ -15,8 +15,11 @@ export interface PartitionBatch {
  * read in the order in which they come; which ones of a walk are done is remembered by their keys, so the order may change.
  */
 export interface Router {
-  /** All partitions of a walk, from `state` on: that of the last batch that is done in this walk, else of the last walk. */
-  readonly partitions: (state: Schema.Json | undefined) => Stream.Stream<PartitionBatch, SourceReason>
+  /**
+   * The partitions of a walk, from `state` on: with `goesOn` that of the last batch that is done in this walk, else that of the
+   * last walk (if `isIncremental`). A batch that was not done comes again; of it only partitions that were not done are read.
+   */
+  readonly partitions: (state: Schema.Json | undefined, goesOn: boolean) => Stream.Stream<PartitionBatch, SourceReason>
   /** Puts a partition's values into the request. */
   readonly apply: (draft: RequestDraft, partition: Partition) => void
   /** Whether the state at the end of a walk is where the next one begins; else the next begins without. */

@@ -1,0 +1,163 @@
+import { gzipSync } from "node:zlib"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { zipSync } from "fflate"
+import { answering, connector, failure, keysOf, read, serve, services, source, valuesOf } from "./harness.ts"
+
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+const line = (id: number, padding = "") => `{"id":${id},"n":12345678901234567890.10,"t":"${padding}"}`
+const lines = (from: number, to: number, padding = "") =>
+  numbers(from, to)
+    .map((id) => line(id, padding))
+    .join("\n")
+
+const readAll = (url: string, stream: Record<string, unknown>) =>
+  Effect.flatMap(source(connector(url, { primary_key: "id", ...stream })), (ready) => read(ready))
+
+describe("formats", () => {
+  it.live("lines of JSON are read in parts, as they were sent", () =>
+    Effect.gen(function* () {
+      // More than two parts of 4 MB, with an empty line and Windows' line ends.
+      const body = `${lines(0, 60_000, "x".repeat(150))}\r\n\n${line(60_000)}`
+      const url = yield* answering(body)
+      const pages = yield* readAll(url, { format: "ndjson", records: "$[*]" })
+      assert.deepStrictEqual(
+        keysOf(pages),
+        numbers(0, 60_001).map((id) => String(id))
+      )
+      assert.isAbove(pages.length, 2)
+      assert.strictEqual(valuesOf(pages).at(-1), line(60_000))
+      assert.deepStrictEqual(
+        pages.map(({ last }) => last),
+        pages.map((_, index) => index === pages.length - 1)
+      )
+      // On from each part.
+      for (const [index, { checkpoint }] of pages.entries()) {
+        if (checkpoint.walk === undefined) continue
+        const ready = yield* source(connector(url, { primary_key: "id", format: "ndjson", records: "$[*]" }))
+        const rest = yield* read(ready, checkpoint)
+        assert.deepStrictEqual(keysOf(rest), keysOf(pages.slice(index + 1)))
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("a body that breaks off is asked for again, and read on where it broke off", () =>
+    Effect.gen(function* () {
+      const body = Buffer.from(lines(0, 60_000, "y".repeat(150)))
+      let requests = 0
+      const url = yield* serve((_request, response) => {
+        requests++
+        response.writeHead(200, { "content-length": body.length })
+        if (requests > 3) return response.end(body)
+        response.write(body.subarray(0, requests * 3_000_000 + 17), () => response.socket?.end())
+      })
+      const stream = { format: "ndjson", records: "$[*]", primary_key: "id" }
+      const pages = yield* read(yield* source(connector(url, stream, { retries: 5 })))
+      assert.strictEqual(requests, 4)
+      assert.deepStrictEqual(
+        keysOf(pages),
+        numbers(0, 60_000).map((id) => String(id))
+      )
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("a body that is another one when it is asked for again is read from its beginning", () =>
+    Effect.gen(function* () {
+      let version = "a"
+      const url = yield* serve((_request, response) => response.end(lines(0, 40_000, version.repeat(150))))
+      const stream = { format: "ndjson", records: "$[*]", primary_key: "id" }
+      const ready = yield* source(connector(url, stream))
+      const [first] = yield* read(ready)
+      version = "b"
+      const rest = yield* read(ready, first?.checkpoint)
+      assert.strictEqual(keysOf(rest).length, 40_000)
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("gzip and zip files hold lines, rows or a document", () =>
+    Effect.gen(function* () {
+      const zip = zipSync({
+        "a.jsonl": Buffer.from(lines(0, 3)),
+        "empty/": new Uint8Array(),
+        "b.jsonl": Buffer.from(`${lines(3, 5)}\n`)
+      })
+      const csv = zipSync({ "a.csv": Buffer.from("id,x\n1,a\n"), "b.csv": Buffer.from("x,id\nb,2\n") })
+      for (const [body, stream, keys] of [
+        [gzipSync(lines(0, 3)), { format: "ndjson", unpack: "gzip", records: "$[*]" }, ["0", "1", "2"]],
+        [Buffer.from(zip), { format: "ndjson", unpack: "zip", records: "$[*]" }, ["0", "1", "2", "3", "4"]],
+        [Buffer.from(csv), { format: "csv", unpack: "zip" }, ["1", "2"]],
+        [gzipSync(`{"data":[${line(7)}]}`), { unpack: "gzip" }, ["7"]],
+        [Buffer.from(zipSync({ "a.json": Buffer.from('{"data":[{"id":8}]}') })), { unpack: "zip" }, ["8"]]
+      ] as const) {
+        const url = yield* answering(body, 200, { "content-type": "application/octet-stream" })
+        assert.deepStrictEqual(keysOf(yield* readAll(url, stream)), [...keys])
+        const cut = yield* answering(body.subarray(0, body.length >> 1))
+        const settings = connector(cut, { primary_key: "id", ...stream }, { retries: 0 })
+        assert.include(["TruncatedJson", "BadRecords"], (yield* failure(settings)).reason._tag)
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("rows of CSV become objects of texts", () =>
+    Effect.gen(function* () {
+      const body = 'a comment\nid;text;amount\n1;"x;""y""\nz";0.10\n2;;12345678901234567890\n'
+      const url = yield* answering(body, 200, { "content-type": "text/csv" })
+      const pages = yield* readAll(url, { format: "csv", csv: { delimiter: ";", skip: 1 } })
+      assert.deepStrictEqual(valuesOf(pages), [
+        '{"id":"1","text":"x;\\"y\\"\\nz","amount":"0.10"}',
+        '{"id":"2","text":"","amount":"12345678901234567890"}'
+      ])
+      const named = yield* readAll(yield* answering("1,a\n2,b"), { format: "csv", csv: { columns: ["id", "x"] } })
+      assert.deepStrictEqual(valuesOf(named), ['{"id":"1","x":"a"}', '{"id":"2","x":"b"}'])
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("elements of XML become members", () =>
+    Effect.gen(function* () {
+      const body = `<?xml version="1.0"?><feed xmlns:x="urn:x"><next>c</next><entry x:id="1"><id>1</id>
+        <tag>a</tag><tag>b</tag><note lang="de">Gr&#252;&#223;e<![CDATA[ <3]]></note></entry></feed>`
+      const stream = { format: "xml", records: "$.feed.entry[*]" }
+      const url = yield* answering(body, 200, { "content-type": "application/xml" })
+      assert.deepStrictEqual(valuesOf(yield* readAll(url, stream)), [
+        '{"@x:id":"1","id":"1","tag":["a","b"],"note":{"@lang":"de","#text":"Grüße <3"}}'
+      ])
+      assert.deepStrictEqual(keysOf(yield* readAll(yield* answering("<feed><next/></feed>"), stream)), [])
+      for (const [wrong, tag] of [
+        ["<feed><entry>", "TruncatedJson"],
+        ["<feed></fed>", "NotJson"],
+        ["<html><body/></html>", "NoRecords"]
+      ] as const) {
+        const bad = connector(yield* answering(wrong), stream, { retries: 0 })
+        assert.strictEqual((yield* failure(bad)).reason._tag, tag, wrong)
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("what is no line, or no row, is named", () =>
+    Effect.gen(function* () {
+      for (const [body, stream, said] of [
+        ['{"id":1}\n{"id":2\n{"id":3}', { format: "ndjson", records: "$[*]" }, "line 2 is not JSON"],
+        ["id,x\n1,a,b\n", { format: "csv" }, "has 3 values, but there are 2 columns (id, x)"]
+      ] as const) {
+        const error = yield* failure(connector(yield* answering(body), stream, { retries: 0 }))
+        assert.strictEqual(error.reason._tag, "BadRecords")
+        assert.include(error.message, said)
+      }
+      const cut = connector(yield* answering('{"id":1}\n{"id":'), { format: "ndjson", records: "$[*]" }, { retries: 0 })
+      assert.strictEqual((yield* failure(cut)).reason._tag, "TruncatedJson")
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("records are found with wildcards, expanded, filtered and added to", () =>
+    Effect.gen(function* () {
+      const body = `{"shops":{"a":{"orders":[{"no":1,"open":true,"lines":[{"id":1,"n":1.10},{"id":2,"n":9}]}]},
+        "b":{"orders":[{"no":2,"open":false,"lines":[{"id":3,"n":12345678901234567890}]}]}}}`
+      const stream = {
+        records: "$.shops.*.orders[*]",
+        expand: { list: "lines", parent: "order" },
+        filter: "record.order.open || record.id == 3",
+        add: { "meta.source": "shop" }
+      }
+      assert.deepStrictEqual(valuesOf(yield* readAll(yield* answering(body), stream)), [
+        '{"id":1,"n":1.10,"order":{"no":1,"open":true},"meta":{"source":"shop"}}',
+        '{"id":2,"n":9,"order":{"no":1,"open":true},"meta":{"source":"shop"}}',
+        '{"id":3,"n":12345678901234567890,"order":{"no":2,"open":false},"meta":{"source":"shop"}}'
+      ])
+      const wrong = yield* failure(connector(yield* answering(body), { ...stream, filter: "record.order.open &&" }))
+      assert.include(wrong.message, "streams.items.filter: the expression is wrong")
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+})
