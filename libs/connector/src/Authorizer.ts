@@ -9,7 +9,7 @@ import {
   type TokenError,
   type Tokens
 } from "@tributary/oauth"
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Effect, type Redacted, type Scope } from "effect"
 import { NoToken } from "./SourceError.ts"
 

@@ -1,5 +1,5 @@
 import type { Connector, SourceStream } from "@tributary/domain"
-import type { Secrets, SecretError } from "@tributary/vault"
+import type { Secrets, SecretError } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { jsonExtractor } from "./JsonExtractor.ts"
 import { markCursor } from "./MarkCursor.ts"
@@ -34,7 +34,11 @@ export const yamlStreams = (
     for (const { 0: found, index } of template.matchAll(reference)) {
       const secret = yield* secrets
         .secret(found, base)
-        .pipe(Effect.mapError((error: SecretError) => new BadSetting({ setting, problem: error.message })))
+        .pipe(
+          Effect.mapError(
+            ({ failureClass, message }: SecretError) => new BadSetting({ setting, problem: message, failureClass })
+          )
+        )
       values.push(Redacted.value(secret))
       text += template.slice(end, index) + Redacted.value(secret)
       end = index + found.length

@@ -277,7 +277,6 @@ const consentsOwn = (auth: OAuth2, report: Report) => {
  */
 export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
   const { provider } = auth
-  const isLoginOnly = auth.oauth2 === "login" && auth.login?.exchange === undefined
   if (provider === undefined && Object.keys(auth.params).length > 0) {
     report(
       ["auth", "params"],
@@ -286,6 +285,7 @@ export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
       "Name the provider whose addresses need them. Parameters of token requests belong under `token_request.params`."
     )
   }
+  const isLoginOnly = auth.oauth2 === "login" && auth.login?.exchange === undefined
   if (provider === undefined && auth.issuer === undefined && auth.token_url === undefined && !isLoginOnly) {
     report(
       ["auth"],

@@ -1,4 +1,5 @@
-import { type Rate, Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import type { Rate } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
@@ -14,10 +15,10 @@ import { maxAnswerBytes, TokenTransport, type TransportError, type WireRequest }
 export interface ExchangeFailure {
   readonly error: TokenError
   readonly isUncertain: boolean
-  /** The server's `error` code, where it gave one. */
-  readonly code?: string | undefined
   /** The server refused the client, not what it asked for: another secret may do. */
   readonly isClientRefused?: boolean
+  /** The server's `error` code, where it gave one. */
+  readonly code?: string | undefined
 }
 
 /** What a link learnt of its server. */

@@ -1,5 +1,5 @@
 import type { OAuth2 } from "@tributary/domain"
-import { Secrets, type SecretError } from "@tributary/vault"
+import { Secrets, type SecretError } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { fingerprint } from "./fingerprint.ts"
 import { grantTypeOf } from "./grantType.ts"
@@ -37,8 +37,16 @@ export const misconfigured = (authorization: string, problem: string, advice: st
     retryAfter: undefined
   })
 
-const fromSecretError = (authorization: string) => (error: SecretError) =>
-  misconfigured(authorization, error.message, "")
+/** A reference that cannot be resolved. A store of secrets that is away makes a failure that may pass. */
+export const fromSecretError = (authorization: string) => (error: SecretError) =>
+  new TokenError({
+    authorization,
+    endpoint: undefined,
+    failureClass: error.failureClass,
+    problem: error.message,
+    advice: "",
+    retryAfter: undefined
+  })
 
 /** Reads a secret anew, so that a rotated one is used without a restart. */
 export const secretOf = (

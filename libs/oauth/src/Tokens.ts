@@ -1,4 +1,5 @@
-import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
 import { makeAcquisition } from "./Acquisition.ts"
 import { withLogin } from "./consent/LoginEndpoint.ts"
@@ -9,7 +10,7 @@ import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
 import { makeSharing } from "./Sharing.ts"
 import { makePassing } from "./Passing.ts"
-import type { LinkMemory } from "./ServerLink.ts"
+import type { EndpointLimits, LinkMemory } from "./ServerLink.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
 import { makeTimetable } from "./Timetable.ts"
@@ -77,7 +78,7 @@ export class Tokens extends Context.Service<
         const memory: LinkMemory = { current: undefined, discovered: undefined }
         const acquisition = makePassing(
           Effect.gen(function* () {
-            const of = {
+            const own: EndpointLimits = {
               allowHttp: limits.allowHttp,
               timeout,
               ...(rate === undefined ? {} : { rate }),
@@ -87,8 +88,8 @@ export class Tokens extends Context.Service<
             const endpoint = yield* withLogin(
               authorization,
               settings,
-              of,
-              yield* makeTokenEndpoint(authorization, settings, of)
+              own,
+              yield* makeTokenEndpoint(authorization, settings, own)
             )
             const grant = grantOf(settings, authorization, secrets)
             return yield* makeAcquisition({

@@ -12,8 +12,12 @@ export const grantTypes = {
 
 /** The `grant_type` parameter of an authorization's token requests. */
 export const grantTypeOf = ({ custom, login, oauth2 }: Pick<OAuth2, "oauth2" | "custom" | "login">): string => {
-  if (oauth2 === "custom") return custom?.grant_type ?? ""
-  // A login whose session token is the access token asks no token endpoint.
-  if (oauth2 === "login") return login?.exchange?.grant_type ?? "login"
-  return grantTypes[oauth2]
+  switch (oauth2) {
+    case "custom":
+      return custom?.grant_type ?? ""
+    case "login":
+      return login?.exchange?.grant_type ?? "login"
+    default:
+      return grantTypes[oauth2]
+  }
 }

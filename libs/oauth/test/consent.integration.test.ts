@@ -9,7 +9,8 @@ import {
 } from "@tributary/oauth"
 import type { ConsentServer, ConsentServerOptions } from "@tributary/testkit/consent"
 import { Visitor } from "@tributary/testkit/visitor"
-import { type Budgets, type Leases, type Secrets, TokenStore } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
+import { type Budgets, type Leases, TokenStore } from "@tributary/vault"
 import { Duration, Effect, Option, Redacted, type Scope } from "effect"
 import { asked, authOf, consented, consentServer, environmentOf, live } from "./consentSupport.ts"
 

@@ -1,8 +1,9 @@
 import { makeDirectory } from "@tributary/log"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Console, Duration, Effect, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors } from "./ConnectorFiles.ts"
+import { connectorsCommand } from "./ConnectorsCommand.ts"
 import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
@@ -15,6 +16,7 @@ import { NotOnce, services } from "./ServiceName.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
+import { vaultCommand } from "./VaultCommand.ts"
 
 const root = Command.make("tributary").pipe(
   Command.withSharedFlags({
@@ -270,6 +272,24 @@ const statusCommand = Command.make(
   })
 ).pipe(Command.withDescription("Show state, lag and last problem of each stream"))
 
+const auditCommand = Command.make(
+  "audit",
+  {
+    connector: Flag.String("connector").pipe(
+      Flag.withDescription("Only what concerns this connector, or the authorization of this name"),
+      Flag.optional
+    ),
+    last: Flag.Int("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
+  },
+  Effect.fn(function* ({ connector, last }) {
+    const { data, json } = yield* root
+    const path = yield* Path.Path
+    const { showAudit } = yield* Effect.promise(() => import("./AuditCommand.ts"))
+    yield* showAudit({ connector: Option.getOrUndefined(connector), last, json }).pipe(
+      Effect.provide(auditOf(path.resolve(data)))
+    )
+  })
+).pipe(Command.withDescription("Show what happened to tokens: who obtained, refreshed or lost which, and when"))
 const consentCommand = Command.make(
   "consent",
   {
@@ -331,25 +351,6 @@ const revokeCommand = Command.make(
   })
 ).pipe(Command.withDescription("End a connector's authorization: revoke its tokens at the server and forget them"))
 
-const auditCommand = Command.make(
-  "audit",
-  {
-    connector: Flag.String("connector").pipe(
-      Flag.withDescription("Only what concerns this connector, or the authorization of this name"),
-      Flag.optional
-    ),
-    last: Flag.Int("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
-  },
-  Effect.fn(function* ({ connector, last }) {
-    const { data, json } = yield* root
-    const path = yield* Path.Path
-    const { showAudit } = yield* Effect.promise(() => import("./AuditCommand.ts"))
-    yield* showAudit({ connector: Option.getOrUndefined(connector), last, json }).pipe(
-      Effect.provide(auditOf(path.resolve(data)))
-    )
-  })
-).pipe(Command.withDescription("Show what happened to tokens: who obtained, refreshed or lost which, and when"))
-
 const tributary = root.pipe(
   Command.withSubcommands([
     dev,
@@ -361,10 +362,12 @@ const tributary = root.pipe(
     tapCommand,
     queryCommand,
     statusCommand,
+    auditCommand,
     consentCommand,
     revokeCommand,
-    auditCommand,
-    loadCommand(root)
+    vaultCommand(root),
+    loadCommand(root),
+    connectorsCommand
   ])
 )
 

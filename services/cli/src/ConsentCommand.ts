@@ -53,8 +53,8 @@ export const chooseConnector = Effect.fnUntraced(function* (
       ? candidates.length === 1
         ? candidates[0]
         : undefined
-      : (loaded.connectors.find((one) => one.connector.connector === connector) ??
-        // Messages name the authorization, which several connectors may share.
+      : // Where several share an authorization, messages name that.
+        (loaded.connectors.find((one) => one.connector.connector === connector) ??
         loaded.connectors.find((one) => authorizationOfConnector(one.connector, one.base)?.id === connector))
   if (chosen === undefined) {
     const meant = connector === undefined ? undefined : nearest(connector, ids)

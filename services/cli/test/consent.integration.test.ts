@@ -109,7 +109,7 @@ const addressIn = (text: string) => /^ {2}(http\S+)$/mu.exec(text)?.[1]
 describe("tributary consent", () => {
   it(
     "gives a waiting connector of another process its tokens; it goes on where it stopped",
-    { timeout: 60_000 },
+    { timeout: 240_000 },
     async () => {
       const place = folder({ "shop.yaml": file() })
       const running = place.run(["dev"])
@@ -128,6 +128,28 @@ describe("tributary consent", () => {
       const revoked = await place.run(["revoke", "shop"]).ended
       assert.include(revoked.out, "shop: Its tokens were revoked at the server and forgotten here.")
       assert.include((await place.run(["revoke", "shop"]).ended).out, "No tokens of it are stored")
+      assert.match((await place.run(["audit", "--json"]).ended).out, /"what":"revoked"/u)
+    }
+  )
+
+  it(
+    "is given once for connectors that share an authorization, and stays while one of them does",
+    { timeout: 120_000 },
+    async () => {
+      const shared = (connector: string) =>
+        file()
+          .replace("connector: shop", `connector: ${connector}`)
+          .replace("auth:\n", "auth:\n  authorization: login\n")
+      const place = folder({ "one.yaml": shared("one"), "two.yaml": shared("two") })
+      const waits = await place.run(["preview", "two"]).ended
+      assert.include(waits.out + waits.err, "Run: tributary consent login")
+      const given = await place.run(["consent", "login"], environmentOf(place)).ended
+      assert.strictEqual(given.code, 0, given.err)
+      const seen = await place.run(["preview", "two"]).ended
+      assert.strictEqual(seen.code, 0, seen.err)
+      const refused = await place.run(["revoke", "one"]).ended
+      assert.strictEqual(refused.code, 1)
+      assert.include(refused.err, "The authorization login is shared with two, which would stop too.")
     }
   )
 

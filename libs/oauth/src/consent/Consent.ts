@@ -1,4 +1,5 @@
-import { type Budgets, Secrets, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { type Budgets, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
 import { Clock, Config, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { grantOf, type GrantRequest } from "../Grant.ts"

@@ -1,4 +1,4 @@
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import { clean } from "../clean.ts"
 import { type EndpointLimits, type ExchangeFailure, makeServerLink } from "../ServerLink.ts"

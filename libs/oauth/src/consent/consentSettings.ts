@@ -1,4 +1,4 @@
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect } from "effect"
 import { isAcceptable, misconfigured } from "../Settings.ts"
 import type { TokenError } from "../TokenError.ts"

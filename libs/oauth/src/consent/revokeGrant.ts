@@ -1,4 +1,5 @@
-import { type Secrets, TokenStore, type VaultError } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
+import { TokenStore, type VaultError } from "@tributary/vault"
 import type { Config } from "effect"
 import { Effect } from "effect"
 import { makeServerCalls } from "../ServerCalls.ts"
