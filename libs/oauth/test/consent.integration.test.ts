@@ -1,5 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConsentError, makeConsent, makeServerCalls, Tokens, type TokenTransport } from "@tributary/oauth"
+import {
+  ConsentError,
+  makeConsent,
+  makeServerCalls,
+  revokeDeleted,
+  Tokens,
+  type TokenTransport
+} from "@tributary/oauth"
 import type { ConsentServer, ConsentServerOptions } from "@tributary/testkit/consent"
 import { Visitor } from "@tributary/testkit/visitor"
 import type { Secrets } from "@tributary/secrets"
@@ -398,5 +405,88 @@ describe("beside consent", () => {
       assert.isFalse((yield* calls.introspect(accessToken)).isActive)
       assert.strictEqual((yield* orders(server, accessToken)).status, 401)
     })
+  )
+
+  against("a deleted connector's tokens end, unless another connector uses them", (server) =>
+    Effect.gen(function* () {
+      const { oauth2 } = authOf(server)
+      const shared = { ...oauth2, authorization: "login" }
+      yield* consented({ id: "login", oauth2: shared, base: "/" })
+      const token = (yield* stored("login"))?.accessToken ?? assert.fail()
+      const one = { connector: "one", auth: shared }
+      const two = { connector: "two", auth: shared }
+      assert.match(
+        (yield* revokeDeleted(one, "/", [two])) ?? "",
+        /Its tokens stay: two uses the authorization login too/
+      )
+      assert.strictEqual((yield* orders(server, token)).status, 200)
+      server.control.outage(true)
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /neither revoked nor forgotten.*tributary revoke login/)
+      assert.isDefined(yield* stored("login"))
+      server.control.outage(false)
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /were revoked at the server/)
+      assert.strictEqual((yield* orders(server, token)).status, 401)
+      assert.isUndefined(yield* stored("login"))
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /No tokens of it are stored/)
+    })
+  )
+})
+
+describe("the server's odd ways", () => {
+  /** Refreshes once after a consent, with what the server then does. */
+  const refreshed = (server: ConsentServer, change: () => void) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const manager = yield* (yield* Tokens).manager(auth)
+      const token = yield* manager.get
+      change()
+      yield* manager.rejected(token)
+      return yield* manager.get
+    })
+
+  against("a lost answer is recovered from where a replaced token has grace", (server) =>
+    Effect.gen(function* () {
+      server.control.graceMs(60_000)
+      const token = yield* refreshed(server, () => server.control.next("drop"))
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+    })
+  )
+
+  against("a lost answer ends in consent where it has none", (server) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(refreshed(server, () => server.control.next("drop")))
+      assert.strictEqual(error._tag === "TokenError" ? error.failureClass : error._tag, "needs-consent")
+      assert.match(error.message, /Run: tributary consent shop/)
+    })
+  )
+
+  for (const fault of ["internal-error", "error-200", "reset"] as const) {
+    against(`${fault} passes`, (server) =>
+      Effect.gen(function* () {
+        const token = yield* refreshed(server, () => server.control.next(fault))
+        assert.strictEqual((yield* orders(server, token.value)).status, 200)
+      })
+    )
+  }
+
+  against(
+    "a refresh that comes too early is refused",
+    (server) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(refreshed(server, () => undefined))
+        assert.match(error.message, /the access token has not expired yet/)
+      }),
+    { refreshWindow: 10 }
+  )
+
+  against(
+    "one token too many is throttled",
+    (server) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(refreshed(server, () => undefined))
+        assert.strictEqual(error._tag === "TokenError" ? error.failureClass : error._tag, "throttled")
+      }),
+    { quota: { tokens: 1, perMs: 60_000 } }
   )
 })

@@ -1,14 +1,17 @@
-import type { Connector } from "@tributary/domain"
+import type { Auth } from "@tributary/domain"
 import { Effect } from "effect"
 import { authorizationOf } from "../Sharing.ts"
 import type { Authorization } from "../TokenManager.ts"
 import { type Revocation, revokeGrant } from "./revokeGrant.ts"
 
+/** What of a connector says how it is authorized. */
+interface Authorized {
+  readonly connector: string
+  readonly auth?: Auth | undefined
+}
+
 /** The authorization of a connector; `undefined` if it has none by OAuth2. `base`: the folder that its file references start from. */
-export const authorizationOfConnector = (
-  { auth, connector }: Pick<Connector, "auth" | "connector">,
-  base: string
-): Authorization | undefined =>
+export const authorizationOfConnector = ({ auth, connector }: Authorized, base: string): Authorization | undefined =>
   auth === undefined || !("oauth2" in auth) ? undefined : authorizationOf(connector, auth, base)
 
 /** What became of an authorization's tokens, as a sentence. */
@@ -30,9 +33,9 @@ export const revocationLine = (id: string, revocation: Revocation): string => {
  * whatever comes of this: the answer is a sentence that says what did, `undefined` if there was nothing to end.
  */
 export const revokeDeleted = Effect.fn("consent.revokeDeleted")(function* (
-  deleted: Pick<Connector, "auth" | "connector">,
+  deleted: Authorized,
   base: string,
-  staying: ReadonlyArray<Pick<Connector, "auth" | "connector">>
+  staying: ReadonlyArray<Authorized>
 ) {
   const authorization = authorizationOfConnector(deleted, base)
   if (authorization === undefined) return undefined
