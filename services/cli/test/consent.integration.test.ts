@@ -7,6 +7,7 @@ import process from "node:process"
 import { type ConsentServer, startConsentServer } from "@tributary/testkit/consent"
 import { Visitor } from "@tributary/testkit/visitor"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { filesBelow, search } from "./canaries.ts"
 import { endAll, type Folder, folder, main, removeFolders } from "./support.ts"
 
 let server: ConsentServer
@@ -199,7 +200,7 @@ describe("tributary consent", () => {
     assert.include(empty.err, "there is no terminal, and standard input is empty")
   })
 
-  it("shows a device's code, and waits until it was entered", { timeout: 30_000 }, async () => {
+  it("shows a device's code, and waits until it was entered", { timeout: 120_000 }, async () => {
     const place = folder({ "shop.yaml": file() })
     const waiting = place.run(["consent", "shop", "--device"])
     await waiting.until("it shows a code", () => waiting.out().includes("The code is good for"))
@@ -211,27 +212,65 @@ describe("tributary consent", () => {
     assert.include(given.out, "consent was given by person")
   })
 
-  it("takes a pasted address, a pasted code, and refuses what does not belong to it", { timeout: 30_000 }, async () => {
-    const place = folder({ "shop.yaml": file() })
-    const visit = async (seen: string) => {
-      const address = addressIn(seen)
-      return address === undefined ? undefined : (await new Visitor().visit(address)).href
+  it(
+    "takes a pasted address, a pasted code, and refuses what does not belong to it",
+    { timeout: 120_000 },
+    async () => {
+      const place = folder({ "shop.yaml": file() })
+      const visit = async (seen: string) => {
+        const address = addressIn(seen)
+        return address === undefined ? undefined : (await new Visitor().visit(address)).href
+      }
+      const whole = await fed(place, ["consent", "shop", "--paste"], visit)
+      assert.strictEqual(whole.code, 0, whole.said)
+      const code = await fed(place, ["consent", "shop", "--paste"], async (seen) => {
+        const address = await visit(seen)
+        return address === undefined ? undefined : (new URL(address).searchParams.get("code") ?? "")
+      })
+      assert.strictEqual(code.code, 0, code.said)
+      const foreign = await fed(place, ["consent", "shop", "--paste"], async (seen) =>
+        (await visit(seen))?.replace(/state=[^&]*/u, "state=planted")
+      )
+      assert.strictEqual(foreign.code, 1)
+      assert.include(foreign.said, "another `state` than this request")
     }
-    const whole = await fed(place, ["consent", "shop", "--paste"], visit)
-    assert.strictEqual(whole.code, 0, whole.said)
-    const code = await fed(place, ["consent", "shop", "--paste"], async (seen) => {
-      const address = await visit(seen)
-      return address === undefined ? undefined : (new URL(address).searchParams.get("code") ?? "")
-    })
-    assert.strictEqual(code.code, 0, code.said)
-    const foreign = await fed(place, ["consent", "shop", "--paste"], async (seen) =>
-      (await visit(seen))?.replace(/state=[^&]*/u, "state=planted")
-    )
-    assert.strictEqual(foreign.code, 1)
-    assert.include(foreign.said, "another `state` than this request")
-  })
+  )
 
-  it("takes an existing refresh token, and tells when it does not work", { timeout: 30_000 }, async () => {
+  it(
+    "leaves neither the code nor a token in what it says, shows of itself or writes",
+    { timeout: 120_000 },
+    async () => {
+      const place = folder({ "shop.yaml": file() })
+      const secrets = new Set<string>()
+      const given = await fed(place, ["consent", "shop", "--paste", "--log-level", "all"], async (seen) => {
+        const address = addressIn(seen)
+        if (address === undefined) return undefined
+        const back = await new Visitor().visit(address)
+        secrets.add(back.searchParams.get("code") ?? "")
+        return back.href
+      })
+      assert.strictEqual(given.code, 0, given.said)
+      const token = await refreshToken()
+      secrets.add(token)
+      const adopted = await fed(place, ["consent", "shop", "--refresh-token", "--log-level", "all"], async () => token)
+      assert.strictEqual(adopted.code, 0, adopted.said)
+      const audit = await place.run(["audit", "--json"]).ended
+      const status = await place.run(["status", "--json"]).ended
+      assert.strictEqual(secrets.size, 2)
+      const places: ReadonlyArray<readonly [string, string | Buffer]> = [
+        ["consent", given.said],
+        ["adoption", adopted.said],
+        ["audit", audit.out + audit.err],
+        ["status", status.out + status.err],
+        ...filesBelow(place.data)
+      ]
+      assert.isAbove(places.length, 5)
+      assert.deepStrictEqual(search(secrets, places), [])
+      assert.strictEqual(search(secrets, [["planted", `x${[...secrets][0] ?? ""}x`]]).length, 1)
+    }
+  )
+
+  it("takes an existing refresh token, and tells when it does not work", { timeout: 120_000 }, async () => {
     const place = folder({ "shop.yaml": file() })
     const wrong = await fed(place, ["consent", "shop", "--refresh-token"], async () => "not-a-token-of-this-server")
     assert.strictEqual(wrong.code, 1)
