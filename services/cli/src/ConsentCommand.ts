@@ -9,6 +9,7 @@ import {
   Tokens,
   ConsentError
 } from "@tributary/oauth"
+import { AuditTrail } from "@tributary/telemetry"
 import { Clock, Duration, Effect, Redacted, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { canAsk, openBrowser, readLine } from "./ConsentBrowser.ts"
@@ -254,6 +255,13 @@ const report = Effect.fnUntraced(function* (id: string, granted: Granted, json: 
   }
 })
 
+/** Notes who may act for the person from now on; that a refresh token was put in is told apart from what a person was asked. */
+const audited = Effect.fnUntraced(function* (authorization: string, how: ConsentOptions["how"]) {
+  const { record } = yield* AuditTrail
+  const detail = how === "refresh-token" ? "a refresh token that existed already was stored" : "consent of a person"
+  yield* record({ authorization, connectors: [], what: "obtained", outcome: "ok", detail })
+})
+
 /** Asks a person for their consent, and stores what they grant where the connector finds it. */
 export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOptions) {
   const screen = yield* Screen
@@ -265,6 +273,7 @@ export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOp
   if (how === "refresh-token") {
     const { expiresAt } = yield* byRefreshToken(authorization, consent, options.timeout)
     const now = yield* Clock.currentTimeMillis
+    yield* audited(id, how)
     return yield* screen.print(
       options.json
         ? JSON.stringify({ connector: id, refreshToken: true, expiresAt: expiresAt ?? null })
@@ -276,5 +285,6 @@ export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOp
     : how === "paste"
       ? byPaste(id, consent, options.timeout)
       : byBrowser(id, consent, options.timeout)
+  yield* audited(id, how)
   yield* report(id, granted, options.json)
 })

@@ -257,6 +257,7 @@ describe("tributary consent", () => {
       const audit = await place.run(["audit", "--json"]).ended
       const status = await place.run(["status", "--json"]).ended
       assert.strictEqual(secrets.size, 2)
+      assert.include(audit.out, '"detail":"consent of a person"')
       const places: ReadonlyArray<readonly [string, string | Buffer]> = [
         ["consent", given.said],
         ["adoption", adopted.said],
@@ -266,7 +267,7 @@ describe("tributary consent", () => {
       ]
       assert.isAbove(places.length, 5)
       assert.deepStrictEqual(search(secrets, places), [])
-      assert.strictEqual(search(secrets, [["planted", `x${[...secrets][0] ?? ""}x`]]).length, 1)
+      assert.isNotEmpty(search(secrets, [["planted", `x${[...secrets][0] ?? ""}x`]]))
     }
   )
 
