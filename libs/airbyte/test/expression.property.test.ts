@@ -117,7 +117,7 @@ it("nothing takes time or memory without bound", () => {
   for (const template of greedy) {
     const before = performance.now()
     attempt(template)
-    assert.isBelow(performance.now() - before, 5000, template.slice(0, 60))
+    assert.isBelow(performance.now() - before, 30_000, template.slice(0, 60))
   }
 })
 
