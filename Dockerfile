@@ -21,6 +21,7 @@ RUN --mount=type=cache,target=/root/.npm \
  && node scripts/apply-patches.mjs
 # What only editors and type checkers read.
 RUN find node_modules -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '*.md' \) -delete \
+ && find node_modules/@aws-sdk node_modules/@smithy -type d -name dist-es -prune -exec rm -rf {} + \
  && rm -rf node_modules/.bin node_modules/.package-lock.json node_modules/effect/src node_modules/effect/ai-docs
 
 FROM debian:bookworm-slim

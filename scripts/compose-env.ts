@@ -18,7 +18,7 @@ const sections: ReadonlyArray<Section> = [
     title: "Secrets. deploy/init-env.sh fills in random ones; nothing starts without them.",
     variables: {
       TRIBUTARY_VAULT_KEY:
-        "Base64 of 32 bytes: the key that tokens in Redis are sealed with. Keep a copy elsewhere: without it every token is lost.",
+        "The key that tokens in Redis are sealed with: base64 of 32 bytes, or where it is kept; several, separated by commas, while it is changed (docs/guides/secrets.md). Keep a copy elsewhere: without it every token is lost.",
       TRIBUTARY_CONTROL_TOKEN: "What callers of the control API have to show (Authorization: Bearer ...).",
       REDIS_PASSWORD: "Only letters, digits and _-.",
       CLICKHOUSE_PASSWORD: "Password of ClickHouse's user tributary. Only letters, digits and _-.",
@@ -122,6 +122,16 @@ const fixed = new Set([
 
 /** Settings of the services that are none of the stack's: they go into the file tributary.env. */
 const others: Readonly<Record<string, string>> = {
+  TRIBUTARY_SECRETS_TTL: "how long a secret of a store is used before it is asked for again (5 minutes)",
+  TRIBUTARY_SECRETS_TIMEOUT: "the longest that a store of secrets or a keeper of keys may take (10 seconds)",
+  TRIBUTARY_HASHICORP_TOKEN_FILE: "HashiCorp Vault (with VAULT_ADDR): file with its token, in place of VAULT_TOKEN",
+  TRIBUTARY_HASHICORP_ROLE_ID: "its AppRole",
+  TRIBUTARY_HASHICORP_SECRET_ID: "",
+  TRIBUTARY_HASHICORP_SECRET_ID_FILE: "",
+  TRIBUTARY_HASHICORP_ROLE: "its role for Kubernetes service accounts",
+  TRIBUTARY_HASHICORP_JWT_FILE: "",
+  TRIBUTARY_HASHICORP_AUTH: "token, approle or kubernetes, where more than one is set",
+  TRIBUTARY_HASHICORP_AUTH_MOUNT: "where the method is enabled, if not under its own name",
   TRIBUTARY_OAUTH_TIMEOUT: "the longest that a token endpoint may take (20 seconds)",
   TRIBUTARY_ALERT_AFTER: "failures in a row of an authorization that are an alert (5)",
   TRIBUTARY_RECONNECT_WARNING: "how long before its refresh token ends an authorization is an alert (14 days)",

@@ -8,7 +8,8 @@ import { createServer } from "node:http"
 import { Budgets, type Checkpoint, make } from "@tributary/connector"
 import { Connector } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
-import { Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Leases, TokenStore } from "@tributary/vault"
 import { Console, Effect, Layer, Schema, Stream } from "effect"
 
 const serving = () => {

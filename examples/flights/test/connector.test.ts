@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { parseConnector } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Layer, Redacted, Result } from "effect"
 import { createHmac } from "node:crypto"
 import { readFileSync } from "node:fs"
@@ -16,7 +16,8 @@ const SecretsTest = Layer.succeed(
   Secrets,
   Secrets.of({
     secret: () => Effect.succeed(Redacted.make("salt")),
-    text: (template) => Effect.succeed(template)
+    text: (template) => Effect.succeed(template),
+    renew: () => Effect.succeed(false)
   })
 )
 

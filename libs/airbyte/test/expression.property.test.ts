@@ -1,7 +1,9 @@
 import { assert, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { environment } from "../golden/harness.ts"
-import { compileExpression, ExpressionError, interpolate } from "../src/index.ts"
+import { compileExpression } from "../src/expression/CompiledTemplate.ts"
+import { ExpressionError } from "../src/expression/ExpressionError.ts"
+import { interpolate } from "../src/expression/Interpolation.ts"
 import type { Context, Value } from "../src/expression/Value.ts"
 
 const context = (): Context => ({

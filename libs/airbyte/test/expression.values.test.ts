@@ -1,6 +1,10 @@
 import { assert, it } from "@effect/vitest"
 import { environment } from "../golden/harness.ts"
-import { compileExpression, interpolate, numberFromJson, portsAt, PyDict, StreamSlice, toPlain } from "../src/index.ts"
+import { compileExpression } from "../src/expression/CompiledTemplate.ts"
+import { PyDict, StreamSlice } from "../src/expression/Dict.ts"
+import { interpolate } from "../src/expression/Interpolation.ts"
+import { numberFromJson, toPlain } from "../src/expression/Plain.ts"
+import { portsAt } from "../src/expression/Ports.ts"
 
 const value = (template: string, context = {}) => toPlain(interpolate(template, context, environment))
 

@@ -1,4 +1,4 @@
-import type { Auth } from "@tributary/domain"
+import { type Auth, isConsentGrant } from "@tributary/domain"
 import {
   type AuthorizationStatus,
   authorizationOf,
@@ -9,7 +9,7 @@ import {
   type TokenError,
   type Tokens
 } from "@tributary/oauth"
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Effect, type Redacted, type Scope } from "effect"
 import { NoToken } from "./SourceError.ts"
 
@@ -84,7 +84,7 @@ export const makeAuthorizer = Effect.fnUntraced(function* (
   const requests = yield* Effect.mapError(makeRequestAuthorizer(authorizationOf(id, auth, base), id), noToken)
   return yield* made(requests, {
     scopes: auth.scopes,
-    needsPerson: auth.oauth2 === "refresh_token",
+    needsPerson: auth.oauth2 === "refresh_token" || isConsentGrant(auth.oauth2),
     isPlain: false
   })
 })

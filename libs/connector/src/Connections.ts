@@ -1,6 +1,6 @@
 import type { Http } from "@tributary/domain"
 import { addressGuard, guardedConnector } from "@tributary/oauth"
-import { Environment, type Secrets } from "@tributary/vault"
+import { Environment, type Secrets } from "@tributary/secrets"
 import { Duration, Effect, Redacted, type Scope } from "effect"
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici"
 import { BadSetting } from "./SourceError.ts"

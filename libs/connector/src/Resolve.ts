@@ -1,5 +1,5 @@
 import { LosslessJson } from "@tributary/codec"
-import type { SecretError, Secrets } from "@tributary/vault"
+import type { SecretError, Secrets } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { BadSetting } from "./SourceError.ts"
 
@@ -32,7 +32,11 @@ export const resolver = (secrets: Secrets["Service"], base: string): Resolve => 
     for (const { 0: name, index } of template.matchAll(reference)) {
       const secret = yield* secrets
         .secret(name, base)
-        .pipe(Effect.mapError((error: SecretError) => new BadSetting({ setting, problem: error.message })))
+        .pipe(
+          Effect.mapError(
+            ({ failureClass, message }: SecretError) => new BadSetting({ setting, problem: message, failureClass })
+          )
+        )
       found.push(Redacted.value(secret))
       value += template.slice(end, index) + Redacted.value(secret)
       end = index + name.length

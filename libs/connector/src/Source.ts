@@ -1,6 +1,6 @@
 import { type Connector, primaryKey } from "@tributary/domain"
 import type { Tokens } from "@tributary/oauth"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Redacted, type Scope, Stream } from "effect"
 import { makeAuthorizer } from "./Authorizer.ts"
 import { Budgets } from "./Budgets.ts"

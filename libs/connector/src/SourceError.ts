@@ -1,5 +1,5 @@
 import { FailureClass } from "@tributary/domain"
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 
 /** The address without its query's values, except those that Tributary itself counts (page, offset, since). */
 const Request = { url: Schema.String }
@@ -238,9 +238,10 @@ export class NoNextPage extends Schema.TaggedError<NoNextPage>()("NoNextPage", {
 /** A setting that cannot be used as it is. */
 export class BadSetting extends Schema.TaggedError<BadSetting>()("BadSetting", {
   setting: Schema.String,
-  problem: Schema.String
+  problem: Schema.String,
+  /** A secret of the setting may be kept by a server that is away. */
+  failureClass: FailureClass.pipe(Schema.withConstructorDefault(Effect.succeed("misconfigured" as const)))
 }) {
-  readonly failureClass: FailureClass = "misconfigured"
   override get message(): string {
     return `${this.setting}: ${this.problem}`
   }

@@ -1,5 +1,5 @@
 import type { Connector, SourceStream } from "@tributary/domain"
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Effect } from "effect"
 import { errorRules } from "./ErrorRules.ts"
 import { extractorOf } from "./Extractors.ts"

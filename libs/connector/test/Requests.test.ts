@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, request as httpRequest } from "node
 import { connect } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Environment } from "@tributary/vault"
+import { Environment } from "@tributary/secrets"
 import { connector, failure, keysOf, read, serve, services, source } from "./harness.ts"
 
 interface Seen {

@@ -1,7 +1,8 @@
 import { Connector } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
 import { serve, startSyntheticApi, type SyntheticApi, type SyntheticSettings } from "@tributary/testkit"
-import { Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
+import { Leases, TokenStore } from "@tributary/vault"
 import { DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
 

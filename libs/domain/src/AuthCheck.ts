@@ -1,4 +1,5 @@
 import { Duration } from "effect"
+import { isConsentGrant } from "./Consent.ts"
 import type { OAuth2 } from "./OAuth2.ts"
 import type { PlainAuth } from "./PlainAuth.ts"
 import type { SettingPath } from "./YamlSource.ts"
@@ -20,6 +21,22 @@ const ownParameters = new Set([
   "subject_token",
   "actor_token",
   "scope",
+  "audience",
+  "resource"
+])
+/** Parameters of an authorization request that are made anew for each, or have settings of their own. */
+const requestParameters = new Set([
+  "response_type",
+  "response_mode",
+  "client_id",
+  "redirect_uri",
+  "scope",
+  "state",
+  "nonce",
+  "code_challenge",
+  "code_challenge_method",
+  "request",
+  "request_uri",
   "audience",
   "resource"
 ])
@@ -48,7 +65,8 @@ const grantParts = {
     "Add `assertion: { key: ${file:./key.pem}, issuer: ..., audience: ... }`."
   ],
   token_exchange: ["exchange", "the token to exchange", "Add `exchange: { subject_token: ${file:./subject-token} }`."],
-  custom: ["custom", "the vendor's grant type", "Add `custom: { grant_type: account_credentials }`."]
+  custom: ["custom", "the vendor's grant type", "Add `custom: { grant_type: account_credentials }`."],
+  login: ["login", "the login's address and fields", "Add `login: { url: ..., body: { user: ..., password: ... } }`."]
 } as const
 
 const grantsOwn = (auth: OAuth2, report: Report) => {
@@ -201,6 +219,58 @@ const requestsOwn = ({ assertion, custom, token_request }: OAuth2, report: Repor
   }
 }
 
+/** Settings of the grants that a person gives. */
+const consentsOwn = (auth: OAuth2, report: Report) => {
+  const { login, oauth2 } = auth
+  const address = oauth2 === "device_code" ? "device_authorization_url" : "authorization_url"
+  if (
+    isConsentGrant(oauth2) &&
+    auth.provider === undefined &&
+    auth.issuer === undefined &&
+    auth[address] === undefined
+  ) {
+    report(
+      ["auth"],
+      `neither issuer nor ${address} with the grant ${oauth2}`,
+      "where a person is asked for consent",
+      `Add \`issuer\` if the server can be discovered, else \`${address}\`.`
+    )
+  }
+  for (const name of [
+    "authorization_url",
+    "redirect_uri",
+    "authorization_params",
+    "device_authorization_url"
+  ] as const) {
+    // A person without a browser may give the code grant by device, too.
+    const isOwn = name === "device_authorization_url" ? isConsentGrant(oauth2) : oauth2 === "authorization_code"
+    if (auth[name] === undefined || isOwn) continue
+    report(
+      ["auth", name],
+      `\`${name}\` with the grant ${oauth2}`,
+      `\`${name}\` only with the grant ${name === "device_authorization_url" ? "device_code or " : ""}authorization_code`,
+      "Remove it."
+    )
+  }
+  for (const name of Object.keys(auth.authorization_params ?? {})) {
+    if (!requestParameters.has(name)) continue
+    report(
+      ["auth", "authorization_params", name],
+      `the parameter \`${name}\`, which the request sets itself`,
+      "another parameter",
+      name === "scope" ? "Use `scopes`." : "Remove it."
+    )
+  }
+  if (login !== undefined && login.exchange === undefined && auth.token_url !== undefined) {
+    report(
+      ["auth", "token_url"],
+      "`token_url` with a login whose session token is the access token",
+      "no token endpoint, which nobody would ask",
+      "Remove it, or add `login.exchange`."
+    )
+  }
+}
+
 /**
  * Checks of an authorization what no single setting can tell. What depends on how the client authenticates is left to whoever
  * knows the provider's profile, where that decides it; that one gives `client_auth`.
@@ -215,7 +285,8 @@ export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
       "Name the provider whose addresses need them. Parameters of token requests belong under `token_request.params`."
     )
   }
-  if (provider === undefined && auth.issuer === undefined && auth.token_url === undefined) {
+  const isLoginOnly = auth.oauth2 === "login" && auth.login?.exchange === undefined
+  if (provider === undefined && auth.issuer === undefined && auth.token_url === undefined && !isLoginOnly) {
     report(
       ["auth"],
       "neither issuer nor token_url",
@@ -232,8 +303,9 @@ export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
     )
   }
   grantsOwn(auth, report)
+  consentsOwn(auth, report)
   const clientAuth = auth.client_auth ?? (provider === undefined ? "basic" : undefined)
-  if (clientAuth !== undefined) clientsOwn(auth, clientAuth, report)
+  if (clientAuth !== undefined && !isLoginOnly) clientsOwn(auth, clientAuth, report)
   requestsOwn(auth, report)
 }
 

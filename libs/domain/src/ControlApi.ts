@@ -116,7 +116,11 @@ export const ConnectorChange = Schema.Struct({
   outcome: Schema.Literals(["registered", "changed", "unchanged", "deleted"]),
   revision: Schema.NullOr(Schema.String),
   warnings: Schema.Array(ConfigProblem),
-  dryRun: Schema.Boolean
+  dryRun: Schema.Boolean,
+  tokens: Schema.optionalKey(Schema.String).annotateKey({
+    description:
+      "What became of the tokens of a connector that was deleted: they are revoked at the authorization server."
+  })
 }).annotate({ identifier: "ConnectorChange" })
 export type ConnectorChange = typeof ConnectorChange.Type
 

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { consentGrants, consentSettings, Login } from "./Consent.ts"
 import { Quirks, TokenLifecycle } from "./ProviderSettings.ts"
 import { fallback, optional, required } from "./Setting.ts"
 import { Address, HeaderName, HeaderValue, PositiveDuration, SecretReference, Template, Text } from "./SettingType.ts"
@@ -156,8 +157,16 @@ const nothingMore = { params: {}, headers: {} } as const
 
 /** How tokens are obtained (RFC 6749) and what they are bound to. */
 export const OAuth2 = Schema.Struct({
-  oauth2: Schema.Literals(["client_credentials", "refresh_token", "jwt_bearer", "token_exchange", "custom"]).pipe(
-    required("Grant type by which tokens are obtained (RFC 6749, RFC 7523, RFC 8693).", "client_credentials")
+  oauth2: Schema.Literals([
+    "client_credentials",
+    "refresh_token",
+    "jwt_bearer",
+    "token_exchange",
+    "custom",
+    "login",
+    ...consentGrants
+  ]).pipe(
+    required("Grant type by which tokens are obtained (RFC 6749, RFC 7523, RFC 8628, RFC 8693).", "client_credentials")
   ),
   provider: Text.pipe(
     optional(
@@ -223,6 +232,8 @@ export const OAuth2 = Schema.Struct({
   assertion: Assertion.pipe(optional("The assertion of the grant jwt_bearer (RFC 7523).")),
   exchange: Exchange.pipe(optional("What the grant token_exchange exchanges (RFC 8693).")),
   custom: Custom.pipe(optional("The grant of a vendor's own.")),
+  login: Login.pipe(optional("The login of the grant login, which yields a session token.")),
+  ...consentSettings,
   scopes: Schema.Array(Template).pipe(fallback([], "Scopes to ask for.", ["orders.read"])),
   audience: Template.pipe(
     optional("Value of the `audience` parameter, where the server wants one.", "https://api.shop.example")

@@ -10,7 +10,10 @@ export interface Reference {
 }
 
 /** Kinds of references that are resolved. */
-export const referenceKinds = ["env", "file"] as const
+export const referenceKinds = ["env", "file", "vault", "aws", "gcp"] as const
+
+/** The kinds as they are written, for messages. */
+export const referenceForms = "${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}"
 
 /** All `${...}` of a text, in order. */
 export const referencesIn = (text: string): ReadonlyArray<Reference> => {
@@ -24,7 +27,28 @@ export const referencesIn = (text: string): ReadonlyArray<Reference> => {
   return found
 }
 
-const supported = "Only ${env:NAME} and ${file:path} are supported"
+const supported = `Only ${referenceForms} are supported`
+
+/** What may stand for a name in a store, and for a field of what it names. */
+const storeName = /^[^\s{}#]+(#[^\s{}#]+)?$/u
+
+/** What is wrong with the name of a secret in a store. */
+const storeProblem = (kind: "vault" | "aws" | "gcp", name: string): string | undefined => {
+  if (name === "") {
+    switch (kind) {
+      case "vault":
+        return "Name the secret of HashiCorp Vault and its field: ${vault:kv/shop#secret}."
+      case "aws":
+        return "Name the secret of AWS Secrets Manager: ${aws:shop}, or ${aws:shop#field}."
+      case "gcp":
+        return "Name the secret of Google Secret Manager: ${gcp:shop}, or ${gcp:shop#field}."
+    }
+  }
+  if (!storeName.test(name)) return "The name of a secret has no space, no { or } and at most one #, before the field."
+  if (kind !== "vault") return undefined
+  if (!name.includes("#")) return `Name the field of the secret: \${vault:${name}#field}.`
+  return /^[^/#]+\/[^#]+#/u.test(name) ? undefined : "Name the engine and the secret: ${vault:kv/shop#secret}."
+}
 
 /** What is wrong with a reference, as advice; `undefined` when it is well formed. */
 export const referenceProblem = ({ isClosed, text }: Reference): string | undefined => {
@@ -44,6 +68,10 @@ export const referenceProblem = ({ isClosed, text }: Reference): string | undefi
       return name.trim() === name && !/[{\n]/u.test(name)
         ? undefined
         : "The path of a file reference has no space at its ends and no { in it."
+    case "vault":
+    case "aws":
+    case "gcp":
+      return storeProblem(kind, name)
     case "":
       return /^[A-Za-z_][A-Za-z0-9_]*$/u.test(inner)
         ? `Say where it comes from: \${env:${inner}} or \${file:path}.`
@@ -52,11 +80,11 @@ export const referenceProblem = ({ isClosed, text }: Reference): string | undefi
       const meant = nearest(kind, referenceKinds)
       return meant === undefined
         ? `${supported}; ${/^[\w-]{1,20}$/u.test(kind) ? `\`${kind}\` is not a kind of reference yet.` : "this is neither."}`
-        : `Write \${${meant}:${/^[\w./-]{1,80}$/u.test(name) ? name : meant === "env" ? "NAME" : "path"}}; the kinds are env and file, in lower case.`
+        : `Write \${${meant}:${/^[\w./-]{1,80}$/u.test(name) ? name : meant === "env" ? "NAME" : meant === "file" ? "path" : "name"}}; the kinds are ${referenceKinds.slice(0, -1).join(", ")} and ${referenceKinds.at(-1)}, in lower case.`
     }
   }
 }
 
 /** Whether the text, taken as a whole, shows no secret when printed: nothing but a reference, well formed or nearly so. */
 export const isReferenceLike = (text: string): boolean =>
-  /^\$\{([A-Za-z]{2,10}:[^{}\s]*|[A-Z][A-Z0-9_]*)\}$/u.test(text) && text.length <= 120
+  /^\$\{([A-Za-z]{2,10}:[^{}\s]*|[A-Z][A-Z0-9_]*)\}$/u.test(text) && text.length <= 300

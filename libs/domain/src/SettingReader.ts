@@ -1,7 +1,7 @@
 import { Result, Schema, SchemaAST } from "effect"
 import { adviceFor, describeNode, formText, hidden, inFlow, quoted, shortened } from "./NodeText.ts"
 import { nearest } from "./Nearest.ts"
-import { isReferenceLike, referenceProblem, referencesIn } from "./Reference.ts"
+import { isReferenceLike, referenceForms, referenceProblem, referencesIn } from "./Reference.ts"
 import { hasCredentials, isReferenced, isSecretName, type Range } from "./SecretText.ts"
 import { expectedOf, formOf, type Setting, type Shape, shapeOf } from "./Setting.ts"
 import { isSecret, takesReferences } from "./SettingType.ts"
@@ -288,7 +288,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
           rangeOf(value) ?? key,
           path,
           hidden,
-          "a reference to the secret: ${env:NAME} or ${file:path}",
+          `a reference to the secret: ${referenceForms}`,
           "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
         )
         continue
@@ -409,13 +409,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       for (const { advice, reference } of broken) {
         const offset = node.source === value && node.type === "PLAIN" ? reference.at : 0
         const at: Range = [range[0] + offset, offset === 0 ? range[1] : range[0] + offset + reference.text.length]
-        report(
-          at,
-          path,
-          isReferenceLike(reference.text) ? quoted(reference.text) : shown(node),
-          "${env:NAME} or ${file:path}",
-          advice
-        )
+        report(at, path, isReferenceLike(reference.text) ? quoted(reference.text) : shown(node), referenceForms, advice)
       }
       if (broken.length > 0) return unusable
       if (hasCredentials(value)) {

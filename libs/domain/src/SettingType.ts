@@ -2,7 +2,7 @@ import { Duration as Duration_, Schema, SchemaAST, SchemaTransformation } from "
 import { fieldTypeAdvice, readFieldType } from "./FieldType.ts"
 import { nearest } from "./Nearest.ts"
 import { readPoll } from "./Poll.ts"
-import { referenceProblem, referencesIn } from "./Reference.ts"
+import { referenceForms, referenceProblem, referencesIn } from "./Reference.ts"
 
 const isText = (value: unknown): value is string => typeof value === "string"
 
@@ -11,14 +11,16 @@ const fromText =
   (value: unknown): string | undefined =>
     isText(value) ? advice(value) : undefined
 
-/** A secret is written as a reference, never as itself: `${env:NAME}` or `${file:path}` (relative to the connector file). */
+/** A secret is written as a reference, never as itself; paths of files are relative to the connector file. */
 export const SecretReference = Schema.String.check(
-  Schema.isPattern(/^\$\{(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\s{}]([^{}\n]*[^\s{}])?)\}$/u)
+  Schema.isPattern(
+    /^\$\{(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\s{}]([^{}\n]*[^\s{}])?|vault:[^\s{}#/]+\/[^\s{}#]+#[^\s{}#]+|(aws|gcp):[^\s{}#]+(#[^\s{}#]+)?)\}$/u
+  )
 ).annotate({
   identifier: "SecretReference",
   title: "secret reference",
-  expected: "a reference to the secret: ${env:NAME} or ${file:path}",
-  description: "A reference to a secret: ${env:NAME} or ${file:path}.",
+  expected: `a reference to the secret: ${referenceForms}`,
+  description: `A reference to a secret: ${referenceForms}.`,
   secret: true
 })
 
@@ -104,10 +106,10 @@ const templateIsWellFormed = Schema.makeFilter(
   { toJsonSchema: () => ({}) }
 )
 
-/** A text in which `${env:NAME}` and `${file:path}` are replaced when the connector starts. */
+/** A text in which references are replaced when the connector starts. */
 export const Template = Schema.NonEmptyString.check(templateIsWellFormed).annotate({
   title: "text, may hold references",
-  expected: "a text that is not empty; ${env:NAME} and ${file:path} are replaced in it",
+  expected: "a text that is not empty; references such as ${env:NAME} and ${file:path} are replaced in it",
   references: true
 })
 
@@ -172,14 +174,14 @@ export const HeaderValue = Schema.String.check(
   templateIsWellFormed
 ).annotate({
   title: "text on one line, may hold references",
-  expected: "a text on one line; ${env:NAME} and ${file:path} are replaced in it",
+  expected: "a text on one line; references such as ${env:NAME} and ${file:path} are replaced in it",
   references: true
 })
 
 /** Value of a query parameter that is a text. */
 export const QueryText = Schema.String.check(templateIsWellFormed).annotate({
   title: "text, may hold references",
-  expected: "a text; ${env:NAME} and ${file:path} are replaced in it",
+  expected: "a text; references such as ${env:NAME} and ${file:path} are replaced in it",
   references: true
 })
 

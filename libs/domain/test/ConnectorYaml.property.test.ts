@@ -24,6 +24,24 @@ const mended = (file: unknown): Settings => {
     if ("issuer" in auth) delete auth["token_url"]
     else auth["token_url"] = "https://id.example/token"
     const own = { jwt_bearer: "assertion", token_exchange: "exchange", custom: "custom" }
+    const login = settingsIn(auth, "login")
+    if (auth["oauth2"] === "login") {
+      auth["login"] = {
+        ...login,
+        url: "https://a.example/login",
+        body: {},
+        exchange: { grant_type: "x", parameter: "y" }
+      }
+    } else {
+      delete auth["login"]
+    }
+    if (auth["oauth2"] === "authorization_code") {
+      auth["authorization_url"] ??= "https://id.example/authorize"
+    } else {
+      for (const name of ["authorization_url", "redirect_uri", "authorization_params"]) delete auth[name]
+    }
+    if (auth["oauth2"] === "device_code") auth["device_authorization_url"] ??= "https://id.example/device"
+    else if (auth["oauth2"] !== "authorization_code") delete auth["device_authorization_url"]
     if (auth["oauth2"] === "refresh_token") auth["refresh_token"] = "${file:token}"
     else delete auth["refresh_token"]
     for (const [grant, part] of Object.entries(own)) {

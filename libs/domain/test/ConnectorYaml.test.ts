@@ -26,12 +26,36 @@ describe("parseConnector", () => {
     assert.strictEqual(Object.values(connector.streams)[0]?.topic.partitions, 1)
   })
 
-  it("accepts the example of the design, but for the secret of a kind to come and the hash without a key", () => {
-    assert.deepStrictEqual(problemsOf(designFile("${env:SHOP_SECRET}", "\n    salt: ${env:MASK_SALT}")).map(lineOf), [])
-    assert.deepStrictEqual(problemsOf(designFile("${vault:kv/shop#secret}", "")).map(lineOf), [
-      "6:18 auth.client_secret: found `${vault:kv/shop#secret}`, expected a reference to the secret: ${env:NAME} or ${file:path}. Only ${env:NAME} and ${file:path} are supported; `vault` is not a kind of reference yet.",
-      "20:5 transform[0].salt: found no `salt`, expected `salt`: a reference to the secret: ${env:NAME} or ${file:path}. Add it, for example salt: ${env:MASK_SALT}."
+  it("accepts the example of the design, but for the hash without a key", () => {
+    const secret = "${vault:kv/shop#secret}"
+    assert.deepStrictEqual(problemsOf(designFile(secret, "\n    salt: ${env:MASK_SALT}")).map(lineOf), [])
+    assert.deepStrictEqual(problemsOf(designFile(secret, "")).map(lineOf), [
+      "20:5 transform[0].salt: found no `salt`, expected `salt`: a reference to the secret: ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Add it, for example salt: ${env:MASK_SALT}."
     ])
+  })
+
+  it("takes references to stores, and says what is wrong with one", () => {
+    const good = [
+      "${vault:kv/team/shop#client-secret}",
+      "${aws:prod/shop}",
+      "${aws:arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/shop-AbCdEf#secret}",
+      "${gcp:shop#secret}",
+      "${gcp:projects/p/secrets/shop/versions/3}"
+    ]
+    const salt = "\n    salt: ${env:MASK_SALT}"
+    for (const reference of good) assert.deepStrictEqual(problemsOf(designFile(reference, salt)).map(lineOf), [])
+    const wrong: ReadonlyArray<readonly [string, string]> = [
+      ["${vault:kv/shop}", "Name the field of the secret: ${vault:kv/shop#field}."],
+      ["${vault:shop#secret}", "Name the engine and the secret: ${vault:kv/shop#secret}."],
+      ["${vault:}", "Name the secret of HashiCorp Vault and its field: ${vault:kv/shop#secret}."],
+      ["${aws:}", "Name the secret of AWS Secrets Manager: ${aws:shop}, or ${aws:shop#field}."],
+      ["${gcp:}", "Name the secret of Google Secret Manager: ${gcp:shop}, or ${gcp:shop#field}."],
+      ["${gcp:a#b#c}", "The name of a secret has no space, no { or } and at most one #, before the field."]
+    ]
+    for (const [reference, advice] of wrong) {
+      const [line = ""] = problemsOf(designFile(reference, salt)).map(lineOf)
+      assert.include(line, advice)
+    }
   })
 
   for (const [name, text, ...expected] of wrongFiles) {

@@ -59,6 +59,19 @@ const rightOnes: ReadonlyArray<readonly [string, string]> = [
     "a secret that is being replaced",
     `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: ["\${env:NEW}", "\${env:OLD}"] }`
   ],
+  [
+    "authorization_code",
+    `{ oauth2: authorization_code, issuer: https://id.shop.example, client_id: a, client_auth: none, redirect_uri: "http://127.0.0.1:8976/cb", authorization_params: { prompt: consent } }`
+  ],
+  [
+    "device_code without discovery",
+    `{ oauth2: device_code, ${client}, device_authorization_url: https://id.shop.example/device }`
+  ],
+  ["login", `{ oauth2: login, login: { url: https://api.shop.example/login, body: { user: a } } }`],
+  [
+    "login with an exchange",
+    `{ oauth2: login, ${client}, login: { url: https://a.example/login, body: {}, exchange: { grant_type: x, parameter: y } } }`
+  ],
   ["a key in a header", `{ api_key: "\${env:KEY}", header: x-shop-key, prefix: SSWS }`],
   ["a key in the address", `{ api_key: "\${env:KEY}", query: key }`],
   ["a bearer token", `{ bearer: "\${file:./token}" }`],
@@ -77,11 +90,27 @@ const wrongOnes: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
   ],
   [
     `{ oauth2: client_credentials, ${url}, client_id: shop, client_secret: [plain-text] }`,
-    "auth.client_secret[0]: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+    "auth.client_secret[0]: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
   ],
   [
     `{ oauth2: client_credentials, ${client}, lifecycle: { grace: 0 seconds } }`,
     'auth.lifecycle.grace: found "0 seconds", expected a duration such as 30 seconds or 90 days, or none or until_next_use or unlimited. Write it as in this example: 30 seconds.'
+  ],
+  [
+    `{ oauth2: authorization_code, ${client} }`,
+    "auth: found neither issuer nor authorization_url with the grant authorization_code, expected where a person is asked for consent. Add `issuer` if the server can be discovered, else `authorization_url`."
+  ],
+  [
+    `{ oauth2: client_credentials, ${client}, redirect_uri: "http://127.0.0.1/cb" }`,
+    "auth.redirect_uri: found `redirect_uri` with the grant client_credentials, expected `redirect_uri` only with the grant authorization_code. Remove it."
+  ],
+  [
+    `{ oauth2: authorization_code, issuer: https://a.example, client_id: a, client_auth: none, authorization_params: { state: x } }`,
+    "auth.authorization_params.state: found the parameter `state`, which the request sets itself, expected another parameter. Remove it."
+  ],
+  [
+    `{ oauth2: login, ${url}, client_auth: none, login: { url: https://a.example/login, body: {} } }`,
+    "auth.token_url: found `token_url` with a login whose session token is the access token, expected no token endpoint, which nobody would ask. Remove it, or add `login.exchange`."
   ],
   [
     `{ oauth2: client_credentials, ${url}, client_id: shop }`,

@@ -1,7 +1,8 @@
 import { wholeFile } from "./files.ts"
 
 const hidden = "a value in the open (not shown, it may be a secret)"
-const secret = "a reference to the secret: ${env:NAME} or ${file:path}"
+const secret =
+  "a reference to the secret: ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}"
 const takeOut = "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
 
 /** Replaces a part of a valid file; fails when the part is not in it. */
@@ -88,7 +89,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a number where a text is due",
     edited('x-api-version: "2"', "x-api-version: 2.0"),
-    '11:29 http.headers.x-api-version: found 2.0, expected a text on one line; ${env:NAME} and ${file:path} are replaced in it. Put it in quotes: "2.0".'
+    '11:29 http.headers.x-api-version: found 2.0, expected a text on one line; references such as ${env:NAME} and ${file:path} are replaced in it. Put it in quotes: "2.0".'
   ],
   [
     "a number that would not be sent as it is written",
@@ -113,8 +114,8 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   ],
   [
     "a wrong word",
-    edited("mode: upsert", "mode: upsrt").replace("oauth2: refresh_token", "oauth2: device_code"),
-    '3:11 auth.oauth2: found "device_code", expected one of client_credentials, refresh_token, jwt_bearer, token_exchange, custom. Write client_credentials or refresh_token or jwt_bearer or token_exchange or custom.',
+    edited("mode: upsert", "mode: upsrt").replace("oauth2: refresh_token", "oauth2: implicit"),
+    '3:11 auth.oauth2: found "implicit", expected one of client_credentials, refresh_token, jwt_bearer, token_exchange, custom, login, authorization_code, device_code. Write client_credentials or refresh_token or jwt_bearer or token_exchange or custom or login or authorization_code or device_code.',
     '44:11 sink.clickhouse.mode: found "upsrt", expected one of append, upsert. Did you mean upsert?'
   ],
   [
@@ -180,7 +181,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     ),
     "41:5 transform[0]: found the settings drp, expected one of the forms keep, drop, rename, mask + salt, cast, filter, flatten, typescript. Did you mean drop?",
     "42:5 transform[1]: found keep and drop together, expected one of the forms keep, drop, rename, mask + salt, cast, filter, flatten, typescript. Write each as a list entry of its own.",
-    "44:5 transform[2].salt: found no `salt`, expected `salt`: a reference to the secret: ${env:NAME} or ${file:path}. Add it, for example salt: ${env:MASK_SALT}.",
+    "44:5 transform[2].salt: found no `salt`, expected `salt`: a reference to the secret: ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Add it, for example salt: ${env:MASK_SALT}.",
     '44:16 transform[2].mask.a: found "sha1", expected sha256. Write sha256.',
     '45:17 transform[3].typescript: found "./x.py", expected the path of a module that ends in .ts, .mts, .js or .mjs. Write it as in this example: ./orders.ts.'
   ],
@@ -212,8 +213,8 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   ],
   [
     "a reference of an unknown kind",
-    edited("${env:SHOP_SECRET}", "${vault:kv/shop#secret}"),
-    `6:18 auth.client_secret: found \`\${vault:kv/shop#secret}\`, expected ${secret}. Only \${env:NAME} and \${file:path} are supported; \`vault\` is not a kind of reference yet.`
+    edited("${env:SHOP_SECRET}", "${azure:shop#secret}"),
+    `6:18 auth.client_secret: found \`\${azure:shop#secret}\`, expected ${secret}. Only \${env:NAME}, \${file:path}, \${vault:path#field}, \${aws:name#field} or \${gcp:name#field} are supported; \`azure\` is not a kind of reference yet.`
   ],
   [
     "references that are not well-formed",
@@ -221,10 +222,10 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
       .replace("https://${env:SHOP_HOST}/v1", "https://${env:}/v1")
       .replace("${env:SHOP_KEY}", "${SHOP_KEY}")
       .replace('"-id"', '"${env:SORT"'),
-    "5:14 auth.client_id: found `${ENV:SHOP_ID}`, expected ${env:NAME} or ${file:path}. Write ${env:SHOP_ID}; the kinds are env and file, in lower case.",
-    "10:21 http.base_url: found `${env:}`, expected ${env:NAME} or ${file:path}. Name the environment variable: ${env:NAME}.",
-    "11:45 http.headers.x-api-key: found `${SHOP_KEY}`, expected ${env:NAME} or ${file:path}. Say where it comes from: ${env:SHOP_KEY} or ${file:path}.",
-    '17:49 streams.orders.query.sort: found "${env:SORT", expected ${env:NAME} or ${file:path}. The reference is not closed: } is missing.'
+    "5:14 auth.client_id: found `${ENV:SHOP_ID}`, expected ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Write ${env:SHOP_ID}; the kinds are env, file, vault, aws and gcp, in lower case.",
+    "10:21 http.base_url: found `${env:}`, expected ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Name the environment variable: ${env:NAME}.",
+    "11:45 http.headers.x-api-key: found `${SHOP_KEY}`, expected ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. Say where it comes from: ${env:SHOP_KEY} or ${file:path}.",
+    '17:49 streams.orders.query.sort: found "${env:SORT", expected ${env:NAME}, ${file:path}, ${vault:path#field}, ${aws:name#field} or ${gcp:name#field}. The reference is not closed: } is missing.'
   ],
   [
     "a reference where none is replaced",

@@ -1,3 +1,4 @@
+import { isConsentGrant } from "@tributary/domain"
 import {
   type Lease,
   type LeaseError,
@@ -9,6 +10,7 @@ import {
   type VaultError
 } from "@tributary/vault"
 import { Clock, Deferred, Duration, Effect, Exit, Redacted, Result, Scope } from "effect"
+import { consentAdvice } from "./consent/consentedGrant.ts"
 import type { Custody, Spending } from "./Custody.ts"
 import type { Grant, GrantRequest } from "./Grant.ts"
 import { heldOf } from "./Held.ts"
@@ -59,6 +61,10 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
   /** So that, renewed every third of it, more is left than one request may take. */
   const leaseTime = 2 * timeout
   const legacy = Math.min(longestLegacy, timeout)
+
+  const renewal = isConsentGrant(settings.grant)
+    ? `${consentAdvice(id)}.`
+    : "Get a new first refresh token and put it where `refresh_token` points to."
 
   /** A credential that the server refused for good; it is not sent again. */
   let dead: { readonly spends: string; readonly error: TokenError } | undefined
@@ -131,8 +137,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
       failureClass: "needs-consent",
       problem:
         "the token store has lost its newest tokens (it holds none, or older ones), and the refresh token that is left was replaced by one of those. It was not sent, because the server would take that for a theft.",
-      advice:
-        "Get a new first refresh token and put it where `refresh_token` points to; and let the store keep its data over a restart (Redis: `appendonly yes`)."
+      advice: `${renewal} And let the store keep its data over a restart (Redis: \`appendonly yes\`).`
     })
     return yield* error
   })
@@ -147,6 +152,7 @@ export const makeAcquisition = Effect.fnUntraced(function* (options: Acquisition
     id,
     custody,
     policy: options.policy,
+    advice: renewal,
     timeout,
     takeover: 2 * leaseTime + legacy,
     exchange: ask,

@@ -1,9 +1,9 @@
 import type { OAuth2 } from "@tributary/domain"
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { createSecureContext } from "node:tls"
-import { misconfigured, secretOf, type Settings } from "./Settings.ts"
+import { fromSecretError, misconfigured, secretOf, type Settings } from "./Settings.ts"
 import { certificateThumbprint, readSigningKey } from "./SigningKey.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
@@ -45,9 +45,7 @@ const textOf = (
   { base, id }: Authorization,
   template: string | undefined
 ): Effect.Effect<string | undefined, TokenError> =>
-  template === undefined
-    ? Effect.undefined
-    : Effect.mapError(secrets.text(template, base), (error) => misconfigured(id, error.message, ""))
+  template === undefined ? Effect.undefined : Effect.mapError(secrets.text(template, base), fromSecretError(id))
 
 const readKey = Effect.fnUntraced(function* (
   secrets: Secrets["Service"],

@@ -1,4 +1,4 @@
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { dpopKey } from "./ClientAuthentication.ts"

@@ -1,11 +1,13 @@
-import type { Secrets, StoredTokens } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
+import type { StoredTokens } from "@tributary/vault"
 import { Effect, Redacted } from "effect"
 import { grantAssertion, type ServerNames } from "./ClientAuthentication.ts"
+import { consentedGrant } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { grantTypeOf, grantTypes } from "./grantType.ts"
 import { lifeOf } from "./Outlook.ts"
 import type { RefreshTokenLife } from "./profile/lifecycle.ts"
-import { misconfigured, secretOf, type Settings } from "./Settings.ts"
+import { fromSecretError, misconfigured, secretOf, type Settings } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 
@@ -68,9 +70,7 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
     const values: Record<string, string> = {}
     const hidden: Array<string> = []
     for (const [name, template] of Object.entries(templates)) {
-      const value = yield* Effect.mapError(secrets.text(template, base), (error) =>
-        misconfigured(id, error.message, "")
-      )
+      const value = yield* Effect.mapError(secrets.text(template, base), fromSecretError(id))
       values[name] = value
       if (value !== template) hidden.push(value)
     }
@@ -213,5 +213,11 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       return tokenExchange()
     case "custom":
       return repeatable(grantTypeOf(oauth2), resolved(oauth2.custom?.params ?? {}))
+    case "login":
+      // The endpoint logs in, and adds the session token where it is exchanged.
+      return repeatable(grantTypeOf(oauth2), nothing)
+    case "authorization_code":
+    case "device_code":
+      return consentedGrant(settings, authorization, common(grantTypes.refresh_token))
   }
 }

@@ -1,9 +1,9 @@
 import type { PlainAuth } from "@tributary/domain"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Redacted, type Scope } from "effect"
 import { type ClientTls, clientTls } from "./ClientAuthentication.ts"
 import { makeProver } from "./Dpop.ts"
-import { misconfigured, secretOf } from "./Settings.ts"
+import { fromSecretError, misconfigured, secretOf } from "./Settings.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { AccessToken, Authorization, AuthorizationStatus } from "./TokenManager.ts"
 import { Tokens } from "./Tokens.ts"
@@ -85,8 +85,7 @@ export const makePlainAuthorizer = Effect.fnUntraced(function* (authorization: {
 }): Effect.fn.Return<RequestAuthorizer, never, Secrets> {
   const secrets = yield* Secrets
   const { base, id, plain } = authorization
-  const text = (template: string) =>
-    Effect.mapError(secrets.text(template, base), (error) => misconfigured(id, error.message, ""))
+  const text = (template: string) => Effect.mapError(secrets.text(template, base), fromSecretError(id))
   const secret = (reference: string) => Effect.map(secretOf(secrets, authorization, reference), Redacted.value)
 
   const additions = Effect.gen(function* (): Effect.fn.Return<Additions, TokenError> {

@@ -1,4 +1,4 @@
-import type { Secrets } from "@tributary/vault"
+import type { Secrets } from "@tributary/secrets"
 import { AuditTrail } from "@tributary/telemetry"
 import { Clock, Config, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"

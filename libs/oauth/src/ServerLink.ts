@@ -1,4 +1,5 @@
-import { type Rate, Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import type { Rate } from "@tributary/vault"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
@@ -16,6 +17,8 @@ export interface ExchangeFailure {
   readonly isUncertain: boolean
   /** The server refused the client, not what it asked for: another secret may do. */
   readonly isClientRefused?: boolean
+  /** The server's `error` code, where it gave one. */
+  readonly code?: string | undefined
 }
 
 /** What a link learnt of its server. */
@@ -251,7 +254,12 @@ export const makeServerLink = Effect.fnUntraced(function* (
    */
   const endpointOf = Effect.fnUntraced(function* (
     as: oauth.AuthorizationServer,
-    name: "token_endpoint" | "revocation_endpoint" | "introspection_endpoint" | "pushed_authorization_request_endpoint"
+    name:
+      | "token_endpoint"
+      | "revocation_endpoint"
+      | "introspection_endpoint"
+      | "pushed_authorization_request_endpoint"
+      | "device_authorization_endpoint"
   ) {
     const alias = client.use_mtls_endpoint_aliases === true ? as.mtls_endpoint_aliases?.[name] : undefined
     const address = alias ?? as[name]

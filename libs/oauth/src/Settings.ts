@@ -1,5 +1,5 @@
 import type { OAuth2 } from "@tributary/domain"
-import { Secrets, type SecretError } from "@tributary/vault"
+import { Secrets, type SecretError } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { fingerprint } from "./fingerprint.ts"
 import { grantTypeOf } from "./grantType.ts"
@@ -37,8 +37,16 @@ export const misconfigured = (authorization: string, problem: string, advice: st
     retryAfter: undefined
   })
 
-const fromSecretError = (authorization: string) => (error: SecretError) =>
-  misconfigured(authorization, error.message, "")
+/** A reference that cannot be resolved. A store of secrets that is away makes a failure that may pass. */
+export const fromSecretError = (authorization: string) => (error: SecretError) =>
+  new TokenError({
+    authorization,
+    endpoint: undefined,
+    failureClass: error.failureClass,
+    problem: error.message,
+    advice: "",
+    retryAfter: undefined
+  })
 
 /** Reads a secret anew, so that a rotated one is used without a restart. */
 export const secretOf = (
@@ -50,18 +58,23 @@ export const secretOf = (
 
 const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
 
+/** Where a login goes whose session token is the access token: no other endpoint is asked. */
+const loginUrl = ({ login, oauth2 }: OAuth2) =>
+  oauth2 === "login" && login?.exchange === undefined ? login?.url : undefined
+
 /**
  * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, the key that tokens are bound to, and what
  * the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Nothing
  * where nothing of it is set.
  */
 const further = Effect.fnUntraced(function* (authorization: Authorization) {
-  const { assertion, client_key, client_secret, custom, dpop, exchange, token_request } = authorization.oauth2
+  const { assertion, client_key, client_secret, custom, dpop, exchange, login, token_request } = authorization.oauth2
   const { headers, params } = token_request
   const parts = [
     assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
     exchange,
     custom,
+    login,
     Object.keys(params).length + Object.keys(headers).length === 0 ? undefined : token_request
   ]
   const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
@@ -108,7 +121,7 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
   })
 
   const issuer = yield* url("issuer", oauth2.issuer)
-  const tokenUrl = yield* url("token_url", oauth2.token_url)
+  const tokenUrl = yield* url("token_url", oauth2.token_url ?? loginUrl(oauth2))
   const refreshUrl = yield* url("refresh_url", oauth2.refresh_url)
   const revocationUrl = yield* url("revocation_url", oauth2.revocation_url)
   const introspectionUrl = yield* url("introspection_url", oauth2.introspection_url)

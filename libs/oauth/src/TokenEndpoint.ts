@@ -1,7 +1,10 @@
+import { isConsentGrant } from "@tributary/domain"
+import { Secrets } from "@tributary/secrets"
 import { Budgets } from "@tributary/vault"
 import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
+import { consentAdvice } from "./consent/consentedGrant.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { defectProblem } from "./defectProblem.ts"
 import { asSent, formatRate } from "./EndpointRate.ts"
@@ -94,6 +97,10 @@ const field = (body: string, name: string): unknown => {
 const wantsNonce = ({ body, headers, status }: WireResponse): boolean =>
   status >= 400 && status < 500 && headers["dpop-nonce"] !== undefined && field(body, "error") === "use_dpop_nonce"
 
+/** The server does not take the client for who it says it is, and so has carried out nothing (RFC 6749, section 5.2). */
+const refusesClient = ({ body, status }: WireResponse): boolean =>
+  status >= 400 && status < 500 && field(body, "error") === "invalid_client"
+
 /** Makes the endpoint of an authorization. Discovery happens with the first request, not before. */
 export const makeTokenEndpoint = Effect.fnUntraced(function* (
   authorization: Authorization,
@@ -101,6 +108,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   limits: EndpointLimits
 ) {
   const budgets = yield* Budgets
+  const secrets = yield* Secrets
   const link = yield* makeServerLink(authorization, settings, limits)
   const { client, failure, prover } = link
   const { id, oauth2 } = authorization
@@ -117,12 +125,17 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         failureClass: refusal.failureClass,
         problem: clean(refusal.problem, known),
         advice:
-          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ?? refusal.advice
+          (refusal.failureClass === "misconfigured" ? adviceFor(settings, refusal.code) : undefined) ??
+          (refusal.failureClass === "needs-consent" && isConsentGrant(settings.grant)
+            ? consentAdvice(id)
+            : refusal.advice)
       },
       refusal.retryAfter
     ),
     isUncertain: refusal.isUncertain,
-    isClientRefused: refusal.failureClass === "misconfigured" && (status === 401 || clientCodes.has(refusal.code ?? ""))
+    isClientRefused:
+      refusal.failureClass === "misconfigured" && (status === 401 || clientCodes.has(refusal.code ?? "")),
+    code: refusal.code
   })
 
   const certain = Effect.mapError((error: TokenError): ExchangeFailure => ({ error, isUncertain: false }))
@@ -187,8 +200,9 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
         isUncertain: true
       })
     }
-    // The strict library has the last word on what was made of the answer.
-    const response = new Response(JSON.stringify(normalised.body), { headers: { "content-type": "application/json" } })
+    // The strict library has the last word on what was made of the answer; ID tokens are judged where one is asked for.
+    const { id_token: _unused, ...plain } = normalised.body
+    const response = new Response(JSON.stringify(plain), { headers: { "content-type": "application/json" } })
     yield* Effect.tryPromise({
       try: () => oauth.processGenericTokenEndpointResponse(as, client, response),
       catch: (error): ExchangeFailure => ({
@@ -203,7 +217,10 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     return Redacted.make(normalised.body)
   })
 
-  /** Sends a request, and once more with the nonce that the server wants in its proof. */
+  /** Whether a secret of this client was replaced where it is kept since it was read. */
+  const isReplaced = secrets.renew(JSON.stringify(oauth2))
+
+  /** Sends a request, and once more with the nonce that the server wants in its proof, or with a secret that was replaced. */
   const perform = Effect.fnUntraced(function* (
     request: GrantRequest,
     as: oauth.AuthorizationServer,
@@ -215,7 +232,9 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
     const send = ({ wire }: Built) => link.send(endpoint, mayBeSent === undefined ? wire : { ...wire, mayBeSent })
     const answer = yield* send(first)
     yield* prover.learn(endpoint, answer.headers)
-    if (oauth2.dpop === undefined || !wantsNonce(answer)) {
+    const isWorthAnother =
+      (oauth2.dpop !== undefined && wantsNonce(answer)) || (refusesClient(answer) && (yield* isReplaced))
+    if (!isWorthAnother) {
       return yield* judge(as, endpoint, answer, request.grantType, first.known)
     }
     const second = yield* certain(build(request, as, endpoint, reference))

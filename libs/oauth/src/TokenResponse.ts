@@ -72,7 +72,7 @@ const tokens = (found: Found, json: Json, quirks: ResponseQuirks, now: number): 
  * are known to do: errors with status 200, a wrong content type, a byte order mark, a form instead of JSON, tokens in a
  * wrapper or under other names, `token_type` missing or odd, scopes as a list or with commas, `expires_in` as text, as a
  * point in time or missing, empty refresh tokens. What an answer does not show (milliseconds, an unusual place) the
- * quirks say. An ID token is dropped: nothing uses it, so nothing has to validate it. `now` is in milliseconds since 1970.
+ * quirks say. An ID token is kept as it came, for whoever asked for it to validate. `now` is in milliseconds since 1970.
  */
 export const normalise = (
   response: WireResponse,

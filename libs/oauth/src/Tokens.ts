@@ -1,6 +1,8 @@
-import { Budgets, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { Config, Context, Duration, Effect, Layer, Option, RcMap, type Scope } from "effect"
 import { makeAcquisition } from "./Acquisition.ts"
+import { withLogin } from "./consent/LoginEndpoint.ts"
 import { makeCustodies } from "./Custody.ts"
 import { endpointRate } from "./EndpointRate.ts"
 import { grantOf } from "./Grant.ts"
@@ -8,7 +10,7 @@ import { policyOf, requestTime } from "./journal/RefreshPolicy.ts"
 import { makeManagedToken } from "./ManagedToken.ts"
 import { makeSharing } from "./Sharing.ts"
 import { makePassing } from "./Passing.ts"
-import type { LinkMemory } from "./ServerLink.ts"
+import type { EndpointLimits, LinkMemory } from "./ServerLink.ts"
 import { settingsOf } from "./Settings.ts"
 import { makeTokenEndpoint } from "./TokenEndpoint.ts"
 import { makeTimetable } from "./Timetable.ts"
@@ -76,13 +78,19 @@ export class Tokens extends Context.Service<
         const memory: LinkMemory = { current: undefined, discovered: undefined }
         const acquisition = makePassing(
           Effect.gen(function* () {
-            const endpoint = yield* makeTokenEndpoint(authorization, settings, {
+            const own: EndpointLimits = {
               allowHttp: limits.allowHttp,
               timeout,
               ...(rate === undefined ? {} : { rate }),
               memory,
               watch: custody.watch
-            })
+            }
+            const endpoint = yield* withLogin(
+              authorization,
+              settings,
+              own,
+              yield* makeTokenEndpoint(authorization, settings, own)
+            )
             const grant = grantOf(settings, authorization, secrets)
             return yield* makeAcquisition({
               id: authorization.id,

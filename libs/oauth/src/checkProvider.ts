@@ -1,4 +1,4 @@
-import { type Auth, checkOAuth2, type Conflict, nearest } from "@tributary/domain"
+import { type Auth, checkOAuth2, type Conflict, isConsentGrant, nearest } from "@tributary/domain"
 import { Effect, Result } from "effect"
 import { grantTypeOf } from "./grantType.ts"
 import { applyProfile, type ProviderChoice } from "./profile/applyProfile.ts"
@@ -50,7 +50,7 @@ const at = (auth: object, path: string): unknown =>
 const believed = (auth: Extract<Auth, { readonly oauth2: string }>, profile: Profile): ReadonlyArray<ListedFact> =>
   factsOf(profile).filter(({ place, source }) => {
     if (source !== undefined) return false
-    const isRefresh = auth.oauth2 === "refresh_token"
+    const isRefresh = auth.oauth2 === "refresh_token" || isConsentGrant(auth.oauth2)
     if (!isRefresh && (ofRefresh.has(place) || place.startsWith("lifecycle."))) return false
     if (place === "endpoints.token" && (auth.issuer !== undefined || (isRefresh && profile.endpoints.refresh)))
       return false

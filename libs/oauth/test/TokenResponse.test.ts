@@ -48,7 +48,11 @@ describe("normalise takes tokens from", () => {
     ["refresh_token empty", { ...good, refresh_token: "" }, hour],
     ["refresh_token null", { ...good, refresh_token: null }, hour],
     ["a refresh_token", { ...good, refresh_token: "r1" }, { ...hour, refresh_token: "r1" }],
-    ["an answer with an ID token, which is dropped", { ...good, id_token: "a.b.c", extra: { deep: 1 } }, hour],
+    [
+      "an answer with an ID token, which is kept as it came",
+      { ...good, id_token: "a.b.c", extra: { deep: 1 } },
+      { ...hour, id_token: "a.b.c" }
+    ],
     ["a form", "access_token=abc&token_type=bearer&expires_in=3600&scope=a%2Cb", { ...hour, scope: "a b" }],
     ["an answer beside an empty error", { ...good, error: "" }, hour],
     ["expires_in as text with its unit", { ...good, expires_in: "3600s" }, hour],

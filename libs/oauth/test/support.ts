@@ -1,7 +1,8 @@
 import { OAuth2 } from "@tributary/domain"
 import { type Authorization, Tokens } from "@tributary/oauth"
 import { type AuthServer, type AuthServerOptions, startAuthServer } from "@tributary/testkit"
-import { Budgets, Environment, Leases, Secrets, TokenStore } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
+import { Budgets, Leases, TokenStore } from "@tributary/vault"
 import { ConfigProvider, Effect, Layer, Schema, type Scope } from "effect"
 
 const decode = Schema.decodeUnknownSync(OAuth2)
@@ -11,7 +12,7 @@ export const oauth2 = (settings: Record<string, unknown> = {}): OAuth2 =>
   decode({
     oauth2: "client_credentials",
     client_id: "client",
-    client_secret: "${env:CLIENT_SECRET}",
+    ...(settings["client_auth"] === "none" ? {} : { client_secret: "${env:CLIENT_SECRET}" }),
     ...settings
   })
 

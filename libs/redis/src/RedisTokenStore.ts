@@ -2,14 +2,16 @@ import {
   Conflict,
   decodeEntry,
   encodeEntry,
+  isEnvelope,
   type JournalEntry,
   makeSealer,
+  SealedRecords,
   type StoredTokens,
   Superseded,
   TokenStore,
   VaultError
 } from "@tributary/vault"
-import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { makeDurability } from "./Durability.ts"
 import { Redis } from "./Redis.ts"
 import type { RedisError } from "./RedisError.ts"
@@ -71,6 +73,7 @@ const Text = Schema.NullOr(Schema.String)
 const decodeRow = Schema.decodeUnknownOption(
   Schema.Tuple([Schema.NullOr(Schema.FiniteFromString.check(Schema.isInt())), Text, Text, Text])
 )
+const decodeSealed = Schema.decodeUnknownOption(Schema.Tuple([Schema.String, Schema.String]))
 const decodeNames = Schema.decodeUnknownSync(Schema.Array(Schema.String))
 const decodeText = Schema.decodeUnknownSync(Text)
 
@@ -83,7 +86,6 @@ interface Row {
 
 /** A save of which it is not known whether it was made. */
 interface Unsettled {
-  readonly authorization: string
   readonly expected: number
   readonly stored: StoredTokens
 }
@@ -131,7 +133,7 @@ const make = Effect.gen(function* () {
   }).pipe(Effect.mapError(failed(undefined)))
   const sealer = yield* makeSealer({ store: place, directory: undefined }, sealedWith)
 
-  const unsettled = new Map<string, Unsettled>()
+  const unsettled = new Map<string, ReadonlyArray<Unsettled>>()
 
   const read = Effect.fnUntraced(function* (authorization: string) {
     const reply = yield* Effect.mapError(
@@ -156,14 +158,13 @@ const make = Effect.gen(function* () {
     return row
   })
 
+  const open = (authorization: string, generation: number, { keyId, sealed }: NonNullable<Row["contents"]>) =>
+    sealer.open(authorization, generation, keyId, Buffer.from(sealed, "base64"))
+
   const readRecord = Effect.fn("TokenStore.read")(function* (authorization: string) {
     const { contents, entry, generation } = yield* read(authorization)
     if (contents === undefined) return { tokens: undefined, entry }
-    const tokens = yield* Effect.try({
-      try: () => sealer.open(authorization, generation, contents.keyId, Buffer.from(contents.sealed, "base64")),
-      catch: opening(authorization)
-    })
-    return { tokens, entry }
+    return { tokens: yield* open(authorization, generation, contents), entry }
   })
   const load = (authorization: string) =>
     Effect.map(readRecord(authorization), ({ tokens }) => Option.fromUndefinedOr(tokens))
@@ -183,11 +184,30 @@ const make = Effect.gen(function* () {
       )
       .pipe(durability.durably, Effect.mapError(failed(authorization)))
 
+  /** What of an authorization's saves is settled once this generation is stored. */
   const settled = (authorization: string, generation: number) => {
-    for (const [sealed, other] of unsettled) {
-      if (other.authorization === authorization && other.stored.generation <= generation) unsettled.delete(sealed)
-    }
+    const left = (unsettled.get(authorization) ?? []).filter(({ stored }) => stored.generation > generation)
+    if (left.length === 0) unsettled.delete(authorization)
+    else unsettled.set(authorization, left)
   }
+
+  /**
+   * An earlier save of the same tokens whose answer was lost although it was made. The record is opened: it may have been sealed
+   * anew meanwhile.
+   */
+  const earlierSave = Effect.fnUntraced(function* (
+    authorization: string,
+    expected: number,
+    tokens: Omit<StoredTokens, "generation">,
+    { contents, generation }: Row
+  ) {
+    const earlier = unsettled
+      .get(authorization)
+      ?.find((save) => save.expected === expected && save.stored.generation === generation)
+    if (earlier === undefined || contents === undefined || !sameTokens(earlier.stored, tokens)) return undefined
+    const stored = yield* open(authorization, generation, contents)
+    return sameTokens(stored, tokens) ? earlier.stored : undefined
+  })
 
   const save = Effect.fn("TokenStore.save")(function* (
     authorization: string,
@@ -196,45 +216,45 @@ const make = Effect.gen(function* () {
     attempt?: string
   ) {
     for (;;) {
+      const seal = yield* sealer.ready
       const row = yield* read(authorization)
       const { contents } = row
       if (contents !== undefined) {
-        const earlier = unsettled.get(contents.sealed)
-        if (
-          earlier?.authorization === authorization &&
-          earlier.expected === expected &&
-          sameTokens(earlier.stored, tokens)
-        ) {
-          // An earlier save of the same was made although its answer was lost. Writing it again makes it durable for certain.
+        // Tokens whose key is missing are not overwritten: the key may come back.
+        yield* Effect.try({
+          try: () => seal.requireKey(authorization, contents.keyId),
+          catch: opening(authorization)
+        })
+        const earlier = yield* earlierSave(authorization, expected, tokens, row)
+        if (earlier !== undefined) {
+          // Writing it again makes it durable for certain.
           const same = [row.generation, contents.keyId, contents.sealed] as const
           if ((yield* replace(authorization, row, same, "", "keep")) === 1) {
             settled(authorization, row.generation)
-            return earlier.stored
+            return earlier
           }
           continue
         }
-        // Tokens whose key is missing are not overwritten: the key may come back.
-        yield* Effect.try({
-          try: () => sealer.requireKey(authorization, contents.keyId),
-          catch: opening(authorization)
-        })
       }
       const current = contents === undefined ? 0 : row.generation
       if (current !== expected) return yield* new Conflict({ authorization, expected, current })
       const stored: StoredTokens = { ...tokens, generation: row.generation + 1 }
       const sealed = yield* Effect.try({
-        try: () => sealer.seal(authorization, stored).toString("base64"),
+        try: () => seal.seal(authorization, stored).toString("base64"),
         catch: opening(authorization)
       })
-      unsettled.set(sealed, { authorization, expected, stored })
-      const next = [stored.generation, sealer.keyId, sealed] as const
+      const attempted: Unsettled = { expected, stored }
+      unsettled.set(authorization, [...(unsettled.get(authorization) ?? []), attempted])
+      const next = [stored.generation, seal.keyId, sealed] as const
       const reply = yield* replace(authorization, row, next, attempt ?? "", "")
       if (reply === 1) {
         settled(authorization, stored.generation)
         return stored
       }
       // Somebody was faster; mostly this ends in a conflict now. It cannot go on for ever: each round somebody got ahead.
-      unsettled.delete(sealed)
+      const others = (unsettled.get(authorization) ?? []).filter((save) => save !== attempted)
+      if (others.length === 0) unsettled.delete(authorization)
+      else unsettled.set(authorization, others)
       if (reply === 2) return yield* new Superseded({ authorization, current: row.entry?.attempt ?? "" })
     }
   })
@@ -260,12 +280,45 @@ const make = Effect.gen(function* () {
       .pipe(durability.durably, Effect.mapError(failed(authorization)))
   })
 
-  return TokenStore.of({ load, read: readRecord, save, note, remove })
+  const list = Effect.gen(function* () {
+    const authorizations = decodeNames(yield* reading.command("SMEMBERS", [index])).toSorted()
+    const found = yield* Effect.forEach(
+      authorizations,
+      (authorization) =>
+        Effect.map(reading.command("HMGET", [recordOf(authorization), "key_id", "sealed"]), (reply) => ({
+          authorization,
+          fields: Option.getOrUndefined(decodeSealed(reply))
+        })),
+      { concurrency: 16 }
+    )
+    return found.flatMap(({ authorization, fields }) =>
+      fields === undefined
+        ? []
+        : [{ authorization, keyId: fields[0], isFirstForm: !isEnvelope(Buffer.from(fields[1].slice(0, 24), "base64")) }]
+    )
+  }).pipe(Effect.mapError(failed(undefined)))
+
+  const reseal = Effect.fn("SealedRecords.reseal")(function* (authorization: string) {
+    const row = yield* read(authorization)
+    if (row.contents === undefined) return "changed" as const
+    const tokens = yield* open(authorization, row.generation, row.contents)
+    const seal = yield* sealer.ready
+    const sealed = yield* Effect.try({
+      try: () => seal.seal(authorization, tokens).toString("base64"),
+      catch: opening(authorization)
+    })
+    const reply = yield* replace(authorization, row, [row.generation, seal.keyId, sealed], "", "keep")
+    return reply === 1 ? ("resealed" as const) : ("changed" as const)
+  })
+
+  return Context.make(TokenStore, TokenStore.of({ load, read: readRecord, save, note, remove })).pipe(
+    Context.add(SealedRecords, SealedRecords.of({ store: place, keys: sealer.keys, list, reseal }))
+  )
 })
 
 /**
- * The token store in Redis. Records are sealed as in `SqliteTokenStore`; the key is given to every process by
- * `TRIBUTARY_VAULT_KEY`, never generated, and never in Redis. Fails when Redis cannot be reached, or when the key is missing or wrong.
+ * The token store in Redis, and its records as they lie there. Records are sealed as in `SqliteTokenStore`; the key is given to
+ * every process by `TRIBUTARY_VAULT_KEY`, never generated, and never in Redis. Fails when Redis cannot be reached, or when the key is missing or wrong.
  *
  * What `save` has returned survives as much as the server's settings let it, which are looked at for each connection, with a
  * warning if they do not suffice:
@@ -281,5 +334,5 @@ const make = Effect.gen(function* () {
  * so and is no conflict.
  */
 export const RedisTokenStore = {
-  layer: Layer.effect(TokenStore, make)
+  layer: Layer.effectContext(make)
 }

@@ -1,7 +1,7 @@
 import { OAuth2 } from "@tributary/domain"
 import { Tokens } from "@tributary/oauth"
 import { Redis, RedisBudgets, RedisLeases, RedisTokenStore } from "@tributary/redis"
-import { Environment, Secrets } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
 import { Clock, ConfigProvider, Effect, Layer, Redacted, Schema } from "effect"
 import { writeSync } from "node:fs"
 import process from "node:process"

@@ -21,6 +21,8 @@ export class GaveUp extends Schema.TaggedError<GaveUp>()("GaveUp", {
 export interface SuperviseOptions {
   /** Fail with `GaveUp` where a service that stays would pause, and after six failures in a row or 45 seconds of passing ones. */
   readonly once: boolean
+  /** Ends when a person may have given the consent that the work failed for, and it is worth being tried again. Default: never. */
+  readonly consented?: Effect.Effect<void>
 }
 
 const firstDelay = 250
@@ -45,7 +47,8 @@ const asDefect = (cause: Cause.Cause<unknown>): Classified => {
 
 /**
  * The one policy for failures (DESIGN.md, promise 5). Runs `work` and, when it fails, does what the failure's class asks for:
- * transient and throttled are tried again with jittered back-off, misconfigured and needs-consent pause, a defect restarts
+ * transient and throttled are tried again with jittered back-off, misconfigured and needs-consent pause (the latter until a person
+ * has consented), a defect restarts
  * within a budget and then pauses. Every step is reported; `work` must be safe to run again from its last commit.
  */
 export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R>(
@@ -88,7 +91,14 @@ export const supervise = Effect.fnUntraced(function* <A, E extends Classified, R
       ...(problem.failureClass === "defect" ? [exit.cause] : [])
     ).pipe(Effect.annotateLogs({ failure: problem.failureClass, attempt: failures }))
     if (gaveUp) return yield* new GaveUp({ failureClass: problem.failureClass, problem: problem.message })
-    if (isFinal) return yield* Effect.never
+    if (isFinal) {
+      if (options.consented === undefined) return yield* Effect.never
+      yield* options.consented
+      failures = defects = 0
+      yield* Effect.logInfo("Consent was given; the work goes on where it stopped.")
+      yield* reporter.restarted
+      continue
+    }
     yield* Effect.sleep(delay)
     yield* reporter.restarted
   }

@@ -50,6 +50,30 @@ const failing = (failureClass: FailureClass, ends = Number.POSITIVE_INFINITY) =>
 }
 
 describe("supervise", () => {
+  it.effect("waits for a person's consent, and goes on when it was given", () =>
+    test(
+      Effect.gen(function* () {
+        const { now, reporter } = yield* stage
+        const { tries, work } = failing("needs-consent", 2)
+        let given = Deferred.makeUnsafe<void>()
+        const consented = Effect.suspend(() => Deferred.await(given))
+        const fiber = yield* Effect.forkChild(supervise(reporter, work, { once: false, consented }))
+        yield* TestClock.adjust("1 day")
+        assert.strictEqual(tries.length, 1)
+        assert.strictEqual((yield* now).state, "paused")
+        const first = given
+        given = Deferred.makeUnsafe<void>()
+        yield* Deferred.succeed(first, undefined)
+        yield* TestClock.adjust(0)
+        assert.strictEqual(tries.length, 2, "the consent was not enough, and another one is waited for")
+        yield* TestClock.adjust("1 day")
+        assert.strictEqual(tries.length, 2)
+        yield* Deferred.succeed(given, undefined)
+        assert.strictEqual(yield* Fiber.join(fiber), "done")
+      })
+    )
+  )
+
   for (const failureClass of ["transient", "throttled"] as const) {
     it.effect(`tries again after a ${failureClass} failure, later and later up to 30 seconds`, () =>
       test(

@@ -1,113 +1,104 @@
-import { Effect, Redacted, Schema } from "effect"
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
-import { type KeyPlace, loadKeyring } from "./Keyring.ts"
+import type { PlaceError } from "@tributary/secrets"
+import { Effect } from "effect"
+import { contentsOf, tokensOf } from "./Contents.ts"
+import { makeDataKeys } from "./DataKeys.ts"
+import { isEnvelope, openEnvelope, openFirstForm, readEnvelope, sealEnvelope } from "./Envelope.ts"
+import { type KeyPlace, type Keys, loadKeyring, missingKey } from "./Keyring.ts"
+import type { KeyIds } from "./SealedRecords.ts"
 import { type StoredTokens, VaultError } from "./TokenStore.ts"
 
-const algorithm = "aes-256-gcm"
-const nonceBytes = 12
-const tagBytes = 16
-
-/** The sealed part of a record. */
-const Contents = Schema.fromJsonString(
-  Schema.Struct({
-    accessToken: Schema.String,
-    tokenType: Schema.String,
-    expiresAt: Schema.NullOr(Schema.Finite),
-    obtainedAt: Schema.Finite,
-    refreshToken: Schema.NullOr(Schema.String),
-    scopes: Schema.Array(Schema.String),
-    settings: Schema.String,
-    seed: Schema.NullOr(Schema.String),
-    refreshLife: Schema.optionalKey(
-      Schema.Struct({
-        obtainedAt: Schema.Finite,
-        consentedAt: Schema.Finite,
-        saidEnd: Schema.NullOr(Schema.Finite),
-        isFixed: Schema.Boolean
-      })
-    )
-  })
-)
-const encodeContents = Schema.encodeSync(Contents)
-const decodeContents = Schema.decodeUnknownSync(Contents)
-
-/** Ties a record to its place: sealed bytes that are copied to another record or generation do not open. */
-const place = (authorization: string, generation: number) => Buffer.from(JSON.stringify([authorization, generation]))
-
-/** Encrypts the records of a token store, the same way whatever the store: AES-256-GCM under a random nonce. */
-export interface Sealer {
-  /** Names the key that seals; kept beside the record. */
+/** What seals records now, without waiting for anything. */
+export interface Seal {
+  /** Names the key that the records need; kept beside them. */
   readonly keyId: string
   readonly seal: (authorization: string, tokens: StoredTokens) => Buffer
-  /** Opens what `seal` made under the key `id`. Throws a `VaultError`, which never quotes what it read. */
-  readonly open: (authorization: string, generation: number, id: string, sealed: Uint8Array) => StoredTokens
   /** Throws a `VaultError` if the key `id` is not given: what it sealed must not be overwritten, for the key may come back. */
   readonly requireKey: (authorization: string, id: string) => void
 }
 
+/**
+ * Encrypts the records of a token store, the same way whatever the store: AES-256-GCM under a data key, which is encrypted under the
+ * key that the record names. Name, generation and key of a record are authenticated with it.
+ */
+export interface Sealer {
+  /** The keys as they are now. */
+  readonly keys: Effect.Effect<KeyIds, VaultError>
+  /** Gets what is needed to seal. */
+  readonly ready: Effect.Effect<Seal, VaultError>
+  /** Opens what `seal` made under the key `id`, or what earlier versions did. No error quotes what was read. */
+  readonly open: (
+    authorization: string,
+    generation: number,
+    id: string,
+    sealed: Uint8Array
+  ) => Effect.Effect<StoredTokens, VaultError>
+}
+
+const fromKeeper = (authorization: string | undefined) => (error: PlaceError) =>
+  new VaultError({
+    authorization,
+    problem: error.message,
+    failureClass: error.failureClass === "misconfigured" ? "misconfigured" : "transient"
+  })
+
 /** Loads the keys; `sealedWith` are the ids of the keys that the stored records need. See `loadKeyring`. */
 export const makeSealer = Effect.fnUntraced(function* (where: KeyPlace, sealedWith: ReadonlyArray<string>) {
   const keyring = yield* loadKeyring(where, sealedWith)
+  const dataKeys = makeDataKeys(yield* Effect.scope)
 
-  const keyOf = (authorization: string, id: string) => {
-    const key = keyring.byId.get(id)
+  const keyOf = (keys: Keys, authorization: string, id: string) => {
+    const key = keys.byId.get(id)
     if (key !== undefined) return key
     throw new VaultError({
       authorization,
-      problem: `they were sealed with a key that is not given (id ${id}). Add that key to TRIBUTARY_VAULT_KEY${where.directory === undefined ? "" : " or vault.key"}, or remove the tokens of this authorization.`,
+      problem: missingKey(id, keys, keyring.places),
       failureClass: "misconfigured"
     })
   }
 
-  const seal: Sealer["seal"] = (authorization, tokens) => {
-    const nonce = randomBytes(nonceBytes)
-    const cipher = createCipheriv(algorithm, keyOf(authorization, keyring.current), nonce).setAAD(
-      place(authorization, tokens.generation)
-    )
-    const contents = encodeContents({
-      accessToken: Redacted.value(tokens.accessToken),
-      tokenType: tokens.tokenType,
-      expiresAt: tokens.expiresAt ?? null,
-      obtainedAt: tokens.obtainedAt,
-      refreshToken: tokens.refreshToken === undefined ? null : Redacted.value(tokens.refreshToken),
-      scopes: tokens.scopes,
-      settings: tokens.settings,
-      seed: tokens.seed ?? null,
-      ...(tokens.refreshLife === undefined
-        ? {}
-        : { refreshLife: { ...tokens.refreshLife, saidEnd: tokens.refreshLife.saidEnd ?? null } })
+  const ready = Effect.gen(function* () {
+    const keys = yield* keyring.now
+    const { key, wrapped } = yield* Effect.mapError(dataKeys.toSeal(keys.current), fromKeeper(undefined))
+    const keyId = keys.current.id
+    return {
+      keyId,
+      seal: (authorization, tokens) =>
+        sealEnvelope(key, wrapped, { authorization, generation: tokens.generation, keyId }, contentsOf(tokens)),
+      requireKey: (authorization, id) => void keyOf(keys, authorization, id)
+    } satisfies Seal
+  })
+
+  const open: Sealer["open"] = Effect.fnUntraced(function* (authorization, generation, keyId, sealed) {
+    const damaged = new VaultError({
+      authorization,
+      problem: `the record in ${where.store} was changed or damaged. Restore ${where.store} from a backup, or remove the tokens of this authorization.`,
+      failureClass: "misconfigured"
     })
-    return Buffer.concat([nonce, cipher.update(contents, "utf8"), cipher.final(), cipher.getAuthTag()])
-  }
+    const keys = yield* keyring.now
+    const key = yield* Effect.try({
+      try: () => keyOf(keys, authorization, keyId),
+      catch: (error) => (error instanceof VaultError ? error : damaged)
+    })
+    const at = { authorization, generation, keyId }
+    /** The original error is left out: a decoder's message could quote what it read. */
+    const decoded = (text: () => string) =>
+      Effect.try({ try: () => tokensOf(text(), generation), catch: () => damaged })
 
-  const open: Sealer["open"] = (authorization, generation, id, sealed) => {
-    const key = keyOf(authorization, id)
-    try {
-      const decipher = createDecipheriv(algorithm, key, sealed.subarray(0, nonceBytes))
-        .setAAD(place(authorization, generation))
-        .setAuthTag(sealed.subarray(-tagBytes))
-      const text = decipher.update(sealed.subarray(nonceBytes, -tagBytes), undefined, "utf8") + decipher.final("utf8")
-      const { refreshLife, ...contents } = decodeContents(text)
-      return {
-        ...contents,
-        generation,
-        accessToken: Redacted.make(contents.accessToken),
-        expiresAt: contents.expiresAt ?? undefined,
-        refreshToken: contents.refreshToken === null ? undefined : Redacted.make(contents.refreshToken),
-        seed: contents.seed ?? undefined,
-        ...(refreshLife === undefined
-          ? {}
-          : { refreshLife: { ...refreshLife, saidEnd: refreshLife.saidEnd ?? undefined } })
-      }
-    } catch {
-      // The original error is left out: a decoder's message could quote what it read.
-      throw new VaultError({
-        authorization,
-        problem: `the record in ${where.store} was changed or damaged. Restore ${where.store} from a backup, or remove the tokens of this authorization.`,
-        failureClass: "misconfigured"
-      })
+    if (!isEnvelope(sealed)) {
+      const { itself } = key
+      return itself === undefined ? yield* damaged : yield* decoded(() => openFirstForm(itself, sealed, at))
     }
-  }
+    const envelope = readEnvelope(sealed)
+    if (envelope === undefined) return yield* damaged
+    const dataKey = yield* dataKeys
+      .toOpen(key, envelope.wrapped)
+      .pipe(Effect.mapError((error) => (key.isHere ? damaged : fromKeeper(authorization)(error))))
+    return yield* decoded(() => openEnvelope(dataKey, envelope, at))
+  })
 
-  return { keyId: keyring.current, seal, open, requireKey: keyOf } satisfies Sealer
+  const ids = Effect.map(keyring.now, ({ byId, current }): KeyIds => ({
+    current: current.id,
+    given: [current.id, ...[...byId.keys()].filter((id) => id !== current.id)]
+  }))
+  return { keys: ids, ready, open } satisfies Sealer
 })

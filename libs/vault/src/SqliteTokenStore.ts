@@ -1,12 +1,15 @@
-import { Effect, Layer, Option, Result, Schema } from "effect"
+import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { isEnvelope } from "./Envelope.ts"
 import { decodeEntry, encodeEntry, isOpenTo, isSameEntry, type JournalEntry } from "./JournalEntry.ts"
+import { SealedRecords } from "./SealedRecords.ts"
 import { makeSealer } from "./Sealer.ts"
 import { Conflict, type StoredTokens, Superseded, TokenStore, VaultError } from "./TokenStore.ts"
 
-const schemaVersion = 2
+/** 3: records are envelopes, which earlier versions cannot open; those that they sealed are still read. */
+const schemaVersion = 3
 const Row = Schema.Struct({
   generation: Schema.Int,
   key_id: Schema.NullOr(Schema.String),
@@ -16,6 +19,8 @@ const Row = Schema.Struct({
 const decodeRow = Schema.decodeUnknownOption(Row)
 const KeyRow = Schema.Struct({ key_id: Schema.String })
 const decodeKeyRow = Schema.decodeUnknownSync(KeyRow)
+const SealedRow = Schema.Struct({ authorization: Schema.String, key_id: Schema.String, head: Schema.Uint8Array })
+const decodeSealedRow = Schema.decodeUnknownSync(SealedRow)
 
 const problemOf = (error: unknown): { readonly text: string; readonly failureClass: VaultError["failureClass"] } => {
   const code = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0
@@ -64,6 +69,8 @@ const openDatabase = (directory: string): DatabaseSync => {
       failureClass: "misconfigured"
     })
   }
+  // Nothing is written to open the file: a process that only looks does not wait for those that write.
+  if (version === schemaVersion) return database
   // A removed record keeps its row and generation, see `TokenStore.save`.
   database.exec(`
     CREATE TABLE IF NOT EXISTS tokens (
@@ -126,16 +133,12 @@ const make = Effect.fnUntraced(function* (directory: string) {
     return { generation, sealed, entry, current: sealed === undefined ? 0 : generation }
   }
 
+  const row = (authorization: string) => Effect.try({ try: () => rowOf(authorization), catch: failed(authorization) })
+
   const read = Effect.fn("TokenStore.read")(function* (authorization: string) {
-    return yield* Effect.try({
-      try: () => {
-        const { entry, generation, sealed } = rowOf(authorization)
-        const tokens =
-          sealed === undefined ? undefined : sealer.open(authorization, generation, sealed.keyId, sealed.bytes)
-        return { tokens, entry }
-      },
-      catch: failed(authorization)
-    })
+    const { entry, generation, sealed } = yield* row(authorization)
+    if (sealed === undefined) return { tokens: undefined, entry }
+    return { tokens: yield* sealer.open(authorization, generation, sealed.keyId, sealed.bytes), entry }
   })
   const load = (authorization: string) =>
     Effect.map(read(authorization), ({ tokens }) => Option.fromUndefinedOr(tokens))
@@ -164,15 +167,16 @@ const make = Effect.fnUntraced(function* (directory: string) {
     tokens: Omit<StoredTokens, "generation">,
     attempt?: string
   ) {
+    const { keyId, requireKey, seal } = yield* sealer.ready
     return yield* inTransaction(authorization, (): Result.Result<StoredTokens, Conflict | Superseded> => {
       const { current, entry, generation, sealed } = rowOf(authorization)
       // Tokens whose key is missing are not overwritten: the key may come back.
-      if (sealed !== undefined) sealer.requireKey(authorization, sealed.keyId)
+      if (sealed !== undefined) requireKey(authorization, sealed.keyId)
       if (current !== expected) return Result.fail(new Conflict({ authorization, expected, current }))
       if (!isOpenTo(entry, attempt))
         return Result.fail(new Superseded({ authorization, current: entry?.attempt ?? "" }))
       const stored: StoredTokens = { ...tokens, generation: generation + 1 }
-      upsert.run(authorization, stored.generation, sealer.keyId, sealer.seal(authorization, stored))
+      upsert.run(authorization, stored.generation, keyId, seal(authorization, stored))
       clear.run(authorization)
       return Result.succeed(stored)
     })
@@ -203,15 +207,51 @@ const make = Effect.fnUntraced(function* (directory: string) {
     })
   })
 
-  return TokenStore.of({ load, read, save, note, remove })
+  const names = database.prepare(
+    "SELECT authorization, key_id, substr(sealed, 1, 16) AS head FROM tokens WHERE sealed IS NOT NULL ORDER BY authorization"
+  )
+  const list = Effect.try({
+    try: () =>
+      names.all().map((found) => {
+        const { authorization, head, key_id: keyId } = decodeSealedRow(found)
+        return { authorization, keyId, isFirstForm: !isEnvelope(head) }
+      }),
+    catch: failed(undefined)
+  })
+  const replace = database.prepare(
+    "UPDATE tokens SET key_id = ?, sealed = ? WHERE authorization = ? AND generation = ? AND key_id = ? AND sealed = ?"
+  )
+  const reseal = Effect.fn("SealedRecords.reseal")(function* (authorization: string) {
+    const { generation, sealed } = yield* row(authorization)
+    if (sealed === undefined) return "changed" as const
+    const tokens = yield* sealer.open(authorization, generation, sealed.keyId, sealed.bytes)
+    const next = yield* sealer.ready
+    const { changes } = yield* Effect.try({
+      try: () =>
+        replace.run(
+          next.keyId,
+          next.seal(authorization, tokens),
+          authorization,
+          generation,
+          sealed.keyId,
+          sealed.bytes
+        ),
+      catch: failed(authorization)
+    })
+    return Number(changes) === 1 ? ("resealed" as const) : ("changed" as const)
+  })
+
+  return Context.make(TokenStore, TokenStore.of({ load, read, save, note, remove })).pipe(
+    Context.add(SealedRecords, SealedRecords.of({ store: `vault.db in ${directory}`, keys: sealer.keys, list, reseal }))
+  )
 })
 
 /**
- * The token store in the file `vault.db` of a data directory (SQLite, WAL, synced at every commit). Records are sealed
- * with AES-256-GCM under a random nonce, tied to their authorization and generation, and name the key they need; see
- * `loadKeyring` for where keys come from. Fails when the key is missing or wrong, and never overwrites what it cannot open.
+ * The token store in the file `vault.db` of a data directory (SQLite, WAL, synced at every commit), and its records as they lie
+ * there. Records are sealed as `Sealer` says, and name the key they need; see `loadKeyring` for where keys come from. Fails when the
+ * key is missing or wrong, and never overwrites what it cannot open. Several processes may use the file at once.
  */
 export const SqliteTokenStore = {
-  layer: (options: { readonly directory: string }): Layer.Layer<TokenStore, VaultError> =>
-    Layer.effect(TokenStore, make(options.directory))
+  layer: (options: { readonly directory: string }): Layer.Layer<TokenStore | SealedRecords, VaultError> =>
+    Layer.effectContext(make(options.directory))
 }

@@ -1,11 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
-import { type Conflict, SqliteTokenStore, type Superseded, TokenStore, type VaultError } from "@tributary/vault"
+import {
+  type Conflict,
+  rotateVault,
+  SqliteTokenStore,
+  type Superseded,
+  TokenStore,
+  type VaultError
+} from "@tributary/vault"
 import { randomBytes } from "node:crypto"
 import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { temporaryDirectory, tokens } from "./tokens.ts"
+import { entry, temporaryDirectory, tokens } from "./tokens.ts"
 
 const newKey = () => randomBytes(32).toString("base64")
 
@@ -40,21 +47,51 @@ describe("SqliteTokenStore", () => {
     })
   )
 
-  it.effect("writes no token in clear, neither to the database nor to its log", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const bytes = () => Buffer.concat(readdirSync(directory).map((file) => readFileSync(join(directory, file))))
-      yield* run(directory, {}, (store) =>
-        Effect.gen(function* () {
-          for (let generation = 0; generation < 50; generation++) {
-            yield* store.save("shop", generation, tokens(`canary-${generation}`))
+  it.effect(
+    "writes no token in clear: not to the database, its log, a dump or a copy, and neither does a rotation",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const [older, newer] = [newKey(), newKey()]
+        const secrets = ["canary", older, newer, Buffer.from(older, "base64"), Buffer.from(newer, "base64")]
+        let seen = 0
+        const look = () => {
+          for (const name of readdirSync(directory)) {
+            const bytes = readFileSync(join(directory, name))
+            if (bytes.includes("shop")) seen++
+            for (const secret of secrets) assert.isFalse(bytes.includes(secret), `${name} holds a secret`)
           }
-          assert.isTrue(bytes().includes("shop"), "the search looks at the right files")
-          assert.isFalse(bytes().includes("canary"))
-        })
-      )
-      assert.isFalse(bytes().includes("canary"))
-    })
+        }
+        yield* run(directory, { TRIBUTARY_VAULT_KEY: older }, (store) =>
+          Effect.gen(function* () {
+            for (let generation = 0; generation < 50; generation++) {
+              yield* store.note("shop", generation, undefined, entry(`attempt-${generation}`))
+              yield* store.save("shop", generation, tokens(`canary-${generation}`), `attempt-${generation}`)
+            }
+            yield* store.save("gone", 0, tokens("canary-gone"))
+            yield* store.remove("gone")
+            look()
+          })
+        )
+        yield* rotateVault({ isDryRun: false, isAll: true }).pipe(
+          Effect.tap(() => Effect.sync(look)),
+          Effect.provide(SqliteTokenStore.layer({ directory }), { local: true }),
+          Effect.provideService(
+            ConfigProvider.ConfigProvider,
+            ConfigProvider.fromEnvRecord({ TRIBUTARY_VAULT_KEY: `${newer},${older}` })
+          )
+        )
+        const database = new DatabaseSync(join(directory, "vault.db"))
+        database.exec(`VACUUM INTO '${join(directory, "backup.db")}'`)
+        const dump = ["tokens", "journal"].flatMap((table) => database.prepare(`SELECT * FROM ${table}`).all())
+        database.close()
+        const cells = dump.flatMap((row) =>
+          Object.values(row).map((value) => (value instanceof Uint8Array ? value : Buffer.from(String(value))))
+        )
+        writeFileSync(join(directory, "dump"), Buffer.concat(cells))
+        look()
+        assert.isAbove(seen, 3, "the search looks at the right files")
+      })
   )
 
   it.effect("says so when the key is missing, and makes no new one", () =>

@@ -1,3 +1,6 @@
 export * from "./LeasesConformance.ts"
 export * from "./tokens.ts"
 export * from "./TokenStoreConformance.ts"
+export * from "./rotating.ts"
+export * from "./SaidLines.ts"
+export * from "./SealedRecordsConformance.ts"

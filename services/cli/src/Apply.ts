@@ -2,11 +2,12 @@ import { Catalog, type Change, type Registered } from "@tributary/catalog"
 import { transformSteps } from "@tributary/domain"
 import { compileTransform, type TransformError } from "@tributary/transform"
 import { createTwoFilesPatch } from "diff"
-import { Effect, FileSystem, Schema } from "effect"
+import { Effect, FileSystem, Path, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { noteProblems } from "./FileProblems.ts"
 import { count } from "./Format.ts"
 import { loadRegistered, NotRegistrable, registrationOf } from "./Registered.ts"
+import { revokeRegistered } from "./Revoke.ts"
 import { Screen } from "./Screen.ts"
 
 export interface ApplyOptions {
@@ -141,6 +142,11 @@ export const apply = Effect.fn("cli.apply")(function* (options: ApplyOptions) {
   }
   const changes = steps.flatMap(({ change }) => (change === undefined ? [] : [change]))
   if (!options.dryRun && changes.length > 0) yield* catalog.write(changes)
+  const deleted = changes.flatMap((change) => ("remove" in change ? [change.remove] : []))
+  const path = yield* Path.Path
+  const revoked = options.dryRun
+    ? new Map<string, string>()
+    : yield* revokeRegistered(deleted, registered, path.resolve(options.files))
 
   const failed = problems.length + loaded.problems.length
   if (options.json) {
@@ -150,7 +156,8 @@ export const apply = Effect.fn("cli.apply")(function* (options: ApplyOptions) {
         connectors: steps.map(({ action, connector, diff }) => ({
           connector,
           action,
-          ...(diff === "" ? {} : { diff })
+          ...(diff === "" ? {} : { diff }),
+          ...(revoked.has(connector) ? { tokens: revoked.get(connector) } : {})
         })),
         problems,
         fileProblems: loaded.problems
@@ -165,6 +172,8 @@ export const apply = Effect.fn("cli.apply")(function* (options: ApplyOptions) {
             ? " (not deleted: files with problems may be its own)"
             : " (registered, in none of the files; --prune deletes it)"
       yield* screen.print(`${marks[action]} ${connector}: ${action}${note}`)
+      const tokens = revoked.get(connector)
+      if (tokens !== undefined) yield* screen.print(`    ${tokens}`)
       if (diff !== "") yield* screen.print(diff.replaceAll(/^/gmu, "    "))
     }
     yield* screen.print(
@@ -176,12 +185,14 @@ export const apply = Effect.fn("cli.apply")(function* (options: ApplyOptions) {
   if (failed > 0) return yield* new NotApplied({ problems: failed })
 })
 
-/** Deletes a registered connector. Its workers stop it within seconds; its topics, tables and tokens stay. */
+/** Deletes a registered connector. Its workers stop it within seconds; its tokens are revoked; its topics and tables stay. */
 export const remove = Effect.fn("cli.remove")(function* (connector: string) {
   const screen = yield* Screen
   const catalog = yield* Catalog
   const registered = yield* catalog.list
   if (!registered.has(connector)) return yield* new NotRegistered({ connector, registered: [...registered.keys()] })
   yield* catalog.write([{ remove: connector }])
-  yield* screen.print(`- ${connector}: deleted. Its topics and tables stay.`)
+  const path = yield* Path.Path
+  const tokens = (yield* revokeRegistered([connector], registered, path.resolve("."))).get(connector)
+  yield* screen.print(`- ${connector}: deleted. Its topics and tables stay.${tokens === undefined ? "" : ` ${tokens}`}`)
 })

@@ -1,8 +1,9 @@
 import { makeDirectory } from "@tributary/log"
-import { Secrets } from "@tributary/vault"
-import { Console, Effect, Layer, Option, Path, Schema } from "effect"
+import { Secrets } from "@tributary/secrets"
+import { Console, Duration, Effect, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { loadConnectors } from "./ConnectorFiles.ts"
+import { connectorsCommand } from "./ConnectorsCommand.ts"
 import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
 import { preview } from "./Preview.ts"
@@ -15,6 +16,7 @@ import { NotOnce, services } from "./ServiceName.ts"
 import { showStatus } from "./StatusCommand.ts"
 import { tap } from "./Tap.ts"
 import { validate } from "./Validate.ts"
+import { vaultCommand } from "./VaultCommand.ts"
 
 const root = Command.make("tributary").pipe(
   Command.withSharedFlags({
@@ -70,13 +72,37 @@ const onEngine = <A, E, R>(data: string, work: Effect.Effect<A, E, R>) =>
 
 const dev = Command.make(
   "dev",
-  {},
-  Effect.fn(function* () {
+  {
+    authServer: Flag.Boolean("auth-server").pipe(
+      Flag.withDescription("Also start an authorization server on this machine, to try out consent and tokens by hand"),
+      Flag.withDefault(false)
+    ),
+    authPort: Flag.Int("auth-port").pipe(
+      Flag.withDescription("Port of that server; 0: any free one"),
+      Flag.withDefault(7489)
+    )
+  },
+  Effect.fn(function* ({ authPort, authServer }) {
     const { connectors, data, json } = yield* root
-    // Said before the engine starts.
-    yield* loadConnectors(connectors)
-    yield* staying
-    yield* onEngine(data, serve({ connectors, json, watch: true }))
+    const running = Effect.gen(function* () {
+      // Said before the engine starts.
+      yield* loadConnectors(connectors)
+      yield* staying
+      yield* onEngine(data, serve({ connectors, json, watch: true }))
+    })
+    if (!authServer) return yield* running
+    const { startDevAuthServer } = yield* Effect.promise(() => import("./DevAuthServer.ts"))
+    const screen = yield* Screen
+    yield* startDevAuthServer(authPort).pipe(
+      Effect.andThen(running),
+      // A person who tries out the server alone has no connectors yet.
+      Effect.catchTag("NoConnectors", ({ message }) =>
+        screen
+          .note(`${message} Only the authorization server runs.`)
+          .pipe(Effect.andThen(staying), Effect.andThen(Effect.never))
+      ),
+      Effect.scoped
+    )
   })
 ).pipe(Command.withDescription("Run everything in one process and take up changes of the files as they happen"))
 
@@ -264,6 +290,66 @@ const auditCommand = Command.make(
     )
   })
 ).pipe(Command.withDescription("Show what happened to tokens: who obtained, refreshed or lost which, and when"))
+const consentCommand = Command.make(
+  "consent",
+  {
+    connector: Argument.String("connector").pipe(
+      Argument.withDescription("Identifier of the connector; may be left out if only one needs consent"),
+      Argument.optional
+    ),
+    device: Flag.Boolean("device").pipe(
+      Flag.withDescription("Show a code that is entered in a browser of any device"),
+      Flag.withDefault(false)
+    ),
+    paste: Flag.Boolean("paste").pipe(
+      Flag.withDescription("Take the code, or the whole address that the browser ended at, from the terminal"),
+      Flag.withDefault(false)
+    ),
+    refreshToken: Flag.Boolean("refresh-token").pipe(
+      Flag.withDescription("Take a refresh token that exists already from the terminal, and try it out"),
+      Flag.withDefault(false)
+    ),
+    timeout: Flag.Int("timeout").pipe(
+      Flag.withDescription("Seconds that are waited for the person"),
+      Flag.withDefault(300)
+    )
+  },
+  Effect.fn(function* ({ connector, device, paste, refreshToken, timeout }) {
+    const { connectors, data, json } = yield* root
+    const { NoConsent, runConsent } = yield* Effect.promise(() => import("./ConsentCommand.ts"))
+    const { TokenTransport } = yield* Effect.promise(() => import("@tributary/oauth"))
+    if ([device, paste, refreshToken].filter((is) => is).length > 1) {
+      return yield* new NoConsent({ problem: "Choose one of --device, --paste and --refresh-token." })
+    }
+    const folder = yield* dataFolder(data)
+    yield* runConsent({
+      connectors,
+      connector: Option.getOrUndefined(connector),
+      how: device ? "device" : paste ? "paste" : refreshToken ? "refresh-token" : "browser",
+      timeout: Duration.seconds(Math.max(1, timeout)),
+      json
+    }).pipe(Effect.provide(Layer.merge(authorizations(folder), TokenTransport.layer)))
+  })
+).pipe(Command.withDescription("Ask a person for the consent that a connector needs, and store what they grant"))
+
+const revokeCommand = Command.make(
+  "revoke",
+  {
+    connector: Argument.String("connector").pipe(
+      Argument.withDescription("Identifier of the connector; may be left out if there is only one"),
+      Argument.optional
+    )
+  },
+  Effect.fn(function* ({ connector }) {
+    const { connectors, data, json } = yield* root
+    const { runRevoke } = yield* Effect.promise(() => import("./Revoke.ts"))
+    const { TokenTransport } = yield* Effect.promise(() => import("@tributary/oauth"))
+    const folder = yield* dataFolder(data)
+    yield* runRevoke({ connectors, connector: Option.getOrUndefined(connector), json }).pipe(
+      Effect.provide(Layer.merge(authorizations(folder), TokenTransport.layer))
+    )
+  })
+).pipe(Command.withDescription("End a connector's authorization: revoke its tokens at the server and forget them"))
 
 const tributary = root.pipe(
   Command.withSubcommands([
@@ -277,7 +363,11 @@ const tributary = root.pipe(
     queryCommand,
     statusCommand,
     auditCommand,
-    loadCommand(root)
+    consentCommand,
+    revokeCommand,
+    vaultCommand(root),
+    loadCommand(root),
+    connectorsCommand
   ])
 )
 

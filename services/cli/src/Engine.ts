@@ -7,8 +7,9 @@ import { Tokens } from "@tributary/oauth"
 import type { RedisOptions } from "@tributary/redis"
 import { layerConfluent, layerNone, layerSqlite } from "@tributary/schema-registry"
 import { Alerts, layerFileAudit, Status } from "@tributary/telemetry"
-import { Leases, Secrets, SqliteTokenStore } from "@tributary/vault"
-import { Config, Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { Secrets } from "@tributary/secrets"
+import { Leases, SqliteTokenStore } from "@tributary/vault"
+import { Config, Effect, FileSystem, Layer, Option, Path, Schedule, Schema } from "effect"
 import { hostname } from "node:os"
 // oxlint-disable-next-line no-restricted-imports -- its number is the only name that a process has by itself
 import process from "node:process"
@@ -53,6 +54,31 @@ export const auditOf = (data: string) =>
 /** Tells people what they should know, in the status too. */
 const alerts = Alerts.layer.pipe(Layer.provide(Status.layer))
 
+/** There are no stored tokens. */
+export class NoVault extends Schema.TaggedError<NoVault>()("NoVault", { directory: Schema.String }) {
+  readonly failureClass = "misconfigured" as const
+  override get message(): string {
+    return `There is no vault.db in ${this.directory}: no tokens were stored there. Name the folder of a run with --data, or the Redis of your workers with TRIBUTARY_REDIS_URL.`
+  }
+}
+
+/** The stored tokens as they lie there, beside the processes that use them. */
+export const vaultOf = (data: string) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const { redis } = yield* servers
+      if (Option.isSome(redis)) {
+        const { Redis, RedisTokenStore } = yield* Effect.promise(() => import("@tributary/redis"))
+        return RedisTokenStore.layer.pipe(Layer.provide(Redis.layer(redis.value)))
+      }
+      const directory = directories(path.resolve(data)).vault
+      const isThere = yield* fs.exists(path.join(directory, "vault.db")).pipe(Effect.orElseSucceed(() => false))
+      return isThere ? SqliteTokenStore.layer({ directory }) : yield* new NoVault({ directory })
+    })
+  )
+
 /** Tokens of all authorizations: references of the files, tokens from the vault; and the budgets of their hosts. */
 export const authorizations = (data: string) =>
   Layer.unwrap(
@@ -66,7 +92,7 @@ export const authorizations = (data: string) =>
           ),
         onSome: redisStores
       })
-      return Tokens.layer.pipe(Layer.provideMerge(Layer.merge(Secrets.layer, stores)), Layer.provide(auditOf(data)))
+      return Tokens.layer.pipe(Layer.provideMerge(Layer.mergeAll(Secrets.layer, stores, auditOf(data))))
     })
   )
 

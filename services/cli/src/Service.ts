@@ -1,4 +1,4 @@
-import { defaultControlAddress, healthServer, parseListenAddress, runControl } from "@tributary/control"
+import { defaultControlAddress, healthServer, parseListenAddress, Revoker, runControl } from "@tributary/control"
 import { Health, type HealthResult } from "@tributary/telemetry"
 import { Config, Duration, Effect, Layer, Ref, Schedule } from "effect"
 import { hostname } from "node:os"
@@ -6,6 +6,7 @@ import { hostname } from "node:os"
 import process from "node:process"
 import { controlEngine, sinkEngine, sourceEngine, transformEngine } from "./Engine.ts"
 import { runSinks, runTransforms } from "./Pipeline.ts"
+import { revokeOne } from "./Revoke.ts"
 import type { ServiceName } from "./ServiceName.ts"
 import { publishStatus } from "./StatusTopic.ts"
 import { workOnAll, workOnSources } from "./Worker.ts"
@@ -83,7 +84,7 @@ export const runService = Effect.fn("cli.runService")(function* (
         return yield* keptUp(
           Effect.raceFirst(runControl(at ?? defaultControlAddress), publishStatus(name)),
           controlEngine
-        )
+        ).pipe(Effect.provideService(Revoker, yield* revokeOne(data)))
     }
   })
   const served = at === undefined || service === "control" ? Layer.empty : healthServer({ ...at, worker })

@@ -1,6 +1,6 @@
 import { type ConfigProblem, formatProblem, transformSteps } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { count } from "./Format.ts"

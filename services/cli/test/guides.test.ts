@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { formatProblems, parseConnector } from "@tributary/domain"
 import { compileTransform } from "@tributary/transform"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 

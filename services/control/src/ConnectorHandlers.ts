@@ -7,6 +7,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { answered } from "./Answered.ts"
 import { checkSource } from "./CheckSource.ts"
 import { type Owned, ownersOf } from "./Owned.ts"
+import { Revoker } from "./Revoker.ts"
 
 const notFound = (connector: string) =>
   new ConnectorNotFound({
@@ -49,6 +50,7 @@ export const connectorHandlers = HttpApiBuilder.group(
     const catalog = yield* Catalog
     const log = yield* Log
     const owners = Effect.provideService(ownersOf, Log, log)
+    const revoke = yield* Revoker
 
     return handlers.handleAll({
       list: Effect.fn("control.list")(function* () {
@@ -113,12 +115,22 @@ export const connectorHandlers = HttpApiBuilder.group(
       delete: Effect.fn("control.delete")(function* ({ params, query }) {
         const { id } = params
         const dryRun = query.dry_run !== undefined && query.dry_run !== "false"
-        if (!(yield* read(catalog.list)).has(id)) return yield* notFound(id)
-        if (!dryRun) {
-          yield* written(catalog.write([{ remove: id }]))
-          yield* Effect.logInfo("Connector deleted.").pipe(Effect.annotateLogs({ connector: id }))
+        const before = yield* read(catalog.list)
+        if (!before.has(id)) return yield* notFound(id)
+        if (dryRun) return { connector: id, outcome: "deleted" as const, revision: null, warnings: [], dryRun }
+        yield* written(catalog.write([{ remove: id }]))
+        const tokens = yield* revoke(id, before)
+        yield* Effect.logInfo("Connector deleted.").pipe(
+          Effect.annotateLogs({ connector: id, ...(tokens === undefined ? {} : { tokens }) })
+        )
+        return {
+          connector: id,
+          outcome: "deleted" as const,
+          revision: null,
+          warnings: [],
+          dryRun,
+          ...(tokens === undefined ? {} : { tokens })
         }
-        return { connector: id, outcome: "deleted" as const, revision: null, warnings: [], dryRun }
       })
     })
   })

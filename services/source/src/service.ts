@@ -12,8 +12,10 @@ import {
 } from "@tributary/domain"
 import { Log, type LogError, type NewRecord, type Producer } from "@tributary/log"
 import { valueEncoder, type ValueEncoder } from "@tributary/schema-registry"
+import { authorizationOfConnector, makeConsentWatch } from "@tributary/oauth"
 import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
-import { Clock, Duration, Effect, Random, Schema, Stream } from "effect"
+import { TokenStore } from "@tributary/vault"
+import { Clock, Duration, Effect, Option, Random, Schema, Stream } from "effect"
 
 const CheckpointText = Schema.fromJsonString(Checkpoint)
 const decodeCheckpoint = Schema.decodeUnknownEffect(CheckpointText)
@@ -249,21 +251,40 @@ export const runSource = Effect.fn("source.run")(function* (
   const streams = yield* Effect.forEach(Object.keys(connector.streams), (stream) =>
     Effect.map(status.reporter(id, stream, "source"), (reporter) => ({ stream, reporter }))
   )
+  const tokens = yield* Effect.serviceOption(TokenStore)
+  const authorization = authorizationOfConnector(connector, base)?.id ?? id
+  /** Work goes on by itself once a person has consented, in whatever process they did. */
+  const watch = Effect.suspend(() =>
+    Option.isNone(tokens)
+      ? Effect.succeed({ begin: Effect.void, options })
+      : makeConsentWatch(authorization).pipe(
+          Effect.provideService(TokenStore, tokens.value),
+          Effect.map(({ begin, consented }) => ({ begin, options: { ...options, consented } }))
+        )
+  )
   const all = Effect.scoped(
     Effect.gen(function* () {
       const source = yield* make(connector, { base })
       return yield* Effect.forEach(
         streams,
         ({ reporter, stream }) =>
-          supervise(reporter, readStream(source, connector, stream, reporter, options), options).pipe(
-            Effect.annotateLogs({ stream }),
-            Effect.result
-          ),
+          Effect.flatMap(watch, ({ begin, options: watching }) =>
+            supervise(
+              reporter,
+              Effect.andThen(begin, readStream(source, connector, stream, reporter, options)),
+              watching
+            )
+          ).pipe(Effect.annotateLogs({ stream }), Effect.result),
         { concurrency: "unbounded" }
       )
     })
   )
-  return yield* supervise(toAll(streams.map(({ reporter }) => reporter)), all, options).pipe(
+  const whole = yield* watch
+  return yield* supervise(
+    toAll(streams.map(({ reporter }) => reporter)),
+    Effect.andThen(whole.begin, all),
+    whole.options
+  ).pipe(
     Effect.map((results) => results.flatMap((result) => (result._tag === "Failure" ? [result.failure] : []))),
     Effect.catchTag("GaveUp", (gaveUp) => Effect.succeed([gaveUp])),
     Effect.annotateLogs({ connector: id, stage: "source" })

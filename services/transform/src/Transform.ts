@@ -1,6 +1,6 @@
 import { JsonSyntaxError, LosslessJson, skipSpace, skipValue } from "@tributary/codec"
 import type { TransformStep } from "@tributary/domain"
-import { Secrets } from "@tributary/vault"
+import { Secrets } from "@tributary/secrets"
 import { Effect, Redacted } from "effect"
 import { castStep } from "./CastStep.ts"
 import { dropStep, flattenStep, keepStep, renameStep } from "./FieldSteps.ts"

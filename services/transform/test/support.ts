@@ -1,5 +1,5 @@
 import type { TransformStep } from "@tributary/domain"
-import { SecretError, Secrets } from "@tributary/vault"
+import { SecretError, Secrets } from "@tributary/secrets"
 import { Effect, Layer, Redacted } from "effect"
 import { compileTransform, type TransformRejection } from "../src/Transform.ts"
 
@@ -11,7 +11,8 @@ export const SecretsTest = Layer.succeed(
       reference === "${env:SALT}" || reference === "${env:EMPTY}"
         ? Effect.succeed(Redacted.make(reference === "${env:SALT}" ? "salt" : ""))
         : Effect.fail(new SecretError({ reference, problem: "is not set" })),
-    text: (template) => Effect.succeed(template)
+    text: (template) => Effect.succeed(template),
+    renew: () => Effect.succeed(false)
   })
 )
 

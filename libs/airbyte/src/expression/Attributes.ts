@@ -18,7 +18,8 @@ import { complexAttribute, floatAttribute, floatMethods, intAttribute, intMethod
 import { PyError, typeError } from "./PyError.ts"
 import { formatText, namesOf, type FieldAccess } from "./StrFormat.ts"
 import { length, points, slice } from "./Text.ts"
-import { byteTextMethod, markupMethod, textMethods } from "./TextMethods.ts"
+import { byteTextMethod, markupMethod } from "./OtherTextMethods.ts"
+import { textMethods } from "./TextMethods.ts"
 import { escapeHtml } from "./Html.ts"
 import {
   orElse,

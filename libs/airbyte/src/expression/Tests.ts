@@ -6,7 +6,7 @@ import { filter, type Filter } from "./FilterTypes.ts"
 import { contains, iterableOf, sizeOf } from "./Iterate.ts"
 import { modulo } from "./Operators.ts"
 import { str } from "./Repr.ts"
-import { isLower, isUpper } from "./TextMethods.ts"
+import { isLower, isUpper } from "./TextCase.ts"
 import { PyDecimal } from "./Duration.ts"
 import { floatOf, intOf, isInt, PyComplex, PyMarkup, PyUndefined, strOf, type Value } from "./Value.ts"
 

@@ -11,65 +11,14 @@ import {
 } from "./Arguments.ts"
 import { truthy } from "./Compare.ts"
 import { dictEntries, dictGet, dictOf, PyDict } from "./Dict.ts"
-import { escapeHtml } from "./Html.ts"
 import { iterate } from "./Iterate.ts"
 import { grow, tick } from "./Meter.ts"
 import { PyError, typeError, valueError } from "./PyError.ts"
-import { str } from "./Repr.ts"
 import * as Text from "./Text.ts"
-import { intOf, isInt, PyBytes, PyMarkup, PyTuple, strOf, typeName, type Kwargs, type Value } from "./Value.ts"
+import { intOf, isInt, PyBytes, PyTuple, strOf, typeName, type Kwargs, type Value } from "./Value.ts"
+import { capitalize, title, swapCase, isLower, isUpper, isTitle, every } from "./TextCase.ts"
 
 type TextMethod = Method<string>
-
-const cased = /[\p{Lowercase}\p{Uppercase}\p{Lt}]/u
-const every = (text: string, pattern: RegExp): boolean => text !== "" && pattern.test(text)
-
-const titleCase = (char: string): string => {
-  const upper = char.toUpperCase()
-  const [first = "", ...rest] = upper
-  return first + rest.join("").toLowerCase()
-}
-
-export const capitalize = (text: string): string => {
-  const [first = ""] = text
-  return titleCase(first) + text.slice(first.length).toLowerCase()
-}
-
-const title = (text: string): string => {
-  let result = ""
-  let inWord = false
-  for (const char of text) {
-    result += inWord ? char.toLowerCase() : titleCase(char)
-    inWord = cased.test(char)
-  }
-  return result
-}
-
-const swapCase = (text: string): string => {
-  let result = ""
-  for (const char of text) {
-    const upper = char.toUpperCase()
-    result += upper === char ? char.toLowerCase() : upper
-  }
-  return result
-}
-
-/** str.islower and str.isupper. */
-export const isLower = (text: string): boolean => !/[\p{Uppercase}\p{Lt}]/u.test(text) && /\p{Lowercase}/u.test(text)
-export const isUpper = (text: string): boolean => !/[\p{Lowercase}\p{Lt}]/u.test(text) && /\p{Uppercase}/u.test(text)
-
-const isTitle = (text: string): boolean => {
-  let found = false
-  let inWord = false
-  for (const char of text) {
-    const upper = /[\p{Uppercase}\p{Lt}]/u.test(char)
-    const lower = /\p{Lowercase}/u.test(char)
-    if ((upper && inWord) || (lower && !inWord)) return false
-    inWord = upper || lower
-    found ||= inWord
-  }
-  return found
-}
 
 const setOf = (chars: string): ReadonlySet<string> => new Set(chars)
 
@@ -434,72 +383,4 @@ export const textMethods: Methods<string> = {
   translate,
   upper: simple("upper", (text) => text.toUpperCase()),
   zfill
-}
-
-const asMarkup = (value: Value): Value =>
-  typeof value === "string"
-    ? new PyMarkup(value)
-    : Array.isArray(value)
-      ? value.map(asMarkup)
-      : value instanceof PyTuple
-        ? new PyTuple(value.items.map(asMarkup))
-        : value
-
-const escapedArgument = (value: Value): Value => (typeof value === "string" ? escapeHtml(value) : value)
-
-/** Methods of text that is marked as safe: what is put into it is escaped, and what comes out is marked too. */
-export const markupMethod = (name: string): Method<PyMarkup> | undefined => {
-  const method = Object.hasOwn(textMethods, name) ? textMethods[name] : undefined
-  if (method === undefined) return undefined
-  return (self, args, kwargs) => {
-    if (name === "join") {
-      const items = [...iterate(positional(name, args, kwargs, 1, 1)[0] ?? null)]
-      return new PyMarkup(
-        items.map((item) => (item instanceof PyMarkup ? item.value : escapeHtml(str(item)))).join(self.value)
-      )
-    }
-    const inserts = name === "replace" ? 1 : name === "ljust" || name === "rjust" || name === "center" ? 1 : -1
-    return asMarkup(
-      method(
-        self.value,
-        args.map((arg, index) => (index === inserts ? escapedArgument(arg) : arg)),
-        kwargs
-      )
-    )
-  }
-}
-
-const notOfBytes = new Set([
-  "casefold",
-  "encode",
-  "isdecimal",
-  "isidentifier",
-  "isnumeric",
-  "isprintable",
-  "maketrans",
-  "translate"
-])
-
-const asBytes = (value: Value): Value =>
-  typeof value === "string"
-    ? new PyBytes(Buffer.from(value, "latin1"))
-    : Array.isArray(value)
-      ? value.map(asBytes)
-      : value instanceof PyTuple
-        ? new PyTuple(value.items.map(asBytes))
-        : value
-
-const fromBytes = (value: Value): Value => {
-  if (typeof value === "string") throw typeError("a bytes-like object is required, not 'str'")
-  if (value instanceof PyBytes) return Buffer.from(value.bytes).toString("latin1")
-  if (Array.isArray(value)) return value.map(fromBytes)
-  return value instanceof PyTuple ? new PyTuple(value.items.map(fromBytes)) : value
-}
-
-/** Methods of bytes that are those of ASCII text. */
-export const byteTextMethod = (name: string): Method<PyBytes> | undefined => {
-  const method = Object.hasOwn(textMethods, name) && !notOfBytes.has(name) ? textMethods[name] : undefined
-  if (method === undefined) return undefined
-  return (self, args, kwargs) =>
-    asBytes(method(Buffer.from(self.bytes).toString("latin1"), args.map(fromBytes), kwargs))
 }

@@ -30,6 +30,8 @@ export interface SpendOptions {
   readonly timeout: number
   /** Time after which a process that held the lease has stored its answer, or is gone. Milliseconds. */
   readonly takeover: number
+  /** What a person does to give a new refresh token. */
+  readonly advice: string
   readonly exchange: (
     request: GrantRequest,
     mayBeSent: Effect.Effect<boolean>
@@ -55,7 +57,7 @@ export const makeSpend = Effect.fnUntraced(function* (options: SpendOptions) {
         failureClass: "needs-consent",
         problem:
           "the answer to a request with this refresh token was lost, or the process that sent it ended before the answer was stored. The provider replaces refresh tokens and revokes everything when one is used twice, so it was not sent again.",
-        advice: "Get a new first refresh token and put it where `refresh_token` points to."
+        advice: options.advice
       })
     )
 

@@ -17,6 +17,8 @@ export interface TokenBody {
   /** Seconds that the refresh token lives, where the server says so. */
   readonly refresh_token_expires_in?: number
   readonly scope?: string
+  /** As it came: whoever asked for it has to validate it (OIDC Core, section 3.1.3.7); nobody else may use it. */
+  readonly id_token?: string
 }
 
 /** Anything but tokens: what kind of failure, what the server said, what to do. */

@@ -146,7 +146,11 @@ export const fieldsBeside = (found: Found, root: Json, quirks: ResponseQuirks, n
   )
   const separator = quirks.scope_separator === " " ? /\s+/u : (quirks.scope_separator ?? /[\s,]+/u)
   const scope = told(found, root, quirks.scope, names.scope, scopesOf(separator))
+  const idToken = told(found, root, undefined, ["id_token"], (value) =>
+    typeof value === "string" ? text(value) : undefined
+  )
   return {
+    ...(idToken === undefined || idToken === found.access ? {} : { id_token: idToken }),
     ...(expires === undefined ? {} : { expires_in: expires }),
     ...(refresh === undefined ? {} : { refresh_token: refresh }),
     ...(refreshExpires === undefined ? {} : { refresh_token_expires_in: refreshExpires }),

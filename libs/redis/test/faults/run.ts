@@ -1,7 +1,8 @@
 import { OAuth2 } from "@tributary/domain"
 import { type TokenManager, Tokens, TokenTransport } from "@tributary/oauth"
 import { type AuthServer, type Fault, startAuthServer } from "@tributary/testkit"
-import { Budgets, Environment, type Lease, Leases, LeaseTaken, Secrets, TokenStore, VaultError } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
+import { Budgets, type Lease, Leases, LeaseTaken, TokenStore, VaultError } from "@tributary/vault"
 import {
   Clock,
   ConfigProvider,

@@ -5,7 +5,7 @@ import { Context } from "effect"
  * variables that connector files name, whose spelling must not be changed on the way.
  */
 export const Environment = Context.Reference<Readonly<Record<string, string | undefined>>>(
-  "@tributary/vault/Environment",
+  "@tributary/secrets/Environment",
   // oxlint-disable-next-line eslint/no-restricted-globals -- the one place where the environment enters
   { defaultValue: () => process.env }
 )

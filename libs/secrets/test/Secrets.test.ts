@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { Environment, Secrets } from "@tributary/vault"
+import { Environment, Secrets } from "@tributary/secrets"
 import { chmodSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { temporaryDirectory } from "./tokens.ts"
+import { temporaryDirectory } from "./support.ts"
 
 const environment = { SHOP_SECRET: "s3cret", SHOP_ID: "shop", EMPTY: "" }
 
@@ -41,8 +41,8 @@ describe("Secrets", () => {
           "https://shop.id.example/$x{y}"
         )
         assert.strictEqual(yield* secrets.text("no reference", base), "no reference")
-        const error = yield* Effect.flip(secrets.text("https://${vault:kv}", base))
-        assert.match(error.message, /^\$\{vault:kv\}: .*\$\{env:NAME\} or \$\{file:path\}/)
+        const error = yield* Effect.flip(secrets.text("https://${valt:kv}", base))
+        assert.match(error.message, /^\$\{valt:kv\}: .*\$\{env:NAME\}, \$\{file:path\}/)
       })
     )
   )

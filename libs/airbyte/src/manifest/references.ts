@@ -1,0 +1,73 @@
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { ManifestError } from "./ManifestError.ts"
+
+/** Fields that hold values of the config, in which `#/` is ordinary text. */
+const configFields = new Set(["config_overrides"])
+
+/** Elements that a manifest may have after its references are resolved: definitions that refer to each other can multiply. */
+const mostNodes = 5_000_000
+
+const fail = (path: string, problem: string): never => {
+  throw new ManifestError({ kind: "invalid", problems: [{ path, problem }] })
+}
+
+const isReference = (value: Value): value is string => typeof value === "string" && value.startsWith("#/")
+
+/** The value at `definitions/a/b`; a key may itself contain slashes. */
+const lookUp = (root: PlainDict, reference: string, path: string): Value => {
+  let rest = reference.slice(2)
+  let node: Value = root
+  while (rest !== "") {
+    if (isPlainDict(node) && Object.hasOwn(node, rest)) return node[rest] ?? null
+    const slash = rest.indexOf("/")
+    const head = slash === -1 ? rest : rest.slice(0, slash)
+    rest = slash === -1 ? "" : rest.slice(slash + 1)
+    const next: Value | undefined = Array.isArray(node)
+      ? node[Number(head)]
+      : isPlainDict(node) && Object.hasOwn(node, head)
+        ? node[head]
+        : undefined
+    if (next === undefined) {
+      return fail(
+        path,
+        `the reference ${reference} leads nowhere: there is no ${head}. Correct it, or define what it names.`
+      )
+    }
+    node = next
+  }
+  return node
+}
+
+/**
+ * The manifest with every `$ref` and every `#/…` text replaced by what it names; keys beside a `$ref` win over those of what
+ * it names. The CDK's `ManifestReferenceResolver`.
+ *
+ * Throws a `ManifestError` for a reference that leads nowhere or to itself.
+ */
+export const resolveReferences = (manifest: PlainDict): PlainDict => {
+  let nodes = 0
+  const open = new Set<string>()
+  const evaluate = (node: Value, path: string): Value => {
+    if (++nodes > mostNodes)
+      fail(path, `the manifest has more than ${mostNodes} elements once references are resolved.`)
+    if (Array.isArray(node)) return node.map((item, index) => evaluate(item, `${path}[${index}]`))
+    if (isReference(node)) {
+      if (open.has(node)) return fail(path, `the reference ${node} leads back to itself. Break the circle.`)
+      open.add(node)
+      const value = evaluate(lookUp(manifest, node, path), path)
+      open.delete(node)
+      return value
+    }
+    if (!isPlainDict(node)) return node
+    const own: PlainDict = {}
+    for (const [key, value] of Object.entries(node)) {
+      if (key === "$ref") continue
+      own[key] = configFields.has(key) ? structuredClone(value) : evaluate(value, path === "" ? key : `${path}.${key}`)
+    }
+    if (!Object.hasOwn(node, "$ref")) return own
+    const named = evaluate(node["$ref"] ?? null, path)
+    return isPlainDict(named) ? { ...named, ...own } : named
+  }
+  const resolved = evaluate(manifest, "")
+  return isPlainDict(resolved) ? resolved : manifest
+}

@@ -1,0 +1,102 @@
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { type ComponentSchema, componentSchema, dereference } from "./componentSchema.ts"
+import type { ManifestProblem } from "./ManifestError.ts"
+
+/** Component types that are there, in the sets of docs/guides/airbyte.md. */
+const supported = new Set(
+  `DeclarativeSource DeclarativeStream SimpleRetriever HttpRequester RecordSelector DpathExtractor InlineSchemaLoader
+   CheckStream RequestOption RequestPath DefaultPaginator NoPagination CursorPagination PageIncrement OffsetIncrement
+   ApiKeyAuthenticator BearerAuthenticator BasicHttpAuthenticator OAuthAuthenticator NoAuth JsonDecoder Spec
+   DatetimeBasedCursor MinMaxDatetime SubstreamPartitionRouter ParentStreamConfig ListPartitionRouter AddFields
+   AddedFieldDefinition RemoveFields RecordFilter DefaultErrorHandler CompositeErrorHandler HttpResponseFilter
+   ExponentialBackoffStrategy ConstantBackoffStrategy WaitTimeFromHeader WaitUntilTimeFromHeader WaitTimeFromResponse
+   SelectiveAuthenticator ConcurrencyLevel HTTPAPIBudget MovingWindowCallRatePolicy FixedWindowCallRatePolicy
+   UnlimitedCallRatePolicy Rate HttpRequestRegexMatcher SessionTokenAuthenticator
+   SessionTokenRequestApiKeyAuthenticator SessionTokenRequestBearerAuthenticator ApiKey Bearer LegacySessionTokenAuthenticator
+   JwtAuthenticator StateDelegatingStream CsvDecoder JsonlDecoder GzipDecoder ZipfileDecoder XmlDecoder IterableDecoder
+   JsonItemsDecoder KeysToLower KeysReplace KeysToSnakeCase FlattenFields DpathFlattenFields KeyTransformation
+   JsonFileSchemaLoader LegacyToPerPartitionStateMigration CustomStateMigration AsyncRetriever AsyncJobStatusMap
+   ResponseToFileExtractor DynamicDeclarativeStream ConfigComponentsResolver HttpComponentsResolver
+   ParametrizedComponentsResolver StreamParametersDefinition StreamConfig ComponentMappingDefinition DynamicSchemaLoader
+   SchemaTypeIdentifier TypesMap ComplexFieldType CheckDynamicStream DynamicStreamCheckConfig ConditionalStreams
+   IncrementingCountCursor PaginationReset PaginationResetLimits QueryProperties PropertiesFromEndpoint PropertyChunking
+   GroupByKeyMergeStrategy JsonSchemaPropertySelector GroupingPartitionRouter UnionPartitionRouter
+   RequestBodyUrlEncodedForm RequestBodyJsonObject RequestBodyPlainText RequestBodyGraphQL RequestBodyGraphQlQuery
+   AuthFlow OAuthConfigSpecification StreamGroup BlockSimultaneousSyncsAction ConfigMigration ConfigAddFields
+   ConfigRemoveFields ConfigRemapField`.split(/\s+/)
+)
+
+/** Settings that a supported component has and that are not there yet. */
+const missingSettings: { readonly [type: string]: ReadonlyArray<string> } = {
+  SimpleRetriever: ["page_size_reduction", "request_window_splitting"],
+  DeclarativeStream: ["file_uploader"],
+  DpathExtractor: ["record_expander"],
+  ParentStreamConfig: ["lazy_read_pointer"],
+  JsonSchemaPropertySelector: ["transformations"]
+}
+
+/** What the settings of a component are replaced by where it is written in Python. */
+const hook = (type: string): string =>
+  `${type} is written in Python, which does not run here; it needs a hook in TypeScript.`
+
+/** A component that a manifest uses. */
+export interface UsedComponent {
+  readonly type: string
+  readonly path: string
+  readonly data: PlainDict
+}
+
+const choicesOf = (schema: ComponentSchema): ReadonlyArray<ComponentSchema> => {
+  const real = dereference(schema)
+  return [real, ...(real.anyOf ?? real.oneOf ?? []).flatMap(choicesOf)]
+}
+
+/** Whether a setting holds a component, or a list or mapping of them, rather than data of the user's. */
+const holdsComponents = (schema: ComponentSchema): boolean =>
+  choicesOf(schema).some(
+    (choice) =>
+      choice.properties?.["type"]?.enum !== undefined ||
+      (choice.items !== undefined && holdsComponents(choice.items)) ||
+      (typeof choice.additionalProperties === "object" && holdsComponents(choice.additionalProperties))
+  )
+
+/** Every component that the manifest reaches from its top: definitions that nothing uses are left out. */
+export const usedComponents = (manifest: PlainDict): ReadonlyArray<UsedComponent> => {
+  const used: Array<UsedComponent> = []
+  const visit = (value: Value, path: string): void => {
+    if (Array.isArray(value)) return value.forEach((item, index) => visit(item, `${path}[${index}]`))
+    if (value === null || !isPlainDict(value)) return
+    const type = Object.hasOwn(value, "type") ? value["type"] : undefined
+    const schema = typeof type === "string" ? componentSchema(type) : undefined
+    if (typeof type === "string" && (schema !== undefined || Object.hasOwn(value, "class_name"))) {
+      used.push({ type, path, data: value })
+    }
+    const properties = schema?.properties
+    for (const [name, item] of Object.entries(value)) {
+      if (name === "definitions" || name === "$parameters" || name === "metadata") continue
+      if (properties === undefined) {
+        // A mapping of components by name.
+        if (schema === undefined) visit(item, path === "" ? name : `${path}.${name}`)
+        continue
+      }
+      const known = Object.hasOwn(properties, name) ? properties[name] : undefined
+      if (known !== undefined && holdsComponents(known)) visit(item, path === "" ? name : `${path}.${name}`)
+    }
+  }
+  visit(manifest, "")
+  return used
+}
+
+/** What the manifest needs and is not there. */
+export const unsupportedIn = (used: ReadonlyArray<UsedComponent>): ReadonlyArray<ManifestProblem> =>
+  used.flatMap(({ data, path, type }) => {
+    if (Object.hasOwn(data, "class_name") && type.startsWith("Custom") && type !== "CustomStateMigration") {
+      return [{ path, problem: hook(type) }]
+    }
+    if (!supported.has(type)) return [{ path, problem: `${type} is not there yet.` }]
+    return (missingSettings[type] ?? []).flatMap((name) =>
+      Object.hasOwn(data, name) && data[name] !== null
+        ? [{ path: `${path}.${name}`, problem: `${name} of ${type} is not there yet.` }]
+        : []
+    )
+  })

@@ -1,0 +1,107 @@
+import { Effect } from "effect"
+import type { Component } from "../component/Component.ts"
+import * as Dpath from "../component/Dpath.ts"
+import type { RunError } from "../component/RunError.ts"
+import { wholeSlice } from "../component/Slice.ts"
+import { str } from "../expression/Repr.ts"
+import { truthy } from "../expression/Compare.ts"
+import { isPlainDict, type PlainDict } from "../expression/Value.ts"
+import type { Retriever } from "./Parts.ts"
+import { pure } from "./pure.ts"
+import type { Run } from "./Run.ts"
+
+/** The properties that requests ask for, in chunks where an API takes only so many: `QueryProperties`. */
+export interface Properties {
+  readonly chunks: Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, RunError>
+  /** By what the parts of a record are put together again; undefined where it stands for itself. */
+  readonly mergeKey: ((record: PlainDict) => string | undefined) | undefined
+}
+
+const mergeKeyOf = (chunking: Component) => {
+  const strategy = chunking.child("record_merge_strategy")
+  if (strategy !== undefined && strategy.type !== "GroupByKeyMergeStrategy") {
+    strategy.fail("type", `${strategy.type} is not there yet.`, "unsupported")
+  }
+  const given = strategy?.get("key") ?? "id"
+  const keys = Array.isArray(given) ? given.map(str) : [str(given)]
+  return (record: PlainDict): string | undefined => {
+    const found: Array<string> = []
+    for (const key of keys) {
+      const value = Object.hasOwn(record, key) ? record[key] : undefined
+      if (value === undefined || !truthy(value)) return undefined
+      found.push(str(value))
+    }
+    return found.join(",")
+  }
+}
+
+const chunked = (
+  chunking: Component,
+  fields: ReadonlyArray<string>,
+  always: ReadonlyArray<string>,
+  configured: ReadonlySet<string> | undefined
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const limit = chunking.number("property_limit", 0)
+  if (limit === 0) return [[...fields, ...always]]
+  const isByLength = chunking.optionalText("property_limit_type") === "characters"
+  const chunks: Array<Array<string>> = []
+  let chunk = [...always]
+  let size = 0
+  for (const field of fields) {
+    if (configured !== undefined && !configured.has(field)) continue
+    const length = isByLength ? field.length + 3 : 1
+    if (size + length > limit) {
+      chunks.push(chunk)
+      chunk = [...always]
+      size = 0
+    }
+    chunk.push(field)
+    size += length
+  }
+  return [...chunks, chunk]
+}
+
+/** The component `QueryProperties`. */
+export const makeProperties = Effect.fnUntraced(function* (
+  run: Run,
+  component: Component,
+  stream: string,
+  retriever: (component: Component, isCached: boolean) => Effect.Effect<Retriever, RunError>
+): Effect.fn.Return<Properties, RunError> {
+  const endpoint = component.child("property_list")
+  const always = component.texts("always_include_properties")
+  const chunking = component.child("property_chunking")
+  const selector = component.child("property_selector")
+  if (selector?.has("transformations") === true) {
+    return yield* pure(() => selector.fail("transformations", "they are not there yet.", "unsupported"))
+  }
+  const mergeKey = chunking === undefined ? undefined : yield* pure(() => mergeKeyOf(chunking))
+  const inner = endpoint === undefined ? undefined : yield* retriever(endpoint.needed("retriever"), true)
+  let known: ReadonlyArray<string> | undefined
+  const fields = Effect.gen(function* () {
+    if (endpoint === undefined || inner === undefined) return component.texts("property_list")
+    if (known !== undefined) return known
+    const found: Array<string> = []
+    const path = endpoint.texts("property_field_path").map((part) => run.expressions.value(part, endpoint.parameters))
+    yield* inner.read(wholeSlice, (records) =>
+      pure(() => {
+        for (const { data } of records) found.push(str(Dpath.get(data, path) ?? []))
+      })
+    )
+    known = found
+    return found
+  })
+  const wanted = (): ReadonlySet<string> | undefined => {
+    if (selector === undefined) return undefined
+    const schema = run.configured.get(stream)?.schema["properties"]
+    return schema !== undefined && isPlainDict(schema) ? new Set(Object.keys(schema)) : undefined
+  }
+  return {
+    mergeKey,
+    chunks: Effect.map(fields, (all) => {
+      const configured = wanted()
+      if (chunking !== undefined) return chunked(chunking, all, always, configured)
+      return [[...always, ...all.filter((field) => configured === undefined || configured.has(field))]]
+    })
+  }
+})

@@ -1,0 +1,367 @@
+import { Clock, Effect, type Scope } from "effect"
+import { Component } from "../component/Component.ts"
+import { Expressions } from "../component/Expressions.ts"
+import { failure, RunError } from "../component/RunError.ts"
+import type { Environment } from "../expression/CompiledTemplate.ts"
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { type Manifest, requireSupported, specOf } from "../manifest/Manifest.ts"
+import { budgetOf } from "./Budget.ts"
+import { configProblems, secretPaths, textAt } from "./ConfigSchema.ts"
+import { normalizedConfig } from "./configTransformations.ts"
+import { dynamicStreams, type GeneratedStream } from "./DynamicStreams.ts"
+import { ManifestHttp } from "./ManifestHttp.ts"
+import * as Message from "./Message.ts"
+import type { ManifestStream } from "./Parts.ts"
+import { pure } from "./pure.ts"
+import { ResponseCache } from "./ResponseCache.ts"
+import type { ConfiguredStream, Run } from "./Run.ts"
+import { makeStream } from "./Streams.ts"
+
+/** Where a run's messages go; each is one line. */
+export interface Output {
+  readonly print: (lines: ReadonlyArray<string>) => Effect.Effect<void>
+}
+
+export interface SourceOptions {
+  readonly manifest: Manifest
+  /** With secrets in the clear. */
+  readonly config: PlainDict
+  /** Folder that the manifest stands in. */
+  readonly folder: string
+  readonly environment: Environment
+  readonly output: Output
+}
+
+/** A stream that is wanted. */
+export interface WantedStream {
+  readonly name: string
+  readonly cursorField: string | undefined
+  readonly schema: PlainDict
+}
+
+export interface ReadOptions {
+  /** All streams when undefined. */
+  readonly catalog: ReadonlyArray<WantedStream> | undefined
+  /** State by stream. */
+  readonly state: ReadonlyMap<string, PlainDict>
+}
+
+/** A manifest with a config, as Airbyte's protocol has it. */
+export interface Source {
+  /** Prints CONNECTION_STATUS; true when it succeeded. */
+  readonly check: Effect.Effect<boolean>
+  /** Prints CATALOG. */
+  readonly discover: Effect.Effect<void, RunError>
+  /** Prints RECORD, STATE, TRACE and LOG; true when every stream was read to its end. */
+  readonly read: (options: ReadOptions) => Effect.Effect<boolean, RunError>
+}
+
+/** What a manifest says of its config, as a SPEC message. */
+export const specMessage = (manifest: Manifest): Message.Message => {
+  const spec = specOf(manifest)
+  const url = spec?.["documentation_url"]
+  const auth = spec?.["advanced_auth"]
+  return {
+    type: "SPEC",
+    spec: {
+      connectionSpecification: spec?.["connection_specification"] ?? {},
+      ...(url === undefined || url === null ? {} : { documentationUrl: url }),
+      ...(auth === undefined || auth === null ? {} : { advanced_auth: auth })
+    }
+  }
+}
+
+const connectionSpecification = (manifest: Manifest): PlainDict => {
+  const given = specOf(manifest)?.["connection_specification"]
+  return given !== undefined && given !== null && isPlainDict(given) ? given : {}
+}
+
+/** Hides the secrets of a config in a text. */
+const scrubber = (manifest: Manifest, config: PlainDict) => {
+  const secrets = secretPaths(connectionSpecification(manifest))
+    .flatMap((path) => textAt(config, path) ?? [])
+    .filter((secret) => secret.length > 0)
+    .toSorted((a, b) => b.length - a.length)
+  return (text: string): string => secrets.reduce((shown, secret) => shown.replaceAll(secret, "****"), text)
+}
+
+/** Ends a check as soon as it knows enough. */
+const enough = new RunError({ problem: "enough", failureType: "system_error" })
+
+const list = (value: Value | undefined): ReadonlyArray<PlainDict> =>
+  Array.isArray(value) ? value.filter((item) => item !== null && isPlainDict(item)) : []
+
+/** The routers of a retriever, those inside of others too. */
+const routersIn = (retriever: Component): ReadonlyArray<Component> => {
+  const routers = [...retriever.children("partition_router")]
+  for (const router of routers) {
+    routers.push(...router.children("partition_routers"), ...router.children("underlying_partition_router"))
+  }
+  return routers
+}
+
+const parentNames = (streams: ReadonlyArray<Component>): ReadonlySet<string> =>
+  new Set(
+    streams
+      .flatMap((stream) => stream.children("retriever"))
+      .flatMap(routersIn)
+      .flatMap((router) => router.children("parent_stream_configs"))
+      .flatMap((config) => config.child("stream")?.optionalText("name") ?? [])
+  )
+
+const airbyteStream = Effect.fnUntraced(function* (stream: ManifestStream) {
+  const schema = yield* stream.schema
+  const isIncremental = stream.cursorField !== undefined
+  const described: PlainDict = {
+    name: stream.name,
+    json_schema: schema,
+    supported_sync_modes: isIncremental ? ["full_refresh", "incremental"] : ["full_refresh"],
+    is_resumable: isIncremental,
+    is_file_based: false
+  }
+  if (stream.cursorField !== undefined) {
+    described["source_defined_cursor"] = !stream.isCursorChosen
+    described["default_cursor_field"] = [stream.cursorField]
+  }
+  if (stream.primaryKey.length > 0) described["source_defined_primary_key"] = stream.primaryKey.map((key) => [key])
+  return described
+})
+
+/**
+ * Makes a source of a manifest and a config.
+ *
+ * Fails with a `RunError` when the config does not fit the manifest's `spec`, or the manifest needs what is not there.
+ */
+export const makeSource = Effect.fnUntraced(function* (
+  options: SourceOptions
+): Effect.fn.Return<Source, RunError, ManifestHttp | Scope.Scope> {
+  const { environment, folder, manifest, output } = options
+  const http = yield* ManifestHttp
+  const scrub = scrubber(manifest, options.config)
+  yield* pure(() => requireSupported(manifest))
+  const specification = connectionSpecification(manifest)
+  const problems = yield* Effect.try({
+    try: () => (Object.keys(specification).length === 0 ? [] : configProblems(specification, options.config)),
+    catch: () => failure("spec.connection_specification is not a JSON schema", "config_error")
+  })
+  if (problems.length > 0) return yield* failure(`Config validation error: ${problems.join(" ")}`, "config_error")
+  const specData = specOf(manifest)
+  const spec = specData === undefined ? undefined : new Component(specData, "spec")
+  const config = yield* pure(() => normalizedConfig(spec, options.config, environment))
+
+  /** A message of the run's own: records, catalogs and changed configs are data, the others are said to people. */
+  const emit = (message: Message.Message): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const line = Message.line(message)
+      return output.print([message["type"] === "LOG" || message["type"] === "TRACE" ? scrub(line) : line])
+    })
+
+  const makeRun = (
+    used: PlainDict,
+    configured: ReadonlyMap<string, ConfiguredStream>
+  ): Effect.Effect<Run, RunError> => {
+    const expressions = new Expressions(used, environment)
+    const budget = manifest.data["api_budget"]
+    return pure(() => ({
+      expressions,
+      http,
+      cache: new ResponseCache(),
+      budget:
+        budget !== undefined && budget !== null && isPlainDict(budget)
+          ? budgetOf(new Component(budget, "api_budget"), expressions)
+          : undefined,
+      emit,
+      folder,
+      configured
+    }))
+  }
+
+  const staticStreams = (run: Run): Effect.Effect<ReadonlyArray<Component>, RunError> =>
+    pure(() =>
+      list(manifest.data["streams"]).flatMap((data, index) => {
+        const component = new Component(data, `streams[${index}]`)
+        if (component.type !== "ConditionalStreams") return [component]
+        const condition = component.optionalText("condition") ?? ""
+        return run.expressions.condition(condition, {}) ? component.children("streams") : []
+      })
+    )
+
+  const generatedStreams = (run: Run): Effect.Effect<ReadonlyArray<GeneratedStream>, RunError> =>
+    Effect.map(
+      Effect.forEach(list(manifest.data["dynamic_streams"]), (data, index) =>
+        dynamicStreams(run, new Component(data, `dynamic_streams[${index}]`), index)
+      ),
+      (all) => all.flat()
+    )
+
+  const allStreams = Effect.fnUntraced(function* (run: Run) {
+    const fixed = yield* staticStreams(run)
+    const generated = yield* generatedStreams(run)
+    return { generated, components: [...fixed, ...generated.map(({ component }) => component)] }
+  })
+
+  const build = (run: Run, component: Component, all: ReadonlyArray<Component>, state: PlainDict) => {
+    const parents = parentNames(all)
+    return makeStream(run, component, state, (name) => parents.has(name))
+  }
+
+  /** Why a stream cannot be read; undefined when it can. */
+  const unavailable = Effect.fnUntraced(function* (stream: ManifestStream) {
+    const first = yield* Effect.result(
+      stream.slices((slice) =>
+        Effect.andThen(
+          stream.retriever.read(slice, () => Effect.fail(enough)),
+          Effect.fail(enough)
+        )
+      )
+    )
+    if (first._tag === "Success") {
+      return `Cannot attempt to connect to stream ${stream.name} - no stream slices were found`
+    }
+    return first.failure === enough ? undefined : first.failure.message
+  })
+
+  const checkStreams = Effect.fnUntraced(function* (run: Run, check: Component) {
+    const { components, generated } = yield* allStreams(run)
+    const byName = new Map(components.map((component) => [component.optionalText("name") ?? "", component]))
+    const wanted: Array<Component> = []
+    if (check.type === "CheckDynamicStream") {
+      if (components.length === 0) return "No streams to connect to from source"
+      if (check.get("use_check_availability") === false) return undefined
+      wanted.push(...components.slice(0, check.number("stream_count", 0)))
+    } else {
+      for (const name of check.texts("stream_names")) {
+        const component = byName.get(name)
+        if (component === undefined) {
+          return `${name} is not part of the catalog. Expected one of ${[...byName.keys()].join(", ")}.`
+        }
+        wanted.push(component)
+      }
+      for (const dynamic of check.children("dynamic_streams_check_configs")) {
+        const name = dynamic.text("dynamic_stream_name")
+        const made = generated.filter(({ origin }) => origin === name).map(({ component }) => component)
+        const count = dynamic.get("stream_count")
+        wanted.push(...(typeof count === "number" ? made.slice(0, count) : made))
+      }
+    }
+    for (const component of wanted) {
+      const stream = yield* build(run, component, components, {})
+      const reason = yield* unavailable(stream)
+      if (reason !== undefined) return `Stream ${stream.name} is not available: ${reason}`
+    }
+    return undefined
+  })
+
+  const check = Effect.gen(function* () {
+    const data = manifest.data["check"]
+    const component = new Component(data !== undefined && data !== null && isPlainDict(data) ? data : {}, "check")
+    const overrides = component.get("config_overrides")
+    const used = overrides !== undefined && isPlainDict(overrides) ? { ...config, ...overrides } : config
+    const run = yield* makeRun(used, new Map())
+    return yield* checkStreams(run, component)
+  }).pipe(
+    Effect.catch((error) => Effect.succeed(error.message)),
+    Effect.tap((reason) =>
+      output.print([
+        Message.line({
+          type: "CONNECTION_STATUS",
+          connectionStatus:
+            reason === undefined ? { status: "SUCCEEDED" } : { status: "FAILED", message: scrub(reason) }
+        })
+      ])
+    ),
+    Effect.map((reason) => reason === undefined)
+  )
+
+  const discover = Effect.gen(function* () {
+    const run = yield* makeRun(config, new Map())
+    const { components } = yield* allStreams(run)
+    const streams: Array<PlainDict> = []
+    for (const component of components) {
+      streams.push(yield* airbyteStream(yield* build(run, component, components, {})))
+    }
+    yield* emit({ type: "CATALOG", catalog: { streams } })
+  })
+
+  const readStream = Effect.fn("airbyte.stream")(function* (stream: ManifestStream) {
+    const errors: Array<RunError> = []
+    let count = 0
+    let untold = 0
+    const tell = Effect.suspend(() => {
+      const message = Message.state(stream.name, stream.cursor.state(), untold)
+      untold = 0
+      return emit(message)
+    })
+    const status = (name: "STARTED" | "RUNNING" | "COMPLETE" | "INCOMPLETE") =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => emit(Message.streamStatus(stream.name, name, now)))
+    const failed = (error: RunError) =>
+      Effect.gen(function* () {
+        errors.push(error)
+        yield* emit(Message.errorTrace(error.message, error.failureType, yield* Clock.currentTimeMillis, stream.name))
+      })
+    yield* status("STARTED")
+    const slices = stream.slices((slice) =>
+      stream.retriever
+        .read(slice, (records) =>
+          Effect.gen(function* () {
+            if (count === 0) yield* status("RUNNING")
+            const now = yield* Clock.currentTimeMillis
+            const lines = yield* pure(() =>
+              records.map((record) => {
+                stream.cursor.observe(record)
+                return Message.recordLine(stream.name, record.data, now)
+              })
+            )
+            count += records.length
+            untold += records.length
+            yield* output.print(lines)
+          })
+        )
+        .pipe(
+          Effect.andThen(pure(() => stream.cursor.close(slice))),
+          Effect.tap((isNew) => (isNew ? tell : Effect.void)),
+          // The other slices of the stream are read all the same; this one is not closed, so the next run reads it again.
+          Effect.catch(failed)
+        )
+    )
+    yield* slices.pipe(Effect.catch(failed))
+    yield* pure(() => stream.cursor.finish())
+    yield* tell
+    yield* emit(Message.log("INFO", `Read ${count} records from ${stream.name} stream`))
+    yield* status(errors.length > 0 ? "INCOMPLETE" : "COMPLETE")
+    return errors.length === 0
+  })
+
+  const read: Source["read"] = Effect.fn("airbyte.run")(function* ({ catalog, state }) {
+    const configured = new Map(
+      (catalog ?? []).map((wanted): [string, ConfiguredStream] => [
+        wanted.name,
+        { cursorField: wanted.cursorField, schema: wanted.schema }
+      ])
+    )
+    const run = yield* makeRun(config, configured)
+    const { components } = yield* allStreams(run)
+    const byName = new Map(components.map((component) => [component.optionalText("name") ?? "", component]))
+    let isComplete = true
+    for (const name of catalog === undefined ? byName.keys() : configured.keys()) {
+      const component = byName.get(name)
+      if (component === undefined) {
+        yield* emit(Message.streamStatus(name, "INCOMPLETE", yield* Clock.currentTimeMillis))
+        yield* emit(Message.log("WARN", `The manifest has no stream ${name}; it has ${[...byName.keys()].join(", ")}.`))
+        isComplete = false
+        continue
+      }
+      const result = yield* Effect.result(
+        Effect.flatMap(build(run, component, components, state.get(name) ?? {}), readStream)
+      )
+      if (result._tag === "Success") isComplete &&= result.success
+      else {
+        const { failureType, message } = result.failure
+        yield* emit(Message.errorTrace(message, failureType, yield* Clock.currentTimeMillis, name))
+        isComplete = false
+      }
+    }
+    return isComplete
+  })
+  return { check, discover, read }
+})

@@ -1,0 +1,328 @@
+import { Secrets } from "@tributary/secrets"
+import { type Budgets, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
+import { Clock, Config, Duration, Effect, Redacted } from "effect"
+import * as oauth from "oauth4webapi"
+import { grantOf, type GrantRequest } from "../Grant.ts"
+import { nextLife } from "../profile/lifecycle.ts"
+import { makeServerCalls } from "../ServerCalls.ts"
+import { makeServerLink } from "../ServerLink.ts"
+import { isAcceptable, settingsOf } from "../Settings.ts"
+import { makeTokenEndpoint } from "../TokenEndpoint.ts"
+import type { TokenError } from "../TokenError.ts"
+import type { Authorization } from "../TokenManager.ts"
+import type { TokenBody } from "../TokenResponse.ts"
+import type { TokenTransport } from "../TokenTransport.ts"
+import { consentSeed } from "./consentedGrant.ts"
+import { ConsentError } from "./ConsentError.ts"
+import { consentSettingsOf } from "./consentSettings.ts"
+import { type DevicePrompt, makeDeviceFlow } from "./DeviceFlow.ts"
+import { type Identity, makeIdTokens } from "./IdToken.ts"
+import { codeOf } from "./redirect.ts"
+import { storeGrant } from "./storeGrant.ts"
+
+/** A request that a person was sent to the server with. Whoever gets the answer needs it, perhaps in another process. */
+export interface PendingConsent {
+  /** What the person's browser opens. */
+  readonly url: string
+  readonly redirectUri: string
+  readonly state: string
+  readonly nonce: string | undefined
+  readonly verifier: Redacted.Redacted<string>
+}
+
+/** What a person granted, and what is stored of it. */
+export interface Granted {
+  readonly asked: ReadonlyArray<string>
+  /** Scopes as the server named them; those that were asked for, if it named none (RFC 6749, section 5.1). */
+  readonly granted: ReadonlyArray<string>
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number | undefined
+  /** Without one, a person has to consent again when the access token ends. */
+  readonly hasRefreshToken: boolean
+  /** Of the validated ID token; `undefined` if none was asked for. */
+  readonly identity: Identity | undefined
+}
+
+type Failure = ConsentError | TokenError | VaultError
+
+/** The ways by which a person gives an authorization its first tokens. What they give is stored before it is told. */
+export interface Consent {
+  /** Where the server sends the browser; without a port, any port of this machine will do. */
+  readonly redirectUri: URL
+  /** Makes the request for the code grant. `redirectUri`: where the browser will really be awaited. */
+  readonly begin: (redirectUri: URL) => Effect.Effect<PendingConsent, ConsentError | TokenError>
+  /** Judges the parameters of a redirect and exchanges the code in them. */
+  readonly finish: (pending: PendingConsent, parameters: URLSearchParams) => Effect.Effect<Granted, Failure>
+  /** Exchanges a code that was taken out of its redirect: that it belongs to this request, PKCE and the nonce alone prove. */
+  readonly finishWithCode: (pending: PendingConsent, code: Redacted.Redacted<string>) => Effect.Effect<Granted, Failure>
+  /** Asks for the codes of a device (RFC 8628). */
+  readonly beginDevice: Effect.Effect<DevicePrompt, ConsentError | TokenError>
+  /** Waits until the person has entered the code elsewhere; ends with the code's life. */
+  readonly awaitDevice: (prompt: DevicePrompt) => Effect.Effect<Granted, Failure>
+  /** Stores a refresh token that exists already. It is not tried out here: the next use refreshes with it. */
+  readonly adopt: (refreshToken: Redacted.Redacted<string>) => Effect.Effect<void, VaultError>
+}
+
+/** Scopes of a parameter; some providers have commas between them. */
+const words = (text: string) => text.split(/[\s,]+/u).filter((word) => word !== "")
+
+/** Makes the ways to consent to an authorization. Asks nobody. */
+export const makeConsent = Effect.fnUntraced(function* (
+  authorization: Authorization
+): Effect.fn.Return<Consent, TokenError | Config.ConfigError, Secrets | TokenStore | Budgets | TokenTransport> {
+  const limits = yield* Config.all({
+    timeout: Config.Duration("TRIBUTARY_OAUTH_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
+    allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false))
+  })
+  const { id, oauth2 } = authorization
+  const secrets = yield* Secrets
+  const store = yield* TokenStore
+  const settings = yield* settingsOf(authorization, limits.allowHttp)
+  const own = yield* consentSettingsOf(authorization, limits.allowHttp)
+  const link = yield* makeServerLink(authorization, settings, limits)
+  const calls = yield* makeServerCalls(authorization)
+  const endpoint = yield* makeTokenEndpoint(authorization, settings, limits)
+  const idTokens = makeIdTokens({
+    client: link.client,
+    send: (address, request) =>
+      isAcceptable(address, limits.allowHttp)
+        ? Effect.mapError(
+            link.send(address, request),
+            ({ error }) => `the server's keys cannot be read: ${error.problem}`
+          )
+        : Effect.fail("the server's metadata names keys (jwks_uri) without https")
+  })
+  const asked = words(settings.consentScope)
+  const isOpenId = asked.includes("openid")
+
+  const failure = (reason: ConsentError["reason"], problem: string, advice: string) =>
+    new ConsentError({ authorization: id, reason, problem, advice })
+
+  const authorizationUrl = own.authorizationUrl ?? settings.authorizationUrl
+  const deviceUrl = own.deviceAuthorizationUrl ?? settings.deviceAuthorizationUrl
+  const server = Effect.map(link.server(), (as): oauth.AuthorizationServer => ({
+    ...as,
+    ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl.href }),
+    ...(deviceUrl === undefined ? {} : { device_authorization_endpoint: deviceUrl.href })
+  }))
+
+  /** What token requests of any kind have: the configured parameters and headers, but for the scope, which was asked before. */
+  const requestFor = Effect.fnUntraced(function* (
+    grantType: string,
+    values: Readonly<Record<string, string>>
+  ): Effect.fn.Return<GrantRequest, TokenError> {
+    const plain = {
+      ...authorization,
+      oauth2: { ...oauth2, oauth2: "custom" as const, custom: { grant_type: grantType, params: {} } }
+    }
+    const base = yield* grantOf(settings, plain, secrets).prepare(undefined)
+    const { scope: _asked, ...parameters } = Redacted.value(base.parameters)
+    return {
+      ...base,
+      grantType,
+      parameters: Redacted.make({ ...parameters, ...values }),
+      secrets: Redacted.make([
+        ...Redacted.value(base.secrets),
+        ...Object.entries(values).flatMap(([name, value]) => (name === "redirect_uri" ? [] : [value]))
+      ])
+    }
+  })
+
+  /** Judges an answer with tokens, and stores it. */
+  const keep = Effect.fnUntraced(function* (
+    as: oauth.AuthorizationServer,
+    body: Redacted.Redacted<TokenBody>,
+    obtainedAt: number,
+    nonce: string | undefined
+  ) {
+    const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = Redacted.value(body)
+    // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
+    const isJudged = isOpenId && settings.issuer !== undefined
+    if (isJudged && id_token === undefined) {
+      return yield* failure(
+        "id-token",
+        "the server sent no ID token, though the scope openid was granted.",
+        "Its tokens were not stored. Remove openid from `scopes`, if this server has no OIDC."
+      )
+    }
+    const identity =
+      !isJudged || id_token === undefined
+        ? undefined
+        : yield* idTokens
+            .validate(as, Redacted.make(id_token), nonce)
+            .pipe(
+              Effect.mapError((problem) =>
+                failure(
+                  "id-token",
+                  `the server's ID token is not valid: ${problem}.`,
+                  "Its tokens were not stored. Check `issuer`, client_id and the clocks."
+                )
+              )
+            )
+    // Of these two the server speaks by what it sends, and may leave them out where it names the API's scopes alone.
+    const meant = [
+      ...(id_token === undefined ? [] : ["openid"]),
+      ...(refresh_token === undefined ? [] : ["offline_access"])
+    ].filter((word) => asked.includes(word))
+    const granted = scope === undefined ? asked : [...new Set([...words(scope), ...meant])]
+    const tokens: Omit<StoredTokens, "generation"> = {
+      accessToken: Redacted.make(access_token),
+      tokenType: "Bearer",
+      expiresAt: expires_in === undefined ? undefined : obtainedAt + expires_in * 1000,
+      obtainedAt,
+      refreshToken: refresh_token === undefined ? undefined : Redacted.make(refresh_token),
+      scopes: granted,
+      settings: settings.fingerprint,
+      seed: consentSeed(settings),
+      ...(refresh_token === undefined
+        ? {}
+        : {
+            refreshLife: nextLife(undefined, {
+              obtainedAt,
+              lifetime: refresh_token_expires_in,
+              isReplaced: true
+            })
+          })
+    }
+    yield* Effect.provideService(storeGrant(id, tokens), TokenStore, store)
+    return {
+      asked,
+      granted,
+      expiresAt: tokens.expiresAt,
+      hasRefreshToken: refresh_token !== undefined,
+      identity
+    } satisfies Granted
+  })
+
+  const exchangeCode = Effect.fnUntraced(function* (
+    as: oauth.AuthorizationServer,
+    pending: PendingConsent,
+    code: Redacted.Redacted<string>
+  ) {
+    const request = yield* requestFor("authorization_code", {
+      code: Redacted.value(code),
+      redirect_uri: pending.redirectUri,
+      code_verifier: Redacted.value(pending.verifier)
+    })
+    const { askedAt, body } = yield* endpoint
+      .exchange(request)
+      .pipe(
+        Effect.mapError(({ code: refusal, error }) =>
+          refusal === "invalid_grant"
+            ? failure(
+                "refused",
+                `the server refuses the code: ${error.problem}`,
+                "A code is good once, for a short time, and for the request that it was made for. Run the command again."
+              )
+            : error
+        )
+      )
+    return yield* keep(as, body, askedAt, pending.nonce)
+  })
+
+  /** PKCE with S256 (RFC 7636), unless the server is known to have another kind alone. */
+  const pkce = Effect.fnUntraced(function* (as: oauth.AuthorizationServer) {
+    const methods = as.code_challenge_methods_supported
+    if (methods !== undefined && !methods.includes("S256")) {
+      return yield* failure(
+        "unsupported",
+        `the server offers ${methods.join(", ") || "no method"} for PKCE, and S256 is needed: with plain, whoever sees the request can use the code.`,
+        "Let the server allow S256 (RFC 9700, section 2.1.1)."
+      )
+    }
+    const verifier = oauth.generateRandomCodeVerifier()
+    const challenge = yield* Effect.promise(() => oauth.calculatePKCECodeChallenge(verifier))
+    return { verifier: Redacted.make(verifier), challenge }
+  })
+
+  const begin = Effect.fn("Consent.begin")(function* (redirectUri: URL) {
+    const as = yield* server
+    const at = settings.issuer ?? settings.tokenUrl ?? new URL(as.issuer)
+    const address = as.authorization_endpoint
+    if (address === undefined || !URL.canParse(address) || !isAcceptable(new URL(address), limits.allowHttp)) {
+      return yield* link.failure(at, {
+        failureClass: "misconfigured",
+        problem:
+          address === undefined
+            ? "its metadata names no authorization endpoint."
+            : "its metadata names an authorization endpoint without https.",
+        advice: "Give `authorization_url`, or use the grant device_code."
+      })
+    }
+    const { challenge, verifier } = yield* pkce(as)
+    const state = oauth.generateRandomState()
+    const nonce = isOpenId ? oauth.generateRandomNonce() : undefined
+    const parameters = {
+      ...settings.authorizationParams,
+      ...own.params,
+      response_type: "code",
+      client_id: settings.clientId,
+      redirect_uri: redirectUri.href,
+      ...(settings.consentScope === "" ? {} : { scope: settings.consentScope }),
+      ...(settings.audience === undefined ? {} : { audience: settings.audience }),
+      ...(settings.resource === undefined ? {} : { resource: settings.resource }),
+      state,
+      ...(nonce === undefined ? {} : { nonce }),
+      code_challenge: challenge,
+      code_challenge_method: "S256"
+    }
+    const url = new URL(address)
+    const isPushed = as.pushed_authorization_request_endpoint !== undefined
+    const shown = isPushed
+      ? { client_id: settings.clientId, request_uri: (yield* calls.push(parameters)).requestUri }
+      : parameters
+    for (const [name, value] of Object.entries(shown)) url.searchParams.set(name, value)
+    return { url: url.href, redirectUri: redirectUri.href, state, nonce, verifier } satisfies PendingConsent
+  })
+
+  const finish = Effect.fn("Consent.finish")(function* (pending: PendingConsent, given: URLSearchParams) {
+    const as = yield* server
+    const isDiscovered = settings.issuer !== undefined
+    const parameters = codeOf(given, { as, authorization: id, isDiscovered, state: pending.state })
+    if (parameters instanceof ConsentError) return yield* parameters
+    const code = parameters.get("code")
+    if (code === null || code === "") {
+      return yield* failure("input", "the redirect has neither a code nor an error.", "Check `authorization_url`.")
+    }
+    return yield* exchangeCode(as, pending, Redacted.make(code))
+  })
+
+  const device = makeDeviceFlow({
+    id,
+    settings,
+    link,
+    server,
+    params: own.params,
+    exchange: endpoint.exchange,
+    requestFor
+  })
+
+  return {
+    redirectUri: own.redirectUri,
+    begin,
+    finish,
+    finishWithCode: Effect.fn("Consent.finishWithCode")(function* (pending, code) {
+      return yield* exchangeCode(yield* server, pending, code)
+    }),
+    beginDevice: device.begin,
+    awaitDevice: Effect.fn("Consent.awaitDevice")(function* (prompt) {
+      const { askedAt, body } = yield* device.wait(prompt)
+      return yield* keep(yield* server, body, askedAt, undefined)
+    }),
+    adopt: Effect.fn("Consent.adopt")(function* (refreshToken) {
+      const now = yield* Clock.currentTimeMillis
+      yield* storeGrant(id, {
+        // None yet; it counts as expired, so that the first use refreshes, with the journal and all.
+        accessToken: Redacted.make("-"),
+        tokenType: "Bearer",
+        expiresAt: now,
+        obtainedAt: now,
+        refreshToken,
+        scopes: asked,
+        settings: settings.fingerprint,
+        seed: consentSeed(settings),
+        refreshLife: nextLife(undefined, { obtainedAt: now, lifetime: undefined, isReplaced: true })
+      }).pipe(Effect.provideService(TokenStore, store))
+    })
+  }
+})

@@ -1,0 +1,492 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ConsentError,
+  makeConsent,
+  makeServerCalls,
+  revokeDeleted,
+  Tokens,
+  type TokenTransport
+} from "@tributary/oauth"
+import type { ConsentServer, ConsentServerOptions } from "@tributary/testkit/consent"
+import { Visitor } from "@tributary/testkit/visitor"
+import type { Secrets } from "@tributary/secrets"
+import { type Budgets, type Leases, TokenStore } from "@tributary/vault"
+import { Duration, Effect, Option, Redacted, type Scope } from "effect"
+import { asked, authOf, consented, consentServer, environmentOf, live } from "./consentSupport.ts"
+
+type Needs = Tokens | Secrets | TokenStore | Leases | Budgets | TokenTransport | Scope.Scope
+
+/** A test against a server of its own. */
+const against = <E>(
+  name: string,
+  work: (server: ConsentServer) => Effect.Effect<void, E, Needs>,
+  options?: ConsentServerOptions
+) =>
+  it.live(name, () =>
+    Effect.gen(function* () {
+      const server = yield* consentServer(options)
+      yield* Effect.provide(work(server), live(environmentOf(server)), { local: true })
+    })
+  )
+
+const stored = (id = "shop") =>
+  Effect.map(
+    TokenStore.use((store) => store.load(id)),
+    Option.getOrUndefined
+  )
+
+const reasonOf = (error: Error) => (error instanceof ConsentError ? error.reason : `${error.name}: ${error.message}`)
+
+/** The server is on this machine; it may be asked more often than it says. */
+const fast = Duration.millis(200)
+
+const orders = (server: ConsentServer, token: Redacted.Redacted<string>, path = "/orders") =>
+  // oxlint-disable-next-line eslint/no-restricted-globals -- as anybody would call an API
+  Effect.promise(() => fetch(`${server.api}${path}`, { headers: { authorization: `Bearer ${Redacted.value(token)}` } }))
+
+describe("consent by the code grant", () => {
+  for (const client of ["app", "web"] as const) {
+    against(`is exchanged, stored and used (${client})`, (server) =>
+      Effect.gen(function* () {
+        const auth = authOf(server, client)
+        const granted = yield* consented(auth)
+        assert.deepStrictEqual([...granted.granted].toSorted(), ["api:read", "offline_access", "openid"])
+        assert.isTrue(granted.hasRefreshToken)
+        assert.strictEqual(granted.identity?.subject, "person")
+        assert.strictEqual(server.stats.pushed, 1, "pushed where the server has it")
+        const before = server.stats.tokenRequests
+        const manager = yield* (yield* Tokens).manager(auth)
+        const token = yield* manager.get
+        assert.strictEqual(server.stats.tokenRequests, before, "what was stored is used")
+        assert.strictEqual((yield* orders(server, token.value)).status, 200)
+        // And it is refreshed and rotated like any other.
+        const first = (yield* stored())?.refreshToken
+        yield* manager.rejected(token)
+        const second = yield* manager.get
+        assert.notStrictEqual(Redacted.value(second.value), Redacted.value(token.value))
+        assert.strictEqual((yield* orders(server, second.value)).status, 200)
+        const rotated = (yield* stored())?.refreshToken
+        assert.notStrictEqual(Redacted.value(rotated ?? assert.fail()), Redacted.value(first ?? assert.fail()))
+      })
+    )
+  }
+
+  against("without a consent, a connector says which command gives one", (server) =>
+    Effect.gen(function* () {
+      const manager = yield* (yield* Tokens).manager(authOf(server))
+      const error = yield* Effect.flip(manager.get)
+      assert.strictEqual(error.failureClass, "needs-consent")
+      assert.match(error.message, /nobody has consented yet\. Run: tributary consent shop$/)
+      assert.strictEqual(server.stats.tokenRequests, 0)
+    })
+  )
+
+  against("for other settings than those of now is not used, and nothing is sent", (server) =>
+    Effect.gen(function* () {
+      yield* consented(authOf(server))
+      const before = server.stats.tokenRequests
+      for (const settings of [{ scopes: ["openid", "api:write"] }, { client_id: "other" }]) {
+        const error = yield* Effect.flip(
+          Effect.flatMap((yield* Tokens).manager(authOf(server, "web", settings)), ({ get }) => get)
+        )
+        assert.strictEqual(error.failureClass, "needs-consent")
+        assert.match(error.message, /given for another server, client or other scopes.*tributary consent shop/)
+      }
+      assert.strictEqual(server.stats.tokenRequests, before)
+    })
+  )
+
+  against("tells the scopes that were not granted", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server, "web", { scopes: ["openid", "offline_access", "api:read", "api:write"] })
+      const granted = yield* consented(auth, { allow: ["openid", "offline_access", "api:read"] })
+      assert.deepStrictEqual(
+        granted.asked.filter((scope) => !granted.granted.includes(scope)),
+        ["api:write"]
+      )
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
+      const answer = yield* orders(server, token.value, "/orders/all")
+      assert.strictEqual(answer.status, 403)
+      assert.include(answer.headers.get("www-authenticate") ?? "", "insufficient_scope")
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+    })
+  )
+
+  against("that was denied is told, and nothing is stored", (server) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(consented(authOf(server), { allow: [] }))
+      assert.strictEqual(reasonOf(error), "denied")
+      assert.match(error.message, /access was denied \(access_denied "The person said no\."\)/)
+      assert.isUndefined(yield* stored())
+    })
+  )
+
+  against("is refused with another state, with another issuer, and without one", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(authOf(server))
+      const { away, pending } = yield* asked(consent)
+      const changed = (change: (parameters: URLSearchParams) => void) => {
+        const parameters = new URLSearchParams(away.searchParams)
+        change(parameters)
+        return Effect.map(Effect.flip(consent.finish(pending, parameters)), reasonOf)
+      }
+      const before = server.stats.tokenRequests
+      assert.strictEqual(yield* changed((it) => it.set("state", "planted")), "wrong-state")
+      assert.strictEqual(yield* changed((it) => it.delete("state")), "wrong-state")
+      assert.strictEqual(yield* changed((it) => it.append("state", pending.state)), "input")
+      assert.strictEqual(yield* changed((it) => it.set("iss", "https://evil.example")), "wrong-issuer")
+      assert.strictEqual(yield* changed((it) => it.delete("iss")), "wrong-issuer")
+      // An error is believed only of the right answer, too.
+      const error = (it: URLSearchParams) => {
+        it.delete("code")
+        it.set("error", "access_denied")
+      }
+      assert.strictEqual(yield* changed(error), "denied")
+      assert.strictEqual(
+        yield* changed((it) => {
+          error(it)
+          it.set("state", "planted")
+        }),
+        "wrong-state"
+      )
+      assert.strictEqual(server.stats.tokenRequests, before, "no code was sent")
+      assert.isUndefined(yield* stored())
+      yield* consent.finish(pending, away.searchParams)
+      assert.isDefined(yield* stored())
+    })
+  )
+
+  against("is refused when a code comes twice, which ends what the first use brought", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      const consent = yield* makeConsent(auth)
+      const { away, pending } = yield* asked(consent)
+      yield* consent.finish(pending, away.searchParams)
+      const token = (yield* stored())?.accessToken ?? assert.fail()
+      const error = yield* Effect.flip(consent.finish(pending, away.searchParams))
+      assert.strictEqual(reasonOf(error), "refused")
+      assert.notInclude(error.message, away.searchParams.get("code") ?? "")
+      assert.strictEqual((yield* orders(server, token)).status, 401)
+    })
+  )
+
+  against("is bound to its request by PKCE, and to its client", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(authOf(server))
+      const first = yield* asked(consent)
+      const second = yield* asked(consent)
+      const code = Redacted.make(first.away.searchParams.get("code") ?? "")
+      assert.strictEqual(reasonOf(yield* Effect.flip(consent.finishWithCode(second.pending, code))), "refused")
+      const other = yield* makeConsent(authOf(server, "other", { client_secret: "${env:OTHER_SECRET}" }))
+      const third = yield* asked(consent)
+      const stolen = Redacted.make(third.away.searchParams.get("code") ?? "")
+      assert.strictEqual(reasonOf(yield* Effect.flip(other.finishWithCode(third.pending, stolen))), "refused")
+      assert.isUndefined(yield* stored())
+    })
+  )
+
+  against("takes a code that was copied out of the redirect", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(authOf(server))
+      const { away, pending } = yield* asked(consent)
+      yield* consent.finishWithCode(pending, Redacted.make(away.searchParams.get("code") ?? ""))
+      assert.isDefined(yield* stored())
+    })
+  )
+
+  against("is not begun at a server that offers only plain PKCE", (server) =>
+    Effect.gen(function* () {
+      server.control.metadata((document) => ({ ...document, code_challenge_methods_supported: ["plain"] }))
+      const error = yield* Effect.flip(Effect.flatMap(makeConsent(authOf(server)), (consent) => asked(consent)))
+      assert.strictEqual(reasonOf(error), "unsupported")
+      assert.match(error.message, /the server offers plain for PKCE, and S256 is needed/)
+      assert.strictEqual(server.stats.pushed, 0)
+    })
+  )
+
+  against("asks with S256 and nothing in clear, pushed or not", (server) =>
+    Effect.gen(function* () {
+      server.control.metadata(({ pushed_authorization_request_endpoint: _pushed, ...document }) => document)
+      const consent = yield* makeConsent(authOf(server))
+      const { away, pending } = yield* asked(consent)
+      const { searchParams } = new URL(pending.url)
+      assert.strictEqual(searchParams.get("code_challenge_method"), "S256")
+      assert.strictEqual(searchParams.get("resource"), server.api)
+      assert.notInclude(pending.url, Redacted.value(pending.verifier))
+      assert.strictEqual(server.stats.pushed, 0)
+      yield* consent.finish(pending, away.searchParams)
+    })
+  )
+
+  against("for a resource that the server does not know is refused", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server, "web", { resource: "https://unknown.example/" })
+      const error = yield* Effect.flip(consented(auth))
+      assert.match(error.message, /invalid_target/)
+    })
+  )
+
+  against("for another API gives tokens that this one refuses", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server, "web", { resource: "https://elsewhere.example/" })
+      yield* consented(auth)
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
+      assert.strictEqual((yield* orders(server, token.value)).status, 401)
+    })
+  )
+
+  against("takes an existing refresh token, and refreshes with it at the first use", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const refreshToken = (yield* stored())?.refreshToken ?? assert.fail()
+      yield* TokenStore.use((store) => store.remove("shop"))
+      const consent = yield* makeConsent(auth)
+      yield* consent.adopt(refreshToken)
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+      // The token that was replaced is of no use to anybody, and its use ends the rest.
+      const adopted = yield* makeConsent(authOf(server))
+      yield* adopted.adopt(refreshToken)
+      const error = yield* Effect.flip(
+        Effect.scoped(
+          Effect.flatMap((yield* Tokens).manager(authOf(server)), ({ get, rejected }) =>
+            Effect.andThen(rejected(token), get)
+          )
+        )
+      )
+      assert.strictEqual(error.failureClass, "needs-consent")
+      assert.match(error.message, /Run: tributary consent shop/)
+      assert.strictEqual((yield* orders(server, token.value)).status, 401)
+    })
+  )
+
+  against("that was withdrawn is noticed at the next refresh", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const manager = yield* (yield* Tokens).manager(auth)
+      const token = yield* manager.get
+      yield* Effect.promise(() => server.control.revokeConsents())
+      assert.strictEqual((yield* orders(server, token.value)).status, 401)
+      const error = yield* Effect.flip(manager.rejected(token))
+      assert.strictEqual(error.failureClass, "needs-consent")
+      assert.match(error.message, /Run: tributary consent shop/)
+    })
+  )
+})
+
+describe("the ID token", () => {
+  /** A consent whose ID token the server changed, and how it is refused. */
+  const refused = (name: string, change: (server: ConsentServer) => void, says: RegExp) =>
+    against(`is refused: ${name}`, (server) =>
+      Effect.gen(function* () {
+        change(server)
+        const error = yield* Effect.flip(consented(authOf(server)))
+        assert.strictEqual(reasonOf(error), "id-token", error.message)
+        assert.match(error.message, says)
+        assert.isUndefined(yield* stored())
+      })
+    )
+
+  refused("another nonce", ({ control }) => control.idToken((claims) => ({ ...claims, nonce: "planted" })), /nonce/)
+  refused("no nonce", ({ control }) => control.idToken(({ nonce: _nonce, ...claims }) => claims), /missing|nonce/)
+  refused("another issuer", ({ control }) => control.idToken((it) => ({ ...it, iss: "https://evil.example" })), /iss/)
+  refused("another audience", ({ control }) => control.idToken((it) => ({ ...it, aud: "other" })), /aud/)
+  refused(
+    "two audiences and another azp",
+    ({ control }) => control.idToken((it) => ({ ...it, aud: ["web", "other"], azp: "other" })),
+    /azp/
+  )
+  refused("expired", ({ control }) => control.clockSkew(-1000), /expired/)
+  refused(
+    "from the future",
+    ({ control }) => control.idToken((it) => ({ ...it, nbf: 4e9 })),
+    /expired, or begins later/
+  )
+  refused("no algorithm", ({ control }) => control.idToken((it) => it, { alg: "none" }), /not (valid|supported)/)
+  refused(
+    "signed by a key that the server does not have",
+    ({ control }) => control.idToken((it) => it, { kid: "unknown" }),
+    /no key of the server fits it/
+  )
+  refused(
+    "a damaged signature",
+    ({ control }) =>
+      control.shape((body) => {
+        const [head, claims, signature = ""] = String(body["id_token"]).split(".")
+        const other = signature.startsWith("A") ? "B" : "A"
+        return { ...body, id_token: `${head}.${claims}.${other}${signature.slice(1)}` }
+      }),
+    /signature/
+  )
+  refused("none at all", ({ control }) => control.shape(({ id_token: _token, ...body }) => body), /sent no ID token/)
+
+  against("may be half a minute off", (server) =>
+    Effect.gen(function* () {
+      server.control.clockSkew(30)
+      yield* consented(authOf(server))
+      server.control.clockSkew(-330)
+      yield* consented(authOf(server))
+    })
+  )
+
+  against("is checked with new keys when the server has rotated them", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(authOf(server))
+      const once = Effect.gen(function* () {
+        const { away, pending } = yield* asked(consent)
+        yield* consent.finish(pending, away.searchParams)
+      })
+      yield* once
+      yield* once
+      assert.strictEqual(server.stats.keyReads, 1, "keys are kept")
+      yield* Effect.promise(() => server.control.rotateKeys())
+      yield* once
+      assert.strictEqual(server.stats.keyReads, 2)
+    })
+  )
+})
+
+describe("consent by the device grant", () => {
+  const auth = (server: ConsentServer, settings: Record<string, unknown> = {}) =>
+    authOf(server, "app", { oauth2: "device_code", ...settings })
+
+  against("waits until the code was entered elsewhere", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(auth(server))
+      const prompt = yield* consent.beginDevice
+      const page = yield* Effect.promise(() => new Visitor().enter(prompt.verificationUri, prompt.userCode))
+      assert.include(page, "The device is connected")
+      const granted = yield* consent.awaitDevice({ ...prompt, interval: fast })
+      assert.isTrue(granted.hasRefreshToken)
+      assert.strictEqual(granted.identity?.subject, "person")
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth(server)), ({ get }) => get)
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+    })
+  )
+
+  against("that was denied is told", (server) =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(auth(server))
+      const prompt = yield* consent.beginDevice
+      yield* Effect.promise(() => new Visitor().enter(prompt.verificationUri, prompt.userCode, { allow: [] }))
+      const error = yield* Effect.flip(consent.awaitDevice({ ...prompt, interval: fast }))
+      assert.strictEqual(reasonOf(error), "denied")
+    })
+  )
+
+  against(
+    "ends when nobody enters the code in time",
+    (server) =>
+      Effect.gen(function* () {
+        const consent = yield* makeConsent(auth(server))
+        const prompt = yield* consent.beginDevice
+        const error = yield* Effect.flip(consent.awaitDevice({ ...prompt, interval: fast }))
+        assert.strictEqual(reasonOf(error), "expired")
+      }),
+    { deviceCodeLife: 1 }
+  )
+})
+
+describe("beside consent", () => {
+  against("revocation ends a consent's tokens, and introspection tells", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const { accessToken, refreshToken } = (yield* stored()) ?? assert.fail()
+      const calls = yield* makeServerCalls(auth)
+      const before = yield* calls.introspect(accessToken)
+      assert.isTrue(before.isActive)
+      assert.strictEqual(before.clientId, "web")
+      assert.include(before.scopes, "api:read")
+      assert.deepStrictEqual(before.audience, [server.api])
+      yield* calls.revoke(refreshToken ?? assert.fail(), "refresh_token")
+      assert.isFalse((yield* calls.introspect(accessToken)).isActive)
+      assert.strictEqual((yield* orders(server, accessToken)).status, 401)
+    })
+  )
+
+  against("a deleted connector's tokens end, unless another connector uses them", (server) =>
+    Effect.gen(function* () {
+      const { oauth2 } = authOf(server)
+      const shared = { ...oauth2, authorization: "login" }
+      yield* consented({ id: "login", oauth2: shared, base: "/" })
+      const token = (yield* stored("login"))?.accessToken ?? assert.fail()
+      const one = { connector: "one", auth: shared }
+      const two = { connector: "two", auth: shared }
+      assert.match(
+        (yield* revokeDeleted(one, "/", [two])) ?? "",
+        /Its tokens stay: two uses the authorization login too/
+      )
+      assert.strictEqual((yield* orders(server, token)).status, 200)
+      server.control.outage(true)
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /neither revoked nor forgotten.*tributary revoke login/)
+      assert.isDefined(yield* stored("login"))
+      server.control.outage(false)
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /were revoked at the server/)
+      assert.strictEqual((yield* orders(server, token)).status, 401)
+      assert.isUndefined(yield* stored("login"))
+      assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /No tokens of it are stored/)
+    })
+  )
+})
+
+describe("the server's odd ways", () => {
+  /** Refreshes once after a consent, with what the server then does. */
+  const refreshed = (server: ConsentServer, change: () => void) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const manager = yield* (yield* Tokens).manager(auth)
+      const token = yield* manager.get
+      change()
+      yield* manager.rejected(token)
+      return yield* manager.get
+    })
+
+  against("a lost answer is recovered from where a replaced token has grace", (server) =>
+    Effect.gen(function* () {
+      server.control.graceMs(60_000)
+      const token = yield* refreshed(server, () => server.control.next("drop"))
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+    })
+  )
+
+  against("a lost answer ends in consent where it has none", (server) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(refreshed(server, () => server.control.next("drop")))
+      assert.strictEqual(error._tag === "TokenError" ? error.failureClass : error._tag, "needs-consent")
+      assert.match(error.message, /Run: tributary consent shop/)
+    })
+  )
+
+  for (const fault of ["internal-error", "error-200", "reset"] as const) {
+    against(`${fault} passes`, (server) =>
+      Effect.gen(function* () {
+        const token = yield* refreshed(server, () => server.control.next(fault))
+        assert.strictEqual((yield* orders(server, token.value)).status, 200)
+      })
+    )
+  }
+
+  against(
+    "a refresh that comes too early is refused",
+    (server) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(refreshed(server, () => undefined))
+        assert.match(error.message, /the access token has not expired yet/)
+      }),
+    { refreshWindow: 10 }
+  )
+
+  against(
+    "one token too many is throttled",
+    (server) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(refreshed(server, () => undefined))
+        assert.strictEqual(error._tag === "TokenError" ? error.failureClass : error._tag, "throttled")
+      }),
+    { quota: { tokens: 1, perMs: 60_000 } }
+  )
+})

@@ -1,0 +1,6 @@
+export * from "./Environment.ts"
+export * from "./flights.ts"
+export * from "./PlaceError.ts"
+export * from "./SecretError.ts"
+export * from "./Secrets.ts"
+export * from "./WrappingKey.ts"

@@ -1,0 +1,2 @@
+export * from "./HashicorpStandIn.ts"
+export * from "./http.ts"
