@@ -3,7 +3,7 @@ import { Duration } from "effect"
 import type { CursorProgress, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
 import { Intervals } from "./Intervals.ts"
-import { isAfter, type Mark, readMark, timeText } from "./Mark.ts"
+import { isAfter, lookBack, type Mark, readMark, timeText } from "./Mark.ts"
 import { MarkReader } from "./MarkReader.ts"
 import { putValue } from "./RequestBody.ts"
 import type { Cursor, CursorWalk, Extracted, Observed } from "./slots/index.ts"
@@ -132,24 +132,38 @@ class MarkWalk implements CursorWalk {
 
   finish(): CursorState {
     const maxSeen = this.#window.highest
-    const met = this.#window.encode()
-    const { cursor, seen } = this.#state
+    const { cursor } = this.#state
     const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental)
-    const reached = this.#incremental.step === undefined ? undefined : this.#since
-    if (reached !== undefined && [maxSeen, old].every((mark) => mark === undefined || isAfter(reached, mark))) {
+    const since = this.#incremental.step === undefined ? undefined : this.#since
+    if (since !== undefined && [maxSeen, old].every((mark) => mark === undefined || isAfter(since, mark))) {
       // Nothing was found up to here, so the next walk need not ask for all of it again. It does ask for the last window: the
       // API's clock may be behind.
-      return { cursor: timeText(Number(reached.order)), ...(met === undefined ? {} : { seen: met }) }
+      const reached = timeText(Number(since.order))
+      return { cursor: reached, ...this.#met(this.#reachesBack(readMark(reached, this.#incremental))) }
     }
     if (maxSeen === undefined || (old !== undefined && !isAfter(maxSeen, old))) {
       // The next walk asks as this one did, so it may meet what this one and the one before it met.
-      const both = [...DigestSet.decode(met), ...DigestSet.decode(seen)].slice(0, windowSize(this.#incremental))
-      return {
-        ...(cursor === undefined ? {} : { cursor }),
-        ...(both.length === 0 ? {} : { seen: encodeDigests(both.flat()) })
-      }
+      return { ...(cursor === undefined ? {} : { cursor }), ...this.#met(true) }
     }
-    return { cursor: maxSeen.text, ...(met === undefined ? {} : { seen: met }) }
+    return { cursor: maxSeen.text, ...this.#met(this.#reachesBack(maxSeen)) }
+  }
+
+  /** Whether a walk after `highest` asks for what was read in intervals before this one. */
+  #reachesBack(highest: Mark | undefined): boolean {
+    if (this.#since === undefined || highest === undefined) return false
+    const from = readMark(lookBack(highest, this.#incremental), this.#incremental)
+    return from !== undefined && isAfter(this.#since, from)
+  }
+
+  /** The records that the next walk may meet, with those that were met `before` this interval if it reaches there. */
+  #met(before: boolean): Pick<CursorState, "seen"> {
+    const met = this.#window.encode()
+    if (!before) return met === undefined ? {} : { seen: met }
+    const both = [...DigestSet.decode(met), ...DigestSet.decode(this.#state.seen)].slice(
+      0,
+      windowSize(this.#incremental)
+    )
+    return both.length === 0 ? {} : { seen: encodeDigests(both.flat()) }
   }
 }
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import type { Checkpoint, Page } from "@tributary/connector"
-import { connector, keysOf, millisOf, read, serve, services, source, timeOf } from "./harness.ts"
+import { answering, connector, keysOf, millisOf, read, serve, services, source, timeOf } from "./harness.ts"
 
 interface Item {
   readonly id: number
@@ -114,6 +114,74 @@ describe("an API that does not obey `since`", () => {
       own.push({ id: 4, at: timeOf(base + 4 * 3_600_000) })
       const second = yield* read(ready, last(first))
       assert.deepStrictEqual([keysOf(second), counts(second)], [["4"], [{ ...none, skipped: 3 }]])
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+})
+
+describe("a stream in parts", () => {
+  it.live("counts what is odd in each of them", () =>
+    Effect.gen(function* () {
+      const items = [
+        { id: 1 },
+        { id: 2, at: "2026-01-01T00:00:00Z" },
+        { id: 3, at: "9999-12-31T23:59:59Z" },
+        { id: 4, at: "2026-01-05T00:00:00Z" }
+      ]
+      const ready = yield* source(
+        connector(yield* answering(JSON.stringify({ data: items })), {
+          ...stream(),
+          path: "/{region}",
+          partitions: { list: { region: ["eu", "us"] } }
+        })
+      )
+      const first = yield* read(ready)
+      const odd = { ...none, ahead: 1, unmarked: 1 }
+      assert.deepStrictEqual(counts(first), [odd, odd, none])
+      const second = yield* read(ready, last(first))
+      assert.deepStrictEqual(
+        [keysOf(second), counts(second)],
+        [
+          ["2", "2"],
+          [{ ...odd, skipped: 3, unasked: 1 }, { ...odd, skipped: 3, unasked: 1 }, none]
+        ]
+      )
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+})
+
+describe("times in a form of the API's own, asked for in windows", () => {
+  it.live("are ahead of the clock or unasked for like any other; what a lookback shows again is published once", () =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const seconds = (millis: number) => Math.floor(millis / 1000)
+      const at = (days: number) => seconds(now - days * day)
+      const items = [5, 4, 3.5, 2.5, 1.2].map((days) => ({ id: days, at: at(days) }))
+      const url = yield* serve((request, response) => {
+        const query = new URL(request.url ?? "", "http://x").searchParams
+        const [since, until] = [Number(query.get("since")), Number(query.get("until"))]
+        const data = items.filter((item) => item.at > seconds(now) + 2 || (item.at >= since && item.at < until))
+        response.end(JSON.stringify({ data }))
+      })
+      const ready = yield* source(
+        connector(
+          url,
+          stream({ until_param: "until", format: "%s", start: String(at(6)), step: "1 day", lookback: "2 days" })
+        )
+      )
+      const first = yield* read(ready)
+      assert.deepStrictEqual(keysOf(first), ["5", "4", "3.5", "2.5", "1.2"])
+      items.push({ id: 0, at: at(0.5) })
+      const second = yield* read(ready, last(first))
+      assert.deepStrictEqual(keysOf(second), ["0"])
+      items.push({ id: -1, at: at(0.1) }, { id: 9, at: seconds(now + 3 * day) })
+      const third = yield* read(ready, last(second))
+      assert.deepStrictEqual(new Set(keysOf(third)), new Set(["-1", "9"]))
+      assert.isAbove(
+        third.reduce((sum, { ahead }) => sum + ahead, 0),
+        0
+      )
+      const fourth = yield* read(ready, last(third))
+      assert.deepStrictEqual(keysOf(fourth), [])
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 })

@@ -164,6 +164,25 @@ describe("proxies", () => {
       assert.notInclude(refused.message, "wrong")
     }).pipe(Effect.scoped)
   )
+  it.live("leave no way around the guard: what is reached directly has to be allowed", () =>
+    Effect.gen(function* () {
+      const { asked, url: proxyUrl } = yield* proxy
+      const HTTP_PROXY = proxyUrl("user:p%40ss")
+      const run = (environment: Record<string, string>, http: Record<string, unknown> = {}) =>
+        Effect.flatMap(source(connector("http://10.0.0.1:9", {}, { retries: 0, ...http })), (ready) =>
+          read(ready)
+        ).pipe(
+          Effect.flip,
+          Effect.map(({ message }) => message),
+          Effect.scoped,
+          Effect.provide(withEnvironment(environment))
+        )
+      const refused = /10\.0\.0\.1 is a private address, where nothing is sent to/u
+      assert.match(yield* run({ HTTP_PROXY, NO_PROXY: "10.0.0.1" }), refused)
+      assert.match(yield* run({ HTTP_PROXY }, { proxy: "none" }), refused)
+      assert.deepStrictEqual(asked, [])
+    }).pipe(Effect.scoped)
+  )
   it.live("carry TLS through a tunnel, and what is wrong with them is said", () =>
     Effect.gen(function* () {
       const { asked, url: proxyUrl } = yield* proxy

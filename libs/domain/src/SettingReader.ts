@@ -169,7 +169,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
             at,
             [...path, name],
             hidden,
-            "a reference to the secret: ${env:NAME} or ${file:path}",
+            `a reference to the secret: ${referenceForms}`,
             "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
           )
           continue
@@ -195,7 +195,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     if (typeof value === "string") {
       const broken = referencesIn(value).find((reference) => referenceProblem(reference) !== undefined)
       if (broken !== undefined) {
-        return report(task.at, path, quoted(broken.text), "${env:NAME} or ${file:path}", referenceProblem(broken) ?? "")
+        return report(task.at, path, quoted(broken.text), referenceForms, referenceProblem(broken) ?? "")
       }
     }
     return value

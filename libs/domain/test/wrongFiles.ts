@@ -310,7 +310,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a secret in a body",
     `${bare}  a: { path: /a, body: { json: { api_key: hunter2-S3cr3t } } }\n`,
-    "4:43 streams.a.body.json.api_key: found a value in the open (not shown, it may be a secret), expected a reference to the secret: ${env:NAME} or ${file:path}. Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
+    `4:43 streams.a.body.json.api_key: found a value in the open (not shown, it may be a secret), expected ${secret}. Take the secret out of the file; write \${env:NAME} or \${file:path} in its place.`
   ],
   [
     "no streams",
