@@ -134,10 +134,10 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       // Once a chain has begun, the file it began with may be deleted.
       const found = Effect.orElseSucceed(read, () => undefined)
       // What is known of a store of secrets may be the older of the two: a first token that was used and replaced long ago.
-      return Effect.flatMap(found, (token) =>
-        token === undefined || seedOf(token) === stored.seed
-          ? Effect.succeed(token)
-          : Effect.andThen(secrets.renew(reference), found)
+      return Effect.filterOrElse(
+        found,
+        (token) => token === undefined || seedOf(token) === stored.seed,
+        () => Effect.andThen(secrets.renew(reference), found)
       )
     }
     return {

@@ -51,16 +51,17 @@ export const makeDataKeys = (scope: Scope.Scope) => {
 
   /** A new one, or the last while the keeper is away. */
   const renewed = (under: VaultKey, last: DataKey | undefined) =>
-    Effect.catch(
-      fromKeeper(under),
-      Effect.fnUntraced(function* (error) {
-        if (last === undefined || error.failureClass === "misconfigured") {
-          made.delete(under.id)
-          return yield* error
-        }
-        made.set(under.id, { key: last, until: (yield* Clock.currentTimeMillis) + spared })
-        return last
-      })
+    fromKeeper(under).pipe(
+      Effect.catch(
+        Effect.fnUntraced(function* (error) {
+          if (last === undefined || error.failureClass === "misconfigured") {
+            made.delete(under.id)
+            return yield* error
+          }
+          made.set(under.id, { key: last, until: (yield* Clock.currentTimeMillis) + spared })
+          return last
+        })
+      )
     )
 
   const unwrapped = Effect.fnUntraced(function* (under: VaultKey, wrapped: Uint8Array) {
