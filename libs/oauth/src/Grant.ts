@@ -124,15 +124,22 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
    */
   const refreshToken = (): Grant => {
     const reference = oauth2.refresh_token ?? ""
+    const seedOf = (token: Redacted.Redacted<string> | undefined) =>
+      token === undefined ? undefined : fingerprint(Redacted.value(token))
     const configured = (
       stored: StoredTokens | undefined
     ): Effect.Effect<Redacted.Redacted<string> | undefined, TokenError> => {
       const read = secretOf(secrets, authorization, reference)
+      if (stored?.refreshToken === undefined) return read
       // Once a chain has begun, the file it began with may be deleted.
-      return stored?.refreshToken === undefined ? read : Effect.orElseSucceed(read, () => undefined)
+      const found = Effect.orElseSucceed(read, () => undefined)
+      // What is known of a store of secrets may be the older of the two: a first token that was used and replaced long ago.
+      return Effect.filterOrElse(
+        found,
+        (token) => token === undefined || seedOf(token) === stored.seed,
+        () => Effect.andThen(secrets.renew(reference), found)
+      )
     }
-    const seedOf = (token: Redacted.Redacted<string> | undefined) =>
-      token === undefined ? undefined : fingerprint(Redacted.value(token))
     return {
       isRepeatable: false,
       seed: (stored) => Effect.map(configured(stored), (token) => seedOf(token) ?? stored?.seed),

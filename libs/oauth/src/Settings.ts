@@ -24,6 +24,8 @@ export interface Settings extends Omit<ProviderSettings, "grant" | "response" | 
   readonly quirks: ResponseQuirks
   /** Tells access tokens of other settings apart. */
   readonly fingerprint: string
+  /** Tells apart those who may not share an authorization: they ask for other tokens, or refresh them in another way. */
+  readonly sharing: string
 }
 
 /** A failure of the configuration, before anything was asked. */
@@ -62,13 +64,9 @@ const isLoopback = (host: string) => host === "localhost" || host === "[::1]" ||
 const loginUrl = ({ login, oauth2 }: OAuth2) =>
   oauth2 === "login" && login?.exchange === undefined ? login?.url : undefined
 
-/**
- * What else tells tokens apart: for whom an assertion speaks, what a grant asks for, the key that tokens are bound to, and what
- * the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Nothing
- * where nothing of it is set.
- */
+/** What else tells tokens apart: for whom an assertion speaks, what a grant asks for, and the key that tokens are bound to. */
 const further = Effect.fnUntraced(function* (authorization: Authorization) {
-  const { assertion, client_key, client_secret, custom, dpop, exchange, login, token_request } = authorization.oauth2
+  const { assertion, custom, dpop, exchange, login, token_request } = authorization.oauth2
   const { headers, params } = token_request
   const parts = [
     assertion === undefined ? undefined : { ...assertion, key: undefined, key_id: undefined, lifetime: undefined },
@@ -80,18 +78,31 @@ const further = Effect.fnUntraced(function* (authorization: Authorization) {
   const written = parts.map((part) => (part === undefined ? undefined : JSON.stringify(part)))
   const secrets = yield* Secrets
   const bound = dpop === undefined ? undefined : yield* secretOf(secrets, authorization, dpop.key)
+  return [...written, bound === undefined ? undefined : fingerprint(Redacted.value(bound))]
+})
+
+/** Grants whose requests spend a refresh token. */
+const spending: ReadonlySet<OAuth2["oauth2"]> = new Set(["refresh_token", "authorization_code", "device_code"])
+
+/**
+ * What the client proves itself with: a secret that is wrong by now must not go unnoticed for as long as a token is valid. Not where
+ * a new token costs a refresh token: workers that know different secrets, while one is being replaced, use each other's tokens.
+ */
+const credentials = Effect.fnUntraced(function* (authorization: Authorization) {
+  const { client_key, client_secret, oauth2 } = authorization.oauth2
+  if (spending.has(oauth2)) return []
+  const secrets = yield* Secrets
   // One that cannot be read is complained of when it is sent.
   const readable = (reference: string | undefined) =>
     reference === undefined
       ? Effect.undefined
       : Effect.orElseSucceed(secretOf(secrets, authorization, reference), () => undefined)
-  const credentials = yield* Effect.forEach([client_secret, client_key?.key].flat(), readable)
-  const all = [
-    ...written,
-    ...[bound, ...credentials].map((one) => (one === undefined ? undefined : fingerprint(Redacted.value(one))))
-  ]
-  return all.every((part) => part === undefined) ? [] : all
+  const found = yield* Effect.forEach([client_secret, client_key?.key].flat(), readable)
+  return found.map((one) => (one === undefined ? undefined : fingerprint(Redacted.value(one))))
 })
+
+/** Nothing where nothing of it is set. */
+const orNothing = (parts: ReadonlyArray<string | undefined>) => (parts.every((part) => part === undefined) ? [] : parts)
 
 /** Reads and checks what an authorization says; asks nobody. `allowHttp` permits plain HTTP to other hosts than this one. */
 export const settingsOf = Effect.fnUntraced(function* (authorization: Authorization, allowHttp: boolean) {
@@ -169,23 +180,33 @@ export const settingsOf = Effect.fnUntraced(function* (authorization: Authorizat
     fromProfile
   )
   const { response, tokenParams, ...rest } = applied
+  const request = [
+    oauth2.oauth2,
+    applied.issuer?.href,
+    applied.tokenUrl?.href,
+    clientId,
+    applied.scope,
+    applied.audience,
+    applied.resource
+  ]
+  const more = yield* further(authorization)
+  // Which of its accounts a provider is asked for may stand in no address.
+  const account = Object.keys(tokenParams).length === 0 ? [] : [JSON.stringify(tokenParams)]
   return {
     ...rest,
     grant: oauth2.oauth2,
     clientId,
     scopes: scopes.filter((scope) => scope !== undefined),
     quirks: response,
-    fingerprint: fingerprint(
-      oauth2.oauth2,
-      applied.issuer?.href,
-      applied.tokenUrl?.href,
-      clientId,
-      applied.scope,
-      applied.audience,
-      applied.resource,
-      ...(yield* further(authorization)),
-      // Which of its accounts a provider is asked for may stand in no address.
-      ...(Object.keys(tokenParams).length === 0 ? [] : [JSON.stringify(tokenParams)])
+    fingerprint: fingerprint(...request, ...orNothing([...more, ...(yield* credentials(authorization))]), ...account),
+    sharing: fingerprint(
+      ...request,
+      ...more,
+      ...account,
+      applied.provider,
+      applied.refreshUrl?.href,
+      applied.clientAuth,
+      JSON.stringify(Object.entries(applied.lifecycle).toSorted(([one], [other]) => (one < other ? -1 : 1)))
     )
   } satisfies Settings
 })

@@ -69,7 +69,7 @@ export class Tokens extends Context.Service<
 
       const make = Effect.fnUntraced(function* (authorization: Authorization) {
         const settings = yield* settingsOf(authorization, limits.allowHttp)
-        yield* share(authorization, settings.fingerprint)
+        yield* share(authorization, settings.sharing)
         const secrets = yield* Secrets
         const { isRepeatable } = grantOf(settings, authorization, secrets)
         const policy = policyOf(settings.lifecycle)

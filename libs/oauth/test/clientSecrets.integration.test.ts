@@ -100,6 +100,16 @@ describe("an authorization that connectors share", () => {
         const error = yield* Effect.flip(of("users", { scopes: ["write"] }))
         assert.match(error.message, /shop-login.*different settings \(scopes\)/u)
         assert.strictEqual((yield* two.status).authorization, "shop-login")
+        for (const [name, value] of [
+          ["lifecycle", { reuse: "revokes_family" }],
+          ["refresh_url", `${server.url}/refresh`],
+          ["client_auth", "post"]
+        ] as const) {
+          const refused = yield* Effect.flip(of("users", { [name]: value }))
+          assert.include(refused.message, `different settings (${name})`)
+        }
+        // The same secret, rotated meanwhile or in another place, is no other request.
+        yield* of("users", { client_secret: "${env:NEW}" })
       }).pipe(Effect.scoped, Effect.provide(live(environment)))
     }).pipe(Effect.scoped)
   )

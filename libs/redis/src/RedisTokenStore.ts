@@ -265,6 +265,8 @@ const make = Effect.gen(function* () {
     over: string | undefined,
     entry: JournalEntry | undefined
   ) {
+    // What is about to be spent is answered by tokens that have to be sealed: without a key nothing is sent.
+    if (entry?.state === "sent") yield* sealer.ready
     const written = entry === undefined ? ["", "", ""] : [entry.attempt, entry.state, encodeEntry(entry)]
     const reply = yield* writing
       .script(journal, [recordOf(authorization)], [expected, over ?? "", ...written])

@@ -1,6 +1,7 @@
 import { RedisTokenStore } from "@tributary/redis"
 import { TokenStore, VaultError } from "@tributary/vault"
-import { tokens } from "@tributary/vault/testing"
+import { hashicorpStandIn } from "@tributary/secrets/testing"
+import { entry, tokens } from "@tributary/vault/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
@@ -14,10 +15,11 @@ import { makeWorkers } from "./Workers.ts"
 const run = <A, E>(
   server: RedisServer,
   key: string | undefined,
-  work: (store: TokenStore["Service"]) => Effect.Effect<A, E>
+  work: (store: TokenStore["Service"]) => Effect.Effect<A, E>,
+  more: Readonly<Record<string, string>> = {}
 ) => {
   const { layer, messages } = logged()
-  const environment = key === undefined ? {} : { TRIBUTARY_VAULT_KEY: key }
+  const environment = key === undefined ? {} : { TRIBUTARY_VAULT_KEY: key, ...more }
   return Effect.flatMap(TokenStore, work).pipe(
     Effect.provide(
       RedisTokenStore.layer.pipe(
@@ -165,6 +167,28 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
         })
       )
       assert.strictEqual((yield* run(server, right, (store) => accessTokenOf(store, "old"))).result, "access-old")
+    })
+  )
+
+  it.live("asks for a key that is kept elsewhere before a refresh token is spent, not after", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer(...durable)
+      const vault = yield* hashicorpStandIn
+      vault.rotateKey("tributary")
+      yield* run(
+        server,
+        "vault:transit/tributary",
+        Effect.fnUntraced(function* (store) {
+          vault.fault("/transit/encrypt/", "reset", "reset", "reset")
+          const error = yield* Effect.flip(store.note("shop", 0, undefined, entry("a")))
+          assert.strictEqual(error._tag === "VaultError" && error.failureClass, "transient")
+          assert.isUndefined((yield* store.read("shop")).entry)
+          yield* store.note("shop", 0, undefined, entry("a"))
+          vault.fault("/transit/encrypt/", "reset", "reset", "reset")
+          yield* store.save("shop", 0, tokens("next"), "a")
+        }),
+        { VAULT_ADDR: vault.url, VAULT_TOKEN: "root-token" }
+      )
     })
   )
 

@@ -11,12 +11,15 @@ export interface DataKey {
 
 /** How long a data key is known without its keeper being asked again, in milliseconds: a key that is disabled there soon does nothing here. */
 const known = 3_600_000
+/** So long a keeper that is away is not asked again for a data key to seal with, in milliseconds. */
+const spared = 60_000
 /** So many data keys are known at once. */
 const mostKnown = 4096
 
 /**
  * Makes and unwraps data keys. Under a key that is in this process each record has a data key of its own. A keeper elsewhere is
- * asked for one an hour, and once an hour for each that it wrapped: the records of that hour share it, under nonces of their own.
+ * asked for one an hour, and once an hour for each that it wrapped: the records of that hour share it, under nonces of their own. While
+ * the keeper is away its last one goes on sealing, for tokens that were received must not be lost; what the keeper denies does not.
  */
 export const makeDataKeys = (scope: Scope.Scope) => {
   const opened = new Map<string, { readonly key: KeyObject; readonly until: number }>()
@@ -46,6 +49,21 @@ export const makeDataKeys = (scope: Scope.Scope) => {
     return next
   })
 
+  /** A new one, or the last while the keeper is away. */
+  const renewed = (under: VaultKey, last: DataKey | undefined) =>
+    fromKeeper(under).pipe(
+      Effect.catch(
+        Effect.fnUntraced(function* (error) {
+          if (last === undefined || error.failureClass === "misconfigured") {
+            made.delete(under.id)
+            return yield* error
+          }
+          made.set(under.id, { key: last, until: (yield* Clock.currentTimeMillis) + spared })
+          return last
+        })
+      )
+    )
+
   const unwrapped = Effect.fnUntraced(function* (under: VaultKey, wrapped: Uint8Array) {
     const key = createSecretKey(Redacted.value(yield* under.unwrap(wrapped)))
     if (!under.isHere) remember(nameOf(under, wrapped), key, (yield* Clock.currentTimeMillis) + known)
@@ -59,7 +77,9 @@ export const makeDataKeys = (scope: Scope.Scope) => {
         ? fresh(under)
         : Effect.flatMap(Clock.currentTimeMillis, (now) => {
             const last = made.get(under.id)
-            return last !== undefined && now < last.until ? Effect.succeed(last.key) : make(under.id, fromKeeper(under))
+            return last !== undefined && now < last.until
+              ? Effect.succeed(last.key)
+              : make(under.id, renewed(under, last?.key))
           }),
     /** The data key of a record. */
     toOpen: (under: VaultKey, wrapped: Uint8Array): Effect.Effect<KeyObject, PlaceError> =>

@@ -188,6 +188,8 @@ const make = Effect.fnUntraced(function* (directory: string) {
     over: string | undefined,
     next: JournalEntry | undefined
   ) {
+    // What is about to be spent is answered by tokens that have to be sealed: without a key nothing is sent.
+    if (next?.state === "sent") yield* sealer.ready
     yield* inTransaction(authorization, (): Result.Result<void, Conflict | Superseded> => {
       const { current, entry } = rowOf(authorization)
       if (current !== expected) return Result.fail(new Conflict({ authorization, expected, current }))

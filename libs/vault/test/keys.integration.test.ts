@@ -5,7 +5,7 @@ import { ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
 import { chmodSync, existsSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { keyIdOf, newKey } from "./SealedRecordsConformance.ts"
-import { temporaryDirectory, tokens } from "./tokens.ts"
+import { entry, temporaryDirectory, tokens } from "./tokens.ts"
 
 const opened = (directory: string, settings: Readonly<Record<string, string>>) =>
   SqliteTokenStore.layer({ directory }).pipe(
@@ -164,5 +164,34 @@ describe("Keys of the vault", () => {
           /transit key transit\/tributary: it is denied .* allow update on transit\/decrypt\/tributary/
         )
       })
+  )
+
+  it.live("that are kept elsewhere are asked for before a refresh token is spent, not after", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* places
+      const vault = yield* hashicorpStandIn
+      vault.rotateKey("tributary")
+      const layer = opened(directory, {
+        VAULT_ADDR: vault.url,
+        VAULT_TOKEN: "root-token",
+        TRIBUTARY_VAULT_KEY: "vault:transit/tributary"
+      })
+      yield* Effect.provide(save("shop"), layer, { local: true })
+      // Started anew, it can open what is stored, and has made no data key of its own.
+      yield* Effect.gen(function* () {
+        const store = yield* TokenStore
+        assert.strictEqual(yield* load("shop"), "access-shop")
+        vault.fault("/transit/encrypt/", "reset", "reset", "reset")
+        const error = yield* Effect.flip(store.note("shop", 1, undefined, entry("a")))
+        assert.strictEqual(error._tag === "VaultError" && error.failureClass, "transient")
+        assert.isUndefined((yield* store.read("shop")).entry)
+        yield* store.note("shop", 1, undefined, entry("a"))
+        vault.fault("/transit/encrypt/", "reset", "reset", "reset")
+        yield* store.save("shop", 1, tokens("next"), "a")
+        assert.strictEqual(yield* load("shop"), "access-next")
+        // Writing down an end needs no key.
+        yield* store.note("shop", 2, undefined, undefined)
+      }).pipe(Effect.provide(layer, { local: true }))
+    })
   )
 })
