@@ -114,10 +114,8 @@ export const makeServerCalls = Effect.fnUntraced(function* (
     ) => Promise<Response>,
     read: (as: oauth.AuthorizationServer, response: Response) => Promise<A>
   ) {
-    const as =
-      what === "pushed_authorization_request"
-        ? (yield* passing(link.described())).as
-        : ((yield* passing(link.server())) satisfies oauth.AuthorizationServer)
+    const as: oauth.AuthorizationServer =
+      what === "pushed_authorization_request" ? (yield* passing(link.described())).as : yield* passing(link.server())
     const name = `${what}_endpoint` as const
     const isOffered = (as[name] ?? as.mtls_endpoint_aliases?.[name]) !== undefined
     const endpoint = yield* Effect.mapError(link.endpointOf(as, name), (error): CallFailure => ({

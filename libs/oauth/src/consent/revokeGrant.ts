@@ -1,6 +1,6 @@
 import type { Secrets } from "@tributary/secrets"
 import { Leases, TokenStore, type VaultError } from "@tributary/vault"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, type Scope } from "effect"
 import { makeServerCalls } from "../ServerCalls.ts"
 import type { Authorization } from "../TokenManager.ts"
 import type { TokenTransport } from "../TokenTransport.ts"
@@ -47,20 +47,15 @@ const endStored = Effect.fnUntraced(function* (authorization: Authorization, isF
  * revocation, or refuses it for whoever asks: anything else may be put right, and this be repeated. No refresh is under way meanwhile
  * where processes share their leases; where they do not, what a refresh stored is found and ended too.
  */
-export const revokeGrant = Effect.fn("consent.revokeGrant")(
-  function* (authorization: Authorization) {
-    const leases = yield* Leases
-    const lease = yield* Effect.result(leases.acquire(`tokens/${authorization.id}`, { ttl: leaseTime, wait: patience }))
-    if (lease._tag === "Failure") return { _tag: "Kept", why: lease.failure.message } satisfies Revocation
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const revocation: Revocation | undefined = yield* endStored(authorization, attempt === 0)
-      if (revocation !== undefined) return revocation
-    }
-    return {
-      _tag: "Kept",
-      why: `other processes changed the tokens ${attempts} times meanwhile.`
-    } satisfies Revocation
-  },
-  Effect.scoped,
-  (effect): Effect.Effect<Revocation, VaultError, TokenStore | Leases | Secrets | TokenTransport> => effect
-)
+export const revokeGrant = Effect.fn("consent.revokeGrant")(function* (
+  authorization: Authorization
+): Effect.fn.Return<Revocation, VaultError, TokenStore | Leases | Secrets | TokenTransport | Scope.Scope> {
+  const leases = yield* Leases
+  const lease = yield* Effect.result(leases.acquire(`tokens/${authorization.id}`, { ttl: leaseTime, wait: patience }))
+  if (lease._tag === "Failure") return { _tag: "Kept", why: lease.failure.message }
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const revocation = yield* endStored(authorization, attempt === 0)
+    if (revocation !== undefined) return revocation
+  }
+  return { _tag: "Kept", why: `other processes changed the tokens ${attempts} times meanwhile.` }
+}, Effect.scoped)
