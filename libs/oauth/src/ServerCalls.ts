@@ -6,6 +6,7 @@ import { clean } from "./clean.ts"
 import { inProvidersForm } from "./requestForm.ts"
 import { makeServerLink, type RequestOptions } from "./ServerLink.ts"
 import { isAcceptable, settingsOf } from "./Settings.ts"
+import { clientCodes } from "./TokenEndpoint.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { retryAfter, type WireResponse } from "./TokenResponse.ts"
@@ -45,6 +46,12 @@ export interface ProtectedResource {
 
 export type TokenHint = "access_token" | "refresh_token"
 
+/** A call that failed. `isFinal`: the server does not offer it, or refuses what was asked for whoever asks: it would again. */
+export interface CallFailure {
+  readonly error: TokenError
+  readonly isFinal: boolean
+}
+
 /** Requests to an authorization server beside those for tokens. None of them is repeated here. */
 export interface ServerCalls {
   /** The server's metadata (RFC 8414, OIDC), checked to be that of the issuer; without `issuer` what the settings say. */
@@ -52,6 +59,8 @@ export interface ServerCalls {
   readonly introspect: (token: Redacted.Redacted<string>, hint?: TokenHint) => Effect.Effect<Introspection, TokenError>
   /** Ends the life of a token, and for a refresh token of all that came from it (RFC 7009). A token that is dead already is no error. */
   readonly revoke: (token: Redacted.Redacted<string>, hint?: TokenHint) => Effect.Effect<void, TokenError>
+  /** The same, and tells whether it is worth repeating where it failed. */
+  readonly tryRevoke: (token: Redacted.Redacted<string>, hint?: TokenHint) => Effect.Effect<void, CallFailure>
   /** Deposits the parameters of an authorization request, so that they do not stand in an address (RFC 9126). */
   readonly push: (parameters: Readonly<Record<string, string>>) => Effect.Effect<PushedRequest, TokenError>
   /** The metadata of an API, checked to be that of this address; sends no credentials. */
@@ -60,6 +69,13 @@ export interface ServerCalls {
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown"
+
+/** Whether the server refuses what was asked, and not the client (RFC 6749, section 5.2; RFC 7009, section 2.2.1). */
+const refusesRequest = (error: unknown): boolean =>
+  error instanceof oauth.ResponseBodyError &&
+  error.status !== 401 &&
+  error.status !== 403 &&
+  !clientCodes.has(error.error)
 
 /** What the server said of a failure, before it is cleaned. */
 const said = (error: unknown): string => {
@@ -85,6 +101,9 @@ export const makeServerCalls = Effect.fnUntraced(function* (
   const link = yield* makeServerLink(authorization, settings, limits)
   const trail = Option.getOrUndefined(yield* Effect.serviceOption(AuditTrail))
 
+  const passing = Effect.mapError((error: TokenError): CallFailure => ({ error, isFinal: false }))
+  const plainly = Effect.mapError(({ error }: CallFailure) => error)
+
   const call = Effect.fnUntraced(function* <A>(
     what: "introspection" | "revocation" | "pushed_authorization_request",
     secret: string,
@@ -95,8 +114,14 @@ export const makeServerCalls = Effect.fnUntraced(function* (
     ) => Promise<Response>,
     read: (as: oauth.AuthorizationServer, response: Response) => Promise<A>
   ) {
-    const as = yield* link.server()
-    const endpoint = yield* link.endpointOf(as, `${what}_endpoint`)
+    const as: oauth.AuthorizationServer =
+      what === "pushed_authorization_request" ? (yield* passing(link.described())).as : yield* passing(link.server())
+    const name = `${what}_endpoint` as const
+    const isOffered = (as[name] ?? as.mtls_endpoint_aliases?.[name]) !== undefined
+    const endpoint = yield* Effect.mapError(link.endpointOf(as, name), (error): CallFailure => ({
+      error,
+      isFinal: !isOffered
+    }))
     const ask = Effect.fnUntraced(function* (reference: string | undefined) {
       const { authenticate, secrets } = yield* link.authentication(as, reference)
       const form = yield* link.capture((options) => build(as, authenticate, options), endpoint)
@@ -106,13 +131,13 @@ export const makeServerCalls = Effect.fnUntraced(function* (
       return { answer, known: [...secrets, secret, new URLSearchParams(body).get("client_assertion") ?? ""] }
     })
     const [reference, other] = link.secretsToTry()
-    const first = yield* ask(reference)
-    const second = first.answer.status === 401 && other !== undefined ? yield* ask(other) : first
+    const first = yield* passing(ask(reference))
+    const second = first.answer.status === 401 && other !== undefined ? yield* passing(ask(other)) : first
     if (second !== first && second.answer.status !== 401) link.prefer(other)
     const { answer, known } = second
     const now = yield* Clock.currentTimeMillis
     if (answer.status === 429 || answer.status >= 500) {
-      return yield* link.failure(
+      const error = link.failure(
         endpoint,
         {
           failureClass: answer.status === 429 ? "throttled" : "transient",
@@ -121,17 +146,41 @@ export const makeServerCalls = Effect.fnUntraced(function* (
         },
         retryAfter(answer.headers["retry-after"], now)
       )
+      return yield* passing(error)
     }
     const headers = new Headers({ "content-type": answer.headers["content-type"] ?? "application/json" })
     const response = new Response(answer.body === "" ? null : answer.body, { status: answer.status, headers })
     return yield* Effect.tryPromise({
       try: () => read(as, response),
-      catch: (error) =>
-        link.failure(endpoint, {
+      catch: (error): CallFailure => ({
+        error: link.failure(endpoint, {
           failureClass: "misconfigured",
           problem: clean(`the server answered ${answer.status} ${said(error)}.`, known),
           advice: `Check the client's settings, and whether the server lets this client use ${what.replaceAll("_", " ")}.`
-        })
+        }),
+        isFinal: refusesRequest(error)
+      })
+    })
+  })
+
+  const tryRevoke = Effect.fn("ServerCalls.revoke")(function* (token: Redacted.Redacted<string>, hint?: TokenHint) {
+    const value = Redacted.value(token)
+    yield* call(
+      "revocation",
+      value,
+      (as, authenticate, options) =>
+        oauth.revocationRequest(as, link.client, authenticate, value, { ...options, ...hinted(hint) }),
+      async (_as, response) => {
+        await oauth.processRevocationResponse(response)
+      }
+    )
+    if (trail === undefined) return
+    yield* trail.record({
+      authorization: authorization.id,
+      connectors: [],
+      what: "revoked",
+      outcome: "ok",
+      ...(hint === undefined ? {} : { detail: hint.replace("_", " ") })
     })
   })
 
@@ -145,7 +194,7 @@ export const makeServerCalls = Effect.fnUntraced(function* (
         (as, authenticate, options) =>
           oauth.introspectionRequest(as, link.client, authenticate, value, { ...options, ...hinted(hint) }),
         (as, response) => oauth.processIntrospectionResponse(as, link.client, response)
-      )
+      ).pipe(plainly)
       const { active, aud, client_id, cnf, exp, scope, sub } = found
       return {
         isActive: active,
@@ -157,26 +206,8 @@ export const makeServerCalls = Effect.fnUntraced(function* (
         boundTo: cnf?.["x5t#S256"] ?? cnf?.jkt
       }
     }),
-    revoke: Effect.fn("ServerCalls.revoke")(function* (token, hint) {
-      const value = Redacted.value(token)
-      yield* call(
-        "revocation",
-        value,
-        (as, authenticate, options) =>
-          oauth.revocationRequest(as, link.client, authenticate, value, { ...options, ...hinted(hint) }),
-        async (_as, response) => {
-          await oauth.processRevocationResponse(response)
-        }
-      )
-      if (trail === undefined) return
-      yield* trail.record({
-        authorization: authorization.id,
-        connectors: [],
-        what: "revoked",
-        outcome: "ok",
-        ...(hint === undefined ? {} : { detail: hint.replace("_", " ") })
-      })
-    }),
+    revoke: (token, hint) => plainly(tryRevoke(token, hint)),
+    tryRevoke,
     push: Effect.fn("ServerCalls.push")(function* (parameters) {
       const { expires_in, request_uri } = yield* call(
         "pushed_authorization_request",
@@ -184,7 +215,7 @@ export const makeServerCalls = Effect.fnUntraced(function* (
         (as, authenticate, options) =>
           oauth.pushedAuthorizationRequest(as, link.client, authenticate, { ...parameters }, options),
         (as, response) => oauth.processPushedAuthorizationResponse(as, link.client, response)
-      )
+      ).pipe(plainly)
       const now = yield* Clock.currentTimeMillis
       return { requestUri: request_uri, expiresAt: now + expires_in * 1000 }
     }),

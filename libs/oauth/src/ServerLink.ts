@@ -42,6 +42,12 @@ export interface EndpointLimits {
   readonly watch?: TokenWatch
 }
 
+/** Why metadata could not be had. `isUnusable`: the server answered, and what it publishes is not the metadata of this issuer. */
+interface DiscoveryFailure {
+  readonly error: TokenError
+  readonly isUnusable: boolean
+}
+
 /** How long metadata of a server is used before it is read again. */
 const metadataLife = 3_600_000
 
@@ -183,34 +189,76 @@ export const makeServerLink = Effect.fnUntraced(function* (
     })
 
   const readMetadata = Effect.fnUntraced(function* (issuer: URL, algorithm: "oidc" | "oauth2") {
-    const request = yield* capture((options) => oauth.discoveryRequest(issuer, { algorithm, ...options }), issuer)
-    const answer = yield* Effect.mapError(send(issuer, request), ({ error }) => error)
+    const passing = (error: TokenError): DiscoveryFailure => ({ error, isUnusable: false })
+    const request = yield* Effect.mapError(
+      capture((options) => oauth.discoveryRequest(issuer, { algorithm, ...options }), issuer),
+      passing
+    )
+    const answer = yield* Effect.mapError(send(issuer, request), ({ error }) => passing(error))
     if (answer.status === 429 || answer.status >= 500) {
       const now = yield* Clock.currentTimeMillis
-      return yield* failure(
-        issuer,
-        {
-          failureClass: answer.status === 429 ? "throttled" : "transient",
-          problem: `the server answered ${answer.status} when asked for its metadata.`,
-          advice: "It is tried again."
-        },
-        retryAfter(answer.headers["retry-after"], now)
+      return yield* Effect.fail(
+        passing(
+          failure(
+            issuer,
+            {
+              failureClass: answer.status === 429 ? "throttled" : "transient",
+              problem: `the server answered ${answer.status} when asked for its metadata.`,
+              advice: "It is tried again."
+            },
+            retryAfter(answer.headers["retry-after"], now)
+          )
+        )
       )
     }
     if (answer.status !== 200) return undefined
     const response = new Response(answer.body, { headers: { "content-type": "application/json" } })
     return yield* Effect.tryPromise({
       try: () => oauth.processDiscoveryResponse(issuer, response),
-      catch: (error) => {
+      catch: (error): DiscoveryFailure => {
         const isOther = error instanceof Error && "code" in error && error.code === oauth.JSON_ATTRIBUTE_COMPARISON
         const problem = isOther ? "its metadata names another issuer." : "its metadata is not what RFC 8414 prescribes."
-        return failure(issuer, {
-          failureClass: "misconfigured",
-          problem,
-          advice: "Write `issuer` exactly as the metadata names it, or give token_url instead."
-        })
+        return {
+          error: failure(issuer, {
+            failureClass: "misconfigured",
+            problem,
+            advice: "Write `issuer` exactly as the metadata names it, or give token_url instead."
+          }),
+          isUnusable: true
+        }
       }
     })
+  })
+
+  /** What the server publishes of itself, checked to be that of the issuer. */
+  const discover = Effect.fnUntraced(function* (issuer: URL) {
+    const now = yield* Clock.currentTimeMillis
+    if (memory.discovered !== undefined && now - memory.discovered.at < metadataLife) return memory.discovered.server
+    const unusable = (problem: string, advice: string): DiscoveryFailure => ({
+      error: failure(issuer, { failureClass: "misconfigured", problem, advice }),
+      isUnusable: true
+    })
+    const found = (yield* readMetadata(issuer, "oidc")) ?? (yield* readMetadata(issuer, "oauth2"))
+    if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
+      return yield* Effect.fail(
+        unusable(
+          found === undefined
+            ? "there is no metadata under /.well-known/openid-configuration or /.well-known/oauth-authorization-server."
+            : "its metadata names no token endpoint.",
+          "Check issuer, or give token_url instead."
+        )
+      )
+    }
+    if (!isAcceptable(new URL(found.token_endpoint), limits.allowHttp)) {
+      return yield* Effect.fail(
+        unusable(
+          "its metadata names a token endpoint without https.",
+          "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
+        )
+      )
+    }
+    memory.discovered = { server: found, at: now }
+    return found
   })
 
   const server = Effect.fnUntraced(function* () {
@@ -224,28 +272,37 @@ export const makeServerLink = Effect.fnUntraced(function* (
     }
     if (settings.issuer === undefined)
       return yield* misconfigured(id, "no issuer is given.", "Give issuer or token_url.")
-    const now = yield* Clock.currentTimeMillis
-    if (memory.discovered !== undefined && now - memory.discovered.at < metadataLife) return memory.discovered.server
-    const found = (yield* readMetadata(settings.issuer, "oidc")) ?? (yield* readMetadata(settings.issuer, "oauth2"))
-    if (found?.token_endpoint === undefined || !URL.canParse(found.token_endpoint)) {
-      return yield* failure(settings.issuer, {
-        failureClass: "misconfigured",
-        problem:
-          found === undefined
-            ? "there is no metadata under /.well-known/openid-configuration or /.well-known/oauth-authorization-server."
-            : "its metadata names no token endpoint.",
-        advice: "Check issuer, or give token_url instead."
-      })
+    return yield* Effect.mapError(discover(settings.issuer), ({ error }) => error)
+  })
+
+  /**
+   * The server as its issuer's metadata has it, with the configured endpoints in place of those there: what a person's consent is
+   * judged by. `isDiscovered`: there is such metadata; else `iss` and ID tokens have nothing to be compared with.
+   */
+  const described = Effect.fnUntraced(function* () {
+    const configured: oauth.AuthorizationServer = yield* server()
+    const { issuer, tokenUrl } = settings
+    if (issuer === undefined || tokenUrl === undefined) return { as: configured, isDiscovered: issuer !== undefined }
+    const found = yield* discover(issuer).pipe(
+      // Such as the issuer of any tenant, which names none. An answer that did not come, or is not to be trusted, is an error.
+      Effect.catchIf(
+        ({ isUnusable }) => isUnusable,
+        () => Effect.undefined
+      ),
+      Effect.mapError(({ error }) => error)
+    )
+    if (found === undefined) return { as: configured, isDiscovered: false }
+    // What was configured counts for a client with a certificate, too; and nothing is pushed where the server can do without.
+    const { mtls_endpoint_aliases: _aliases, pushed_authorization_request_endpoint: pushed, ...rest } = found
+    const as: oauth.AuthorizationServer = {
+      ...rest,
+      ...configured,
+      issuer: found.issuer,
+      ...(pushed === undefined || found.require_pushed_authorization_requests !== true
+        ? {}
+        : { pushed_authorization_request_endpoint: pushed })
     }
-    if (!isAcceptable(new URL(found.token_endpoint), limits.allowHttp)) {
-      return yield* failure(settings.issuer, {
-        failureClass: "misconfigured",
-        problem: "its metadata names a token endpoint without https.",
-        advice: "Let the server publish an https address, or set TRIBUTARY_OAUTH_ALLOW_HTTP=true."
-      })
-    }
-    memory.discovered = { server: found, at: now }
-    return found
+    return { as, isDiscovered: true }
   })
 
   /**
@@ -296,6 +353,7 @@ export const makeServerLink = Effect.fnUntraced(function* (
     send,
     capture,
     server,
+    described,
     endpointOf,
     namesOf,
     authentication: (as: oauth.AuthorizationServer, reference: string | undefined) =>

@@ -71,7 +71,7 @@ const adviceFor = ({ clientAuth, grant }: Settings, code: string | undefined): s
 }
 
 /** Codes by which servers refuse a client and not what it asks for; many send them without the status 401. */
-const clientCodes = new Set([
+export const clientCodes: ReadonlySet<string> = new Set([
   "invalid_client",
   "invalid_client_id",
   "invalid_client_secret",

@@ -4,15 +4,17 @@ import {
   makeConsent,
   makeServerCalls,
   revokeDeleted,
+  revokeGrant,
   Tokens,
-  type TokenTransport
+  TokenTransport
 } from "@tributary/oauth"
 import type { ConsentServer, ConsentServerOptions } from "@tributary/testkit/consent"
 import { Visitor } from "@tributary/testkit/visitor"
 import type { Secrets } from "@tributary/secrets"
-import { type Budgets, type Leases, TokenStore } from "@tributary/vault"
-import { Duration, Effect, Option, Redacted, type Scope } from "effect"
+import { type Budgets, Leases, TokenStore } from "@tributary/vault"
+import { Duration, Effect, Exit, Fiber, Option, Redacted, Scope } from "effect"
 import { asked, authOf, consented, consentServer, environmentOf, live } from "./consentSupport.ts"
+import { authorization } from "./support.ts"
 
 type Needs = Tokens | Secrets | TokenStore | Leases | Budgets | TokenTransport | Scope.Scope
 
@@ -235,7 +237,7 @@ describe("consent by the code grant", () => {
     })
   )
 
-  against("takes an existing refresh token, and refreshes with it at the first use", (server) =>
+  against("takes an existing refresh token, and keeps what is stored when it is refused", (server) =>
     Effect.gen(function* () {
       const auth = authOf(server)
       yield* consented(auth)
@@ -245,20 +247,79 @@ describe("consent by the code grant", () => {
       yield* consent.adopt(refreshToken)
       const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
       assert.strictEqual((yield* orders(server, token.value)).status, 200)
+      const before = yield* stored()
+      assert.notStrictEqual(Redacted.value(before?.refreshToken ?? assert.fail()), Redacted.value(refreshToken))
+      const error = yield* Effect.flip(consent.adopt(Redacted.make("not-a-token-of-this-server")))
+      assert.strictEqual(reasonOf(error), "refused")
+      assert.match(error.message, /what was stored before is as it was\. Run: tributary consent shop/)
+      assert.deepStrictEqual(yield* stored(), before)
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
       // The token that was replaced is of no use to anybody, and its use ends the rest.
-      const adopted = yield* makeConsent(authOf(server))
-      yield* adopted.adopt(refreshToken)
-      const error = yield* Effect.flip(
-        Effect.scoped(
-          Effect.flatMap((yield* Tokens).manager(authOf(server)), ({ get, rejected }) =>
-            Effect.andThen(rejected(token), get)
-          )
-        )
-      )
-      assert.strictEqual(error.failureClass, "needs-consent")
-      assert.match(error.message, /Run: tributary consent shop/)
+      assert.strictEqual(reasonOf(yield* Effect.flip(consent.adopt(refreshToken))), "refused")
       assert.strictEqual((yield* orders(server, token.value)).status, 401)
     })
+  )
+
+  against("without a refresh token does not take the place of one with it", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const before = yield* stored()
+      server.control.shape(({ refresh_token: _token, ...body }) => body)
+      const error = yield* Effect.flip(consented(auth))
+      assert.strictEqual(reasonOf(error), "no-refresh-token")
+      assert.match(error.message, /run first: tributary revoke shop/)
+      assert.deepStrictEqual(yield* stored(), before)
+      // Tokens of other scopes are of no use to these settings, and are replaced.
+      const other = authOf(server, "web", { scopes: ["openid", "api:read"] })
+      assert.isFalse((yield* consented(other)).hasRefreshToken)
+    })
+  )
+
+  against("is judged by the issuer's metadata where a token endpoint is configured, too", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server, "web", { token_url: `${server.issuer}/token?its=own` })
+      const granted = yield* consented(auth)
+      assert.strictEqual(granted.identity?.subject, "person")
+      assert.strictEqual(server.stats.pushed, 0)
+      const consent = yield* makeConsent(auth)
+      const { away, pending } = yield* asked(consent)
+      const mixed = new URLSearchParams(away.searchParams)
+      mixed.set("iss", new URL("/elsewhere", server.issuer).href)
+      assert.strictEqual(reasonOf(yield* Effect.flip(consent.finish(pending, mixed))), "wrong-issuer")
+      server.control.idToken((claims) => ({ ...claims, aud: "other" }))
+      assert.strictEqual(reasonOf(yield* Effect.flip(consent.finish(pending, away.searchParams))), "id-token")
+    })
+  )
+
+  against("goes without that where the issuer's metadata is that of another one", (server) =>
+    Effect.gen(function* () {
+      server.control.metadata((document) => ({ ...document, issuer: "https://{tenant}.example/" }))
+      const auth = authOf(server, "web", {
+        token_url: `${server.issuer}/token`,
+        authorization_url: `${server.issuer}/auth`
+      })
+      const granted = yield* consented(auth)
+      assert.isUndefined(granted.identity)
+      assert.isTrue(granted.hasRefreshToken)
+    })
+  )
+
+  it.live("names the client as the provider wants it in the address, too", () =>
+    Effect.gen(function* () {
+      const consent = yield* makeConsent(
+        authorization({
+          oauth2: "authorization_code",
+          provider: "tiktok",
+          client_id: "shop-client",
+          scopes: ["user.info.basic"],
+          authorization_url: "https://id.example/auth"
+        })
+      )
+      const { searchParams } = new URL((yield* consent.begin(consent.redirectUri)).url)
+      assert.strictEqual(searchParams.get("client_key"), "shop-client")
+      assert.isNull(searchParams.get("client_id"))
+    }).pipe(Effect.provide(live({ CLIENT_SECRET: "-" }), { local: true }))
   )
 
   against("that was withdrawn is noticed at the next refresh", (server) =>
@@ -366,6 +427,26 @@ describe("consent by the device grant", () => {
     })
   )
 
+  against("sends the configured parameters of authorization, too", (server) =>
+    Effect.gen(function* () {
+      const transport = yield* TokenTransport
+      const bodies: Array<string> = []
+      const seen = TokenTransport.of({
+        ...transport,
+        send: (request) => {
+          if (new URL(request.url).pathname.includes("device")) bodies.push(Redacted.value(request.contents).body ?? "")
+          return transport.send(request)
+        }
+      })
+      const consent = yield* Effect.provideService(makeConsent(authOf(server, "app")), TokenTransport, seen)
+      yield* consent.beginDevice
+      assert.deepStrictEqual(
+        bodies.map((body) => new URLSearchParams(body).get("prompt")),
+        ["consent"]
+      )
+    })
+  )
+
   against("that was denied is told", (server) =>
     Effect.gen(function* () {
       const consent = yield* makeConsent(auth(server))
@@ -428,6 +509,80 @@ describe("beside consent", () => {
       assert.strictEqual((yield* orders(server, token)).status, 401)
       assert.isUndefined(yield* stored("login"))
       assert.match((yield* revokeDeleted(two, "/", [])) ?? "", /No tokens of it are stored/)
+    })
+  )
+})
+
+describe("revocation", () => {
+  against("keeps the tokens where the client is at fault", (server) =>
+    Effect.gen(function* () {
+      yield* consented(authOf(server))
+      for (const client_secret of ["${env:MISSING}", "${env:OTHER_SECRET}"]) {
+        const kept = yield* revokeGrant(authOf(server, "web", { client_secret }))
+        assert.strictEqual(kept._tag, "Kept", client_secret)
+        assert.isDefined(yield* stored())
+      }
+      assert.strictEqual((yield* revokeGrant(authOf(server)))._tag, "Revoked")
+      assert.isUndefined(yield* stored())
+    })
+  )
+
+  against("forgets the tokens where the server has none", (server) =>
+    Effect.gen(function* () {
+      yield* consented(authOf(server))
+      server.control.metadata(({ revocation_endpoint: _revocation, ...document }) => document)
+      assert.strictEqual((yield* revokeGrant(authOf(server)))._tag, "Forgotten")
+      assert.isUndefined(yield* stored())
+    })
+  )
+
+  against("ends the tokens, too, that were stored meanwhile", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const first = (yield* stored())?.accessToken ?? assert.fail()
+      const store = yield* TokenStore
+      let isFirst = true
+      // Another process stores others as soon as these were read.
+      const raced = TokenStore.of({
+        ...store,
+        read: (id) =>
+          Effect.gen(function* () {
+            const found = yield* store.read(id)
+            if (isFirst) {
+              isFirst = false
+              const { generation: _old, ...tokens } = yield* elsewhere
+              yield* Effect.orDie(store.save(id, found.tokens?.generation ?? 0, tokens))
+            }
+            return found
+          })
+      })
+      yield* consented({ ...auth, id: "elsewhere" })
+      const second = (yield* stored("elsewhere")) ?? assert.fail()
+      const elsewhere = Effect.succeed(second)
+      assert.strictEqual((yield* orders(server, second.accessToken)).status, 200)
+      const revocation = yield* Effect.provideService(revokeGrant(auth), TokenStore, raced)
+      assert.strictEqual(revocation._tag, "Revoked")
+      assert.strictEqual((yield* orders(server, first)).status, 401)
+      assert.strictEqual((yield* orders(server, second.accessToken)).status, 401)
+      assert.isUndefined(yield* stored())
+    })
+  )
+
+  against("waits for a refresh that is under way", (server) =>
+    Effect.gen(function* () {
+      const auth = authOf(server)
+      yield* consented(auth)
+      const scope = yield* Scope.make()
+      yield* Scope.provide(
+        Leases.use((leases) => leases.acquire("tokens/shop", { ttl: "1 minute" })),
+        scope
+      )
+      const revoking = yield* Effect.forkChild(revokeGrant(auth), { startImmediately: true })
+      yield* Effect.sleep("300 millis")
+      assert.isDefined(yield* stored())
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(revoking))._tag, "Revoked")
     })
   )
 })

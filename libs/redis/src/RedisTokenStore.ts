@@ -64,6 +64,8 @@ const journal = script(`
 
 /** KEYS record, index. ARGV authorization. Removes what is sealed; the generation stays. */
 const erase = script(`
+  local row = redis.call('HMGET', KEYS[1], 'generation', 'sealed')
+  if ARGV[2] ~= '' and row[2] and row[1] ~= ARGV[2] then return 0 end
   redis.call('HDEL', KEYS[1], 'key_id', 'sealed', 'attempt', 'state', 'journal')
   redis.call('SREM', KEYS[2], ARGV[1])
   return 1
@@ -276,10 +278,11 @@ const make = Effect.gen(function* () {
     return yield* new Conflict({ authorization, expected, current: Number(reply) })
   })
 
-  const remove = Effect.fn("TokenStore.remove")(function* (authorization: string) {
-    yield* writing
-      .script(erase, [recordOf(authorization), index], [authorization])
+  const remove = Effect.fn("TokenStore.remove")(function* (authorization: string, expected?: number) {
+    const reply = yield* writing
+      .script(erase, [recordOf(authorization), index], [authorization, expected === undefined ? "" : String(expected)])
       .pipe(durability.durably, Effect.mapError(failed(authorization)))
+    return reply === 1
   })
 
   const list = Effect.gen(function* () {

@@ -201,11 +201,15 @@ const make = Effect.fnUntraced(function* (directory: string) {
     })
   })
 
-  const remove = Effect.fn("TokenStore.remove")(function* (authorization: string) {
-    yield* inTransaction(authorization, () => {
+  const remove = Effect.fn("TokenStore.remove")(function* (authorization: string, expected?: number) {
+    return yield* inTransaction(authorization, () => {
+      if (expected !== undefined) {
+        const { current } = rowOf(authorization)
+        if (current !== 0 && current !== expected) return Result.succeed(false)
+      }
       erase.run(authorization)
       clear.run(authorization)
-      return Result.void
+      return Result.succeed(true)
     })
   })
 

@@ -103,8 +103,11 @@ export class TokenStore extends Context.Service<
       over: string | undefined,
       entry: JournalEntry | undefined
     ) => Effect.Effect<void, VaultError | Conflict | Superseded>
-    /** Forgets the tokens of an authorization; works without the key. Nothing stored is no error. */
-    readonly remove: (authorization: string) => Effect.Effect<void, VaultError>
+    /**
+     * Forgets the tokens of an authorization; works without the key. Nothing stored is no error. With `expected` only those of that
+     * generation. Gives whether none are stored now: `false` says that another generation is, which was left alone.
+     */
+    readonly remove: (authorization: string, expected?: number) => Effect.Effect<boolean, VaultError>
   }
 >()("@tributary/vault/TokenStore") {
   /** Keeps tokens in memory only, for tests and dry runs. */
@@ -144,11 +147,13 @@ export class TokenStore extends Context.Service<
           records.set(authorization, { ...record, entry })
           return Effect.void
         }),
-      remove: (authorization) =>
+      remove: (authorization, expected) =>
         Effect.sync(() => {
-          const { generation } = look(authorization)
+          const { generation, tokens } = look(authorization)
+          if (expected !== undefined && tokens !== undefined && tokens.generation !== expected) return false
           if (records.has(authorization))
             records.set(authorization, { generation, tokens: undefined, entry: undefined })
+          return true
         })
     })
   })

@@ -222,7 +222,7 @@ export const sealedRecordsConformance = <E>(name: string, vessel: Effect.Effect<
         yield* Effect.provide(Effect.andThen(save("a", 0), save("b", 0)), worker)
         const changes = [
           ["a", TokenStore.use((store) => store.save("a", 1, tokens("a2")))],
-          ["b", TokenStore.use((store) => store.remove("b"))]
+          ["b", Effect.asVoid(TokenStore.use((store) => store.remove("b")))]
         ] as const
         for (const [name, change] of changes) {
           const rotation = yield* Layer.build(vessel.opened(`vault:transit/tributary,${older}`, settings))

@@ -82,6 +82,18 @@ export const tokenStoreConformance = <E>(name: string, layer: Layer.Layer<TokenS
       })
     )
 
+    promises("forgets no other generation than the one that is meant", (store) =>
+      Effect.gen(function* () {
+        yield* store.save("shop", 0, tokens("1"))
+        yield* store.save("shop", 1, tokens("2"))
+        assert.isFalse(yield* store.remove("shop", 1))
+        assert.strictEqual((yield* store.read("shop")).tokens?.generation, 2)
+        assert.isTrue(yield* store.remove("shop", 2))
+        assert.isTrue(Option.isNone(yield* store.load("shop")))
+        assert.isTrue(yield* store.remove("shop", 2), "so are they when it is repeated")
+      })
+    )
+
     promises("keeps a journal entry beside the tokens, also before there are any, until tokens are saved", (store) =>
       Effect.gen(function* () {
         for (const generation of [0, 1]) {

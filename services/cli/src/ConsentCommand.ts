@@ -6,7 +6,6 @@ import {
   type Granted,
   makeConsent,
   type PendingConsent,
-  Tokens,
   ConsentError
 } from "@tributary/oauth"
 import { AuditTrail } from "@tributary/telemetry"
@@ -40,7 +39,7 @@ const needsPerson = (loaded: LoadedConnector) => {
   return grant !== undefined && isConsentGrant(grant)
 }
 
-/** The one connector that is meant, and what authorizes it. */
+/** The one connector that is meant, by its name, and what authorizes it. */
 export const chooseConnector = Effect.fnUntraced(function* (
   { connector, connectors }: Pick<ConsentOptions, "connector" | "connectors">,
   isMeant: (loaded: LoadedConnector) => boolean
@@ -68,7 +67,7 @@ export const chooseConnector = Effect.fnUntraced(function* (
     })
   }
   const authorization = authorizationOfConnector(chosen.connector, chosen.base)
-  if (authorization !== undefined) return authorization
+  if (authorization !== undefined) return { authorization, connector: chosen.connector.connector }
   return yield* new NoConsent({
     problem: `Connector ${chosen.connector.connector} has no OAuth2 authorization (auth.oauth2), so there is nothing to do.`
   })
@@ -193,18 +192,11 @@ const byPaste = Effect.fnUntraced(function* (id: string, consent: Consent, timeo
   return yield* finishPasted(consent, pending, yield* pasted(id, timeout, "the address or the code"))
 })
 
-/** Stores a refresh token that the person has, and tries it out. */
-const byRefreshToken = Effect.fnUntraced(function* (
-  authorization: Authorization,
-  consent: Consent,
-  timeout: Duration.Duration
-) {
-  const line = yield* pasted(authorization.id, timeout, "the refresh token")
-  yield* consent.adopt(Redacted.make(line))
-  const { get } = yield* (yield* Tokens).manager(authorization)
-  const token = yield* get
-  return { expiresAt: token.expiresAt }
-}, Effect.scoped)
+/** Tries out a refresh token that the person has, and stores what comes of it. */
+const byRefreshToken = Effect.fnUntraced(function* (id: string, consent: Consent, timeout: Duration.Duration) {
+  const line = yield* pasted(id, timeout, "the refresh token")
+  return yield* consent.adopt(Redacted.make(line))
+})
 
 const until = (expiresAt: number | undefined, now: number) =>
   expiresAt === undefined ? "for a time that the server does not tell" : `for ${duration(Math.max(0, expiresAt - now))}`
@@ -265,13 +257,13 @@ const audited = Effect.fnUntraced(function* (authorization: string, how: Consent
 /** Asks a person for their consent, and stores what they grant where the connector finds it. */
 export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOptions) {
   const screen = yield* Screen
-  const authorization = yield* chooseConnector(options, needsPerson)
+  const { authorization } = yield* chooseConnector(options, needsPerson)
   yield* refuseOthers(authorization)
   const { id, oauth2 } = authorization
   const consent = yield* makeConsent(authorization)
   const how = options.how === "browser" && oauth2.oauth2 === "device_code" ? "device" : options.how
   if (how === "refresh-token") {
-    const { expiresAt } = yield* byRefreshToken(authorization, consent, options.timeout)
+    const { expiresAt } = yield* byRefreshToken(id, consent, options.timeout)
     const now = yield* Clock.currentTimeMillis
     yield* audited(id, how)
     return yield* screen.print(

@@ -23,7 +23,7 @@ export interface RevokeOptions {
 }
 
 /** Other connectors of the files that use the same tokens. */
-const sharers = Effect.fnUntraced(function* (connectors: string, { id }: Authorization, chosen: string | undefined) {
+const sharers = Effect.fnUntraced(function* (connectors: string, { id }: Authorization, chosen: string) {
   const { connectors: all } = yield* loadConnectors(connectors)
   return all
     .filter((one) => one.connector.connector !== chosen && authorizationOfConnector(one.connector, one.base)?.id === id)
@@ -33,11 +33,11 @@ const sharers = Effect.fnUntraced(function* (connectors: string, { id }: Authori
 /** Revokes the tokens of a connector at the server and forgets them, unless another connector uses them too. */
 export const runRevoke = Effect.fn("cli.revoke")(function* (options: RevokeOptions) {
   const screen = yield* Screen
-  const authorization = yield* chooseConnector(
+  const { authorization, connector } = yield* chooseConnector(
     options,
     (loaded) => authorizationOfConnector(loaded.connector, loaded.base) !== undefined
   )
-  const others = yield* sharers(options.connectors, authorization, options.connector ?? authorization.id)
+  const others = yield* sharers(options.connectors, authorization, connector)
   if (others.length > 0) {
     return yield* new NoConsent({
       problem: `The authorization ${authorization.id} is shared with ${others.join(", ")}, which would stop too. Delete those first, or give this connector an authorization of its own.`

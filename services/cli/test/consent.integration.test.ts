@@ -151,6 +151,13 @@ describe("tributary consent", () => {
       const refused = await place.run(["revoke", "one"]).ended
       assert.strictEqual(refused.code, 1)
       assert.include(refused.err, "The authorization login is shared with two, which would stop too.")
+      // Of one connector alone, by whatever name, or none.
+      for (const args of [[], ["login"], ["one"]]) {
+        const alone = folder({ "one.yaml": shared("one") })
+        const revoked = await alone.run(["revoke", ...args]).ended
+        assert.strictEqual(revoked.code, 0, revoked.err)
+        assert.include(revoked.out, "login: No tokens of it are stored")
+      }
     }
   )
 
@@ -282,6 +289,10 @@ describe("tributary consent", () => {
     assert.strictEqual(right.code, 0, right.said)
     assert.include(right.said, "the refresh token works, and is stored with its successors")
     assert.notInclude(right.said, token)
+    const again = await fed(place, ["consent", "shop", "--refresh-token"], async () => "not-a-token-of-this-server")
+    assert.strictEqual(again.code, 1)
+    const seen = await place.run(["preview", "shop"]).ended
+    assert.strictEqual(seen.code, 0, `what was stored before goes on: ${seen.err}`)
   })
 
   it("says so when a connector needs nobody's consent", async () => {

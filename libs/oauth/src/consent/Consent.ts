@@ -1,8 +1,10 @@
 import { Secrets } from "@tributary/secrets"
 import { type Budgets, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
-import { Clock, Config, Duration, Effect, Redacted } from "effect"
+import { Config, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
+import { fingerprint } from "../fingerprint.ts"
 import { grantOf, type GrantRequest } from "../Grant.ts"
+import { isGivenUp } from "../journal/transitions.ts"
 import { nextLife } from "../profile/lifecycle.ts"
 import { makeServerCalls } from "../ServerCalls.ts"
 import { makeServerLink } from "../ServerLink.ts"
@@ -12,7 +14,7 @@ import type { TokenError } from "../TokenError.ts"
 import type { Authorization } from "../TokenManager.ts"
 import type { TokenBody } from "../TokenResponse.ts"
 import type { TokenTransport } from "../TokenTransport.ts"
-import { consentSeed } from "./consentedGrant.ts"
+import { consentAdvice, consentSeed } from "./consentedGrant.ts"
 import { ConsentError } from "./ConsentError.ts"
 import { consentSettingsOf } from "./consentSettings.ts"
 import { type DevicePrompt, makeDeviceFlow } from "./DeviceFlow.ts"
@@ -59,8 +61,14 @@ export interface Consent {
   readonly beginDevice: Effect.Effect<DevicePrompt, ConsentError | TokenError>
   /** Waits until the person has entered the code elsewhere; ends with the code's life. */
   readonly awaitDevice: (prompt: DevicePrompt) => Effect.Effect<Granted, Failure>
-  /** Stores a refresh token that exists already. It is not tried out here: the next use refreshes with it. */
-  readonly adopt: (refreshToken: Redacted.Redacted<string>) => Effect.Effect<void, VaultError>
+  /** Refreshes with a refresh token that exists already, and stores what comes of it. If it is refused, what is stored stays. */
+  readonly adopt: (refreshToken: Redacted.Redacted<string>) => Effect.Effect<Granted, Failure>
+}
+
+/** The server that a person is sent to. `isDiscovered`: by its own metadata, which its answers can be judged by. */
+interface Described {
+  readonly as: oauth.AuthorizationServer
+  readonly isDiscovered: boolean
 }
 
 /** Scopes of a parameter; some providers have commas between them. */
@@ -100,10 +108,13 @@ export const makeConsent = Effect.fnUntraced(function* (
 
   const authorizationUrl = own.authorizationUrl ?? settings.authorizationUrl
   const deviceUrl = own.deviceAuthorizationUrl ?? settings.deviceAuthorizationUrl
-  const server = Effect.map(link.server(), (as): oauth.AuthorizationServer => ({
-    ...as,
-    ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl.href }),
-    ...(deviceUrl === undefined ? {} : { device_authorization_endpoint: deviceUrl.href })
+  const server = Effect.map(link.described(), ({ as, isDiscovered }): Described => ({
+    as: {
+      ...as,
+      ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl.href }),
+      ...(deviceUrl === undefined ? {} : { device_authorization_endpoint: deviceUrl.href })
+    },
+    isDiscovered
   }))
 
   /** What token requests of any kind have: the configured parameters and headers, but for the scope, which was asked before. */
@@ -128,37 +139,17 @@ export const makeConsent = Effect.fnUntraced(function* (
     }
   })
 
-  /** Judges an answer with tokens, and stores it. */
-  const keep = Effect.fnUntraced(function* (
-    as: oauth.AuthorizationServer,
-    body: Redacted.Redacted<TokenBody>,
-    obtainedAt: number,
-    nonce: string | undefined
-  ) {
-    const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = Redacted.value(body)
-    // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
-    const isJudged = isOpenId && settings.issuer !== undefined
-    if (isJudged && id_token === undefined) {
-      return yield* failure(
-        "id-token",
-        "the server sent no ID token, though the scope openid was granted.",
-        "Its tokens were not stored. Remove openid from `scopes`, if this server has no OIDC."
-      )
-    }
-    const identity =
-      !isJudged || id_token === undefined
-        ? undefined
-        : yield* idTokens
-            .validate(as, Redacted.make(id_token), nonce)
-            .pipe(
-              Effect.mapError((problem) =>
-                failure(
-                  "id-token",
-                  `the server's ID token is not valid: ${problem}.`,
-                  "Its tokens were not stored. Check `issuer`, client_id and the clocks."
-                )
-              )
-            )
+  /** Whether a refresh token of the same server, client and scopes is stored that may still be used. */
+  const hasRefreshToken = Effect.map(
+    store.read(id),
+    ({ entry, tokens }) =>
+      tokens?.refreshToken !== undefined &&
+      tokens.seed === consentSeed(settings) &&
+      !isGivenUp(entry, fingerprint(Redacted.value(tokens.refreshToken)))
+  )
+
+  const save = Effect.fnUntraced(function* (body: TokenBody, obtainedAt: number, identity: Identity | undefined) {
+    const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = body
     // Of these two the server speaks by what it sends, and may leave them out where it names the API's scopes alone.
     const meant = [
       ...(id_token === undefined ? [] : ["openid"]),
@@ -194,8 +185,49 @@ export const makeConsent = Effect.fnUntraced(function* (
     } satisfies Granted
   })
 
+  /** Judges an answer with tokens, and stores it. */
+  const keep = Effect.fnUntraced(function* (
+    { as, isDiscovered }: Described,
+    body: Redacted.Redacted<TokenBody>,
+    obtainedAt: number,
+    nonce: string | undefined
+  ) {
+    const { id_token, refresh_token } = Redacted.value(body)
+    // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
+    const isJudged = isOpenId && isDiscovered
+    if (isJudged && id_token === undefined) {
+      return yield* failure(
+        "id-token",
+        "the server sent no ID token, though the scope openid was granted.",
+        "Its tokens were not stored. Remove openid from `scopes`, if this server has no OIDC."
+      )
+    }
+    const identity =
+      !isJudged || id_token === undefined
+        ? undefined
+        : yield* idTokens
+            .validate(as, Redacted.make(id_token), nonce)
+            .pipe(
+              Effect.mapError((problem) =>
+                failure(
+                  "id-token",
+                  `the server's ID token is not valid: ${problem}.`,
+                  "Its tokens were not stored. Check `issuer`, client_id and the clocks."
+                )
+              )
+            )
+    if (refresh_token === undefined && (yield* hasRefreshToken)) {
+      return yield* failure(
+        "no-refresh-token",
+        "the server sent no refresh token, and one of an earlier consent is stored.",
+        `That one was kept, and the new tokens were not stored. Let the server send one (often by the scope offline_access, or authorization_params: { access_type: offline, prompt: consent }); or, if the earlier consent is to end, run first: tributary revoke ${id}`
+      )
+    }
+    return yield* save(Redacted.value(body), obtainedAt, identity)
+  })
+
   const exchangeCode = Effect.fnUntraced(function* (
-    as: oauth.AuthorizationServer,
+    at: Described,
     pending: PendingConsent,
     code: Redacted.Redacted<string>
   ) {
@@ -217,7 +249,7 @@ export const makeConsent = Effect.fnUntraced(function* (
             : error
         )
       )
-    return yield* keep(as, body, askedAt, pending.nonce)
+    return yield* keep(at, body, askedAt, pending.nonce)
   })
 
   /** PKCE with S256 (RFC 7636), unless the server is known to have another kind alone. */
@@ -236,7 +268,7 @@ export const makeConsent = Effect.fnUntraced(function* (
   })
 
   const begin = Effect.fn("Consent.begin")(function* (redirectUri: URL) {
-    const as = yield* server
+    const { as } = yield* server
     const at = settings.issuer ?? settings.tokenUrl ?? new URL(as.issuer)
     const address = as.authorization_endpoint
     if (address === undefined || !URL.canParse(address) || !isAcceptable(new URL(address), limits.allowHttp)) {
@@ -271,27 +303,29 @@ export const makeConsent = Effect.fnUntraced(function* (
     const shown = isPushed
       ? { client_id: settings.clientId, request_uri: (yield* calls.push(parameters)).requestUri }
       : parameters
-    for (const [name, value] of Object.entries(shown)) url.searchParams.set(name, value)
+    for (const [name, value] of Object.entries(shown)) {
+      url.searchParams.set(name === "client_id" ? settings.clientIdParam : name, value)
+    }
     return { url: url.href, redirectUri: redirectUri.href, state, nonce, verifier } satisfies PendingConsent
   })
 
   const finish = Effect.fn("Consent.finish")(function* (pending: PendingConsent, given: URLSearchParams) {
-    const as = yield* server
-    const isDiscovered = settings.issuer !== undefined
+    const described = yield* server
+    const { as, isDiscovered } = described
     const parameters = codeOf(given, { as, authorization: id, isDiscovered, state: pending.state })
     if (parameters instanceof ConsentError) return yield* parameters
     const code = parameters.get("code")
     if (code === null || code === "") {
       return yield* failure("input", "the redirect has neither a code nor an error.", "Check `authorization_url`.")
     }
-    return yield* exchangeCode(as, pending, Redacted.make(code))
+    return yield* exchangeCode(described, pending, Redacted.make(code))
   })
 
   const device = makeDeviceFlow({
     id,
     settings,
     link,
-    server,
+    server: Effect.map(server, ({ as }) => as),
     params: own.params,
     exchange: endpoint.exchange,
     requestFor
@@ -310,19 +344,22 @@ export const makeConsent = Effect.fnUntraced(function* (
       return yield* keep(yield* server, body, askedAt, undefined)
     }),
     adopt: Effect.fn("Consent.adopt")(function* (refreshToken) {
-      const now = yield* Clock.currentTimeMillis
-      yield* storeGrant(id, {
-        // None yet; it counts as expired, so that the first use refreshes, with the journal and all.
-        accessToken: Redacted.make("-"),
-        tokenType: "Bearer",
-        expiresAt: now,
-        obtainedAt: now,
-        refreshToken,
-        scopes: asked,
-        settings: settings.fingerprint,
-        seed: consentSeed(settings),
-        refreshLife: nextLife(undefined, { obtainedAt: now, lifetime: undefined, isReplaced: true })
-      }).pipe(Effect.provideService(TokenStore, store))
+      const request = yield* requestFor("refresh_token", { refresh_token: Redacted.value(refreshToken) })
+      const { askedAt, body } = yield* endpoint
+        .exchange(request)
+        .pipe(
+          Effect.mapError(({ code, error }) =>
+            code === "invalid_grant"
+              ? failure(
+                  "refused",
+                  `the server refuses the refresh token: ${error.problem}`,
+                  `It was not stored; what was stored before is as it was. ${consentAdvice(id)}`
+                )
+              : error
+          )
+        )
+      // Where the server names no new one, the same goes on.
+      return yield* save({ refresh_token: Redacted.value(refreshToken), ...Redacted.value(body) }, askedAt, undefined)
     })
   }
 })

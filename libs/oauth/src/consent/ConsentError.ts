@@ -15,8 +15,10 @@ const ConsentReason = Schema.Literals([
   "expired",
   /** The server cannot do what is needed. */
   "unsupported",
-  /** The code was refused: it was used before, is another client's, or has expired. */
+  /** The code or token was refused: it was used before, is another client's, or has expired. */
   "refused",
+  /** The answer has no refresh token, and would take the place of tokens that have one. */
+  "no-refresh-token",
   /** What was given cannot be understood. */
   "input"
 ])
@@ -31,7 +33,14 @@ export class ConsentError extends Schema.TaggedError<ConsentError>()("ConsentErr
   advice: Schema.String
 }) {
   get failureClass(): FailureClass {
-    return this.reason === "unsupported" || this.reason === "id-token" ? "misconfigured" : "needs-consent"
+    switch (this.reason) {
+      case "unsupported":
+      case "id-token":
+      case "no-refresh-token":
+        return "misconfigured"
+      default:
+        return "needs-consent"
+    }
   }
   override get message(): string {
     return `Consent for ${this.authorization}: ${this.problem} ${this.advice}`.trimEnd()

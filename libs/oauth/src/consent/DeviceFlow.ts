@@ -41,7 +41,7 @@ export const makeDeviceFlow = (options: {
     values: Readonly<Record<string, string>>
   ) => Effect.Effect<GrantRequest, TokenError>
 }) => {
-  const { exchange, id, link, requestFor, server, settings } = options
+  const { exchange, id, link, params, requestFor, server, settings } = options
 
   const failure = (reason: ConsentError["reason"], problem: string, advice: string) =>
     new ConsentError({ authorization: id, reason, problem, advice })
@@ -52,6 +52,7 @@ export const makeDeviceFlow = (options: {
     const { authenticate, secrets } = yield* link.authentication(as, link.secretsToTry()[0])
     const scope = settings.consentScope
     const parameters = {
+      ...params,
       ...(scope === "" ? {} : { scope }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
       ...(settings.resource === undefined ? {} : { resource: settings.resource })

@@ -265,9 +265,8 @@ const checks: ReadonlyArray<Check> = [
       state.refreshToken = next
       if (next !== undefined && Redacted.value(next) === Redacted.value(spent)) return
       const again = { ...auth, id: "replayed" }
-      yield* (yield* makeConsent(again)).adopt(spent)
       return yield* mustRefuse(
-        Effect.flatMap((yield* Tokens).manager(again), ({ get }) => get),
+        (yield* makeConsent(again)).adopt(spent),
         "a refresh token that it replaced",
         (error) => "failureClass" in error && error.failureClass === "needs-consent"
       )

@@ -140,7 +140,7 @@ const storeOf = (store: TokenStore["Service"], process: Process, shared: ReturnT
   return TokenStore.of({
     load: (authorization) => unlessDown(authorization, store.load(authorization)),
     read: (authorization) => unlessDown(authorization, store.read(authorization)),
-    remove: (authorization) => unlessDown(authorization, store.remove(authorization)),
+    remove: (authorization, expected) => unlessDown(authorization, store.remove(authorization, expected)),
     note: (authorization, expected, over, entry) => {
       const write = store.note(authorization, expected, over, entry)
       const isIntent = entry?.state === "sent" && entry.attempt !== over
