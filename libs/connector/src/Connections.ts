@@ -1,8 +1,9 @@
 import type { Http } from "@tributary/domain"
-import { addressGuard, guardedConnector } from "@tributary/oauth"
+import { addressGuard, type AddressGuard, AddressRefused, guardedConnector, guardedLookup } from "@tributary/oauth"
 import { Environment, type Secrets } from "@tributary/secrets"
 import { Duration, Effect, Redacted, type Scope } from "effect"
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici"
+import { isIP, type LookupFunction } from "node:net"
+import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Socks5ProxyAgent } from "undici"
 import { BadSetting } from "./SourceError.ts"
 
 /** What connections to the API have to show, as PEM. */
@@ -17,6 +18,20 @@ export interface Connections {
   readonly to: (target: URL) => Dispatcher
 }
 
+/** The proxy that the connector's file names has no address that requests may be sent to. Its message may be shown. */
+export class ProxyRefused extends Error {
+  readonly code = "ERR_ADDRESS_REFUSED"
+}
+
+/** Resolves the name of such a proxy. */
+const proxyLookup = (guard: AddressGuard): LookupFunction => {
+  const find = guardedLookup(guard)
+  return (host, options, callback) =>
+    find(host, options, (error, ...found) =>
+      callback(error instanceof AddressRefused ? new ProxyRefused(error.message) : error, ...found)
+    )
+}
+
 /** Value of an environment variable whose name is common in both cases; the small one counts first, as in curl. */
 const variable = (environment: Readonly<Record<string, string | undefined>>, name: string): string =>
   environment[name.toLowerCase()]?.trim() || environment[name]?.trim() || ""
@@ -24,7 +39,8 @@ const variable = (environment: Readonly<Record<string, string | undefined>>, nam
 /**
  * The connections of a connector, closed with the scope: within the limits of `http`, with its TLS settings, and through
  * `http.proxy` or the proxies that the environment names. Direct ones are made to no address that the guard refuses; a proxy finds
- * the addresses itself, and its own is what the operator chose. `certificate` is what the authorization wants to be shown.
+ * the addresses of the API itself. The address of a proxy of the environment is what the operator chose; that of `http.proxy` is
+ * guarded, as a connector's file could otherwise lead requests into the network that Tributary runs in. `certificate` is what the authorization wants to be shown.
  */
 export const openConnections = Effect.fnUntraced(function* (
   http: typeof Http.Type,
@@ -89,12 +105,22 @@ export const openConnections = Effect.fnUntraced(function* (
         "expected the address of a proxy that begins with http://, https:// or socks5:// (not shown, it may hold a password)."
       return yield* new BadSetting({ setting, problem })
     }
+    if (own !== undefined && proxy !== "") {
+      const host = new URL(proxy).hostname.replace(/^\[(.*)\]$/u, "$1")
+      const refusal = isIP(host) === 0 ? undefined : guard.refusal(host, host)
+      if (refusal !== undefined) return yield* new BadSetting({ setting, problem: refusal.message })
+    }
     return yield* Effect.acquireRelease(
-      Effect.sync((): Dispatcher =>
-        proxy === ""
-          ? new Agent(options)
-          : new EnvHttpProxyAgent({ ...options, httpProxy: proxy, httpsProxy: proxy, noProxy })
-      ),
+      Effect.sync((): Dispatcher => {
+        if (proxy === "") return new Agent(options)
+        const proxies = { ...options, httpProxy: proxy, httpsProxy: proxy, noProxy }
+        if (own === undefined) return new EnvHttpProxyAgent(proxies)
+        const guarded = { lookup: proxyLookup(guard) }
+        // Given TLS options, it would speak TLS to the proxy.
+        return new URL(proxy).protocol.startsWith("socks")
+          ? new Socks5ProxyAgent(proxy, { ...options, connect: buildConnector({ timeout, ...guarded }) })
+          : new EnvHttpProxyAgent({ ...proxies, proxyTls: guarded })
+      }),
       (dispatcher) => Effect.promise(() => dispatcher.destroy())
     )
   })

@@ -4,6 +4,7 @@ import { Duration, Effect } from "effect"
 import type { Http } from "@tributary/domain"
 import { BadSetting, type SourceReason, TimedOut, TooLarge, TruncatedJson, Unreachable } from "./SourceError.ts"
 import { type AnswerHeaders, header } from "./RetryAfter.ts"
+import { ProxyRefused } from "./Connections.ts"
 
 /** The limits of `http`. */
 export type Limits = Pick<
@@ -68,6 +69,7 @@ export const reasonOf = (error: unknown, url: string, limits: Limits, read: numb
         : `the proxy refused the connection (${proxy})`
     return new Unreachable({ url, problem })
   }
+  if (error instanceof ProxyRefused) return new BadSetting({ setting: "http.proxy", problem: error.message })
   if (error instanceof AddressRefused) return new BadSetting({ setting: "http.base_url", problem: error.message })
   const code = codeOf(error)
   switch (code) {

@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Environment } from "@tributary/secrets"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { createServer } from "node:http"
-import { networkInterfaces } from "node:os"
+import { lookup } from "node:dns/promises"
+import { isIP } from "node:net"
+import { hostname, networkInterfaces } from "node:os"
 import { answering, connector, failure, read, services, source, valuesOf } from "./harness.ts"
 
 const withSetting = (allowed: string) =>
@@ -37,6 +40,61 @@ describe("an API inside of the network", () => {
         assert.deepStrictEqual(valuesOf(pages), ['{"id":1}'])
       }
     }).pipe(Effect.provide(services))
+  )
+
+  it.live("is not reached by the proxy of a connector's file either, as an address or as a name", () =>
+    Effect.gen(function* () {
+      for (const host of ["169.254.169.254", "2852039166", "[::ffff:169.254.169.254]", "10.0.0.1"]) {
+        for (const scheme of ["http", "https"]) {
+          const proxy = `${scheme}://user:canary@${host}:1`
+          const error = yield* failure(connector("http://127.0.0.1:1", {}, { retries: 0, proxy }))
+          assert.strictEqual(error.failureClass, "misconfigured", proxy)
+          assert.match(
+            error.message,
+            /http\.proxy: \S+ is a (metadata|private) address, where nothing is sent to/u,
+            proxy
+          )
+          assert.notInclude(error.message, "canary")
+        }
+      }
+      // Only the system's own reading makes an address of it.
+      for (const proxy of ["socks5://2852039166:1", "socks5://169.254.169.254:1"]) {
+        const error = yield* failure(connector("https://127.0.0.1:1", {}, { retries: 0, proxy }))
+        assert.match(error.message, /http\.proxy: .* metadata address/u, proxy)
+      }
+    }).pipe(Effect.provide(services))
+  )
+
+  // The machine's own name mostly leads to one of its addresses.
+  const name = hostname()
+  it.live.skipIf(isIP(name) !== 0 || name === "localhost")("is not reached by a proxy whose name leads there", () =>
+    Effect.gen(function* () {
+      const addresses = yield* Effect.promise(() => lookup(name, { all: true }).catch(() => []))
+      if (addresses.length === 0 || !addresses.every(({ address }) => /^(?:10|127|172|192\.168)\./u.test(address)))
+        return
+      for (const [target, scheme] of [
+        ["http", "http"],
+        ["https", "http"],
+        ["http", "https"],
+        ["https", "socks5"],
+        ["http", "socks5"]
+      ]) {
+        const proxy = `${scheme}://${name}:9`
+        const error = yield* failure(connector(`${target}://127.0.0.1:9`, {}, { retries: 0, proxy }))
+        assert.match(error.message, /http\.proxy: \S+ has the (private|loopback) address/u, `${target} by ${proxy}`)
+      }
+    }).pipe(Effect.provide(services))
+  )
+
+  it.live("is where a proxy of the environment may be", () =>
+    Effect.gen(function* () {
+      const environment = Layer.succeed(Environment, { HTTP_PROXY: "http://127.0.0.2:1" })
+      const error = yield* Effect.provide(
+        failure(connector("http://127.0.0.1:1", {}, { retries: 0 })),
+        Layer.merge(services, environment)
+      )
+      assert.notInclude(error.message, "where nothing is sent to")
+    })
   )
 
   const own = Object.values(networkInterfaces())

@@ -211,7 +211,8 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
           problem: `the answer breaks RFC 6749 (${error instanceof Error && "code" in error ? String(error.code) : "unknown"}).`,
           advice: "Check token_url (or issuer)."
         }),
-        isUncertain: false
+        // Tokens were issued, whatever is wrong with them.
+        isUncertain: true
       })
     })
     return Redacted.make(normalised.body)

@@ -18,7 +18,10 @@ const unreadable = (response: WireResponse, isSuccess: boolean, now: number): No
       isUncertain: true
     })
   }
-  return refusal("misconfigured", `the server answered ${response.status} with ${kindOf(response)}.`, wrongPlace)
+  // What stands before the server may have replaced its answer.
+  return refusal("misconfigured", `the server answered ${response.status} with ${kindOf(response)}.`, wrongPlace, {
+    isUncertain: true
+  })
 }
 
 /** A success that holds no token where one is known to stand. The server may have replaced the refresh token all the same. */

@@ -1,6 +1,6 @@
 import { Context, Data, Effect, Layer, Redacted } from "effect"
 import { Readable } from "node:stream"
-import { Agent, request as send } from "undici"
+import { Agent, type buildConnector, request as send } from "undici"
 import type { ClientTls } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { addressGuard, type AddressGuard, AddressRefused, guardedConnector } from "./guard/AddressGuard.ts"
@@ -56,17 +56,20 @@ const codeOf = (error: unknown): string => {
   return "code" in error && typeof error.code === "string" ? error.code : error.name
 }
 
+/** Errors of connections that never stood: no request was sent over them. */
+const unconnected = new WeakSet<Error>()
+
 const toTransportError = (error: unknown) => {
   if (error instanceof TransportError) return error
   if (error instanceof AddressRefused)
     return new TransportError({ reason: "address", code: error.kind, isUncertain: false })
   const code = codeOf(error)
-  const isUncertain = !notSent.has(code)
-  // The server ends the handshake with an alert; with TLS 1.3 it comes after the request, which it has not read.
+  const isUncertain = !notSent.has(code) && !(error instanceof Error && unconnected.has(error))
+  // The server ends the handshake with an alert. With TLS 1.3 it comes after the request, and so it does where a server asks for
+  // the certificate only then: what it has read of the request by that time is not known.
   if (/ALERT_(HANDSHAKE|UNKNOWN_CA|ACCESS_DENIED|\w*CERT)/.test(code))
-    return new TransportError({ reason: "client-certificate", code, isUncertain: false })
-  if (/CERT|TLS|SSL|UNABLE_TO_/.test(code))
-    return new TransportError({ reason: "certificate", code, isUncertain: false })
+    return new TransportError({ reason: "client-certificate", code, isUncertain })
+  if (/CERT|TLS|SSL|UNABLE_TO_/.test(code)) return new TransportError({ reason: "certificate", code, isUncertain })
   const reason = /TIMEOUT|TIMEDOUT/.test(code) ? "timeout" : "unreachable"
   return new TransportError({ reason, code, isUncertain })
 }
@@ -85,17 +88,32 @@ const permitted = (body: string, mayBeSent: Effect.Effect<boolean>): Readable =>
 /** So many certificates have connections of their own at once; there is one per authorization that has one. */
 const mostAgents = 64
 
+/** Takes note of the errors of connections that were not made. */
+const noting =
+  (connect: buildConnector.connector): buildConnector.connector =>
+  (target, callback) =>
+    connect(target, (...result) => {
+      const [error] = result
+      if (error !== null) unconnected.add(error)
+      callback(...result)
+    })
+
 const agentWith = (guard: AddressGuard, tls: ClientTls | undefined) =>
   new Agent({
+    // With HTTP/2 a request goes over a connection that others use, and may leave before its permission is asked for.
+    allowH2: false,
     // A kept connection may be closed by the server just when a request is sent, and whether that request
     // was carried out could then not be told.
     pipelining: 0,
-    connect: guardedConnector(guard, {
-      timeout: 10_000,
-      ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-      ...(tls?.key === undefined ? {} : { key: tls.key }),
-      ...(tls?.ca === undefined ? {} : { ca: tls.ca })
-    }),
+    connect: noting(
+      guardedConnector(guard, {
+        allowH2: false,
+        timeout: 10_000,
+        ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+        ...(tls?.key === undefined ? {} : { key: tls.key }),
+        ...(tls?.ca === undefined ? {} : { ca: tls.ca })
+      })
+    ),
     headersTimeout: 60_000,
     bodyTimeout: 30_000
   })

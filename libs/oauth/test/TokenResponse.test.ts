@@ -289,10 +289,17 @@ describe("normalise says what is wrong with", () => {
       "a login page",
       answer(200, "<!doctype html><title>Sign in", { "content-type": "text/html" }),
       "misconfigured",
-      /200 with an HTML page/
+      /200 with an HTML page/,
+      { isUncertain: true }
     ],
-    ["something else", answer(200, "hello", { "content-type": "text/plain" }), "misconfigured", /text\/plain/],
-    ["an array", answer(200, "[]"), "misconfigured", /not a JSON object/],
+    [
+      "something else",
+      answer(200, "hello", { "content-type": "text/plain" }),
+      "misconfigured",
+      /text\/plain/,
+      { isUncertain: true }
+    ],
+    ["an array", answer(200, "[]"), "misconfigured", /not a JSON object/, { isUncertain: true }],
     [
       "a success without token",
       answer(200, { status: "ok", data: {} }),
@@ -317,6 +324,40 @@ describe("normalise says what is wrong with", () => {
       /503/,
       { retryAfter: 7000, isUncertain: false }
     ],
+    ["a 503 that says nothing", answer(503, ""), "transient", /503/, { isUncertain: true }],
+    ["a 503 of a gateway", answer(503, "<html>"), "transient", /503 with an HTML page/, { isUncertain: true }],
+    ["a 503 with a broken server", answer(503, { error: "server_error" }), "transient", /503/, { isUncertain: true }],
+    [
+      "a 503 of a service",
+      answer(503, { error: "service_unavailable" }),
+      "transient",
+      /503 service_unavailable/,
+      { isUncertain: true }
+    ],
+    [
+      "a 503 that is to pass",
+      answer(503, { error: "temporarily_unavailable" }),
+      "transient",
+      /503/,
+      { isUncertain: false }
+    ],
+    ["a 503 that throttles", answer(503, { error: "slow_down" }), "transient", /503/, { isUncertain: false }],
+    ["a broken server with 200", answer(200, { error: "server_error" }), "transient", /200/, { isUncertain: true }],
+    ["a broken server with 400", answer(400, { error: "internal_error" }), "transient", /400/, { isUncertain: true }],
+    [
+      "a broken server in other words",
+      answer(400, { error: "Internal Server Error" }),
+      "misconfigured",
+      /internal_server_error/,
+      { isUncertain: true }
+    ],
+    [
+      "a broken server with a number",
+      answer(200, { success: false, code: 500 }),
+      "misconfigured",
+      /200 500/,
+      { isUncertain: true }
+    ],
     ["a broken server", answer(500, { error: "invalid_grant" }), "transient", /500/, { isUncertain: true }],
     ["a broken gateway", answer(502, "<html>"), "transient", /502 with an HTML page/, { isUncertain: true }],
     ["a timeout", answer(408, ""), "transient", /408/],
@@ -324,7 +365,8 @@ describe("normalise says what is wrong with", () => {
       "a passing error with 200",
       answer(200, { error: "temporarily_unavailable" }),
       "transient",
-      /temporarily_unavailable/
+      /temporarily_unavailable/,
+      { isUncertain: false }
     ],
     ["a cut answer", answer(200, '{"access_token":"abc","tok'), "transient", /cut off/, { isUncertain: true }],
     ["an empty answer", answer(200, ""), "transient", /no content/, { isUncertain: true }],
@@ -408,7 +450,7 @@ describe("normalise says what is wrong with", () => {
       "misconfigured",
       /200 no/
     ],
-    ["XML", answer(200, "<?xml version='1.0'?><a/>", { "content-type": "text/xml" }), "misconfigured", /XML/],
+    ["XML", answer(200, "<?xml version='1.0'?><a/>"), "misconfigured", /XML/, { isUncertain: true }],
     [
       "a content type that is a lie",
       answer(200, "x y", { "content-type": "a/b\u0000token" }),

@@ -75,6 +75,11 @@ describe("HashiCorp Vault", () => {
         /at 127\.0\.0\.1:\d+, secret kv\/nothing: there is no such secret.*vault kv put kv\/nothing/
       )
       assert.match(yield* problem("${vault:kv/data/team/shop#secret}"), /Write kv\/team\/shop, without data\//)
+      const asked = server.asked.length
+      for (const path of ["kv//shop", "kv/../sys/seal-status", "kv/team/./shop", "/kv/shop", "kv/shop/", "kv/.."]) {
+        assert.match(yield* problem(`\${vault:${path}#secret}`), /a part that is empty, `\.` or `\.\.`/, path)
+      }
+      assert.strictEqual(server.asked.length, asked)
       assert.match(yield* problem("${vault:kv/gone#secret}"), /latest version was deleted/)
       assert.match(yield* problem("${vault:kv/team/shop#secert}"), /no field secert\. Did you mean secret\?/)
       assert.match(yield* problem("${vault:kv/team/shop#pin}"), /the field pin .* is no text/)

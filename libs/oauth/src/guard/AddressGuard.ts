@@ -72,9 +72,9 @@ export type Resolve = (
   callback: (error: NodeJS.ErrnoException | null, addresses: Array<LookupAddress>) => void
 ) => void
 
-/** Resolves names, and leaves out the addresses that are refused. */
-const guardedLookup =
-  (guard: AddressGuard, resolve: Resolve): LookupFunction =>
+/** Resolves names, and leaves out the addresses that are refused. Nobody asks it about addresses. */
+export const guardedLookup =
+  (guard: AddressGuard, resolve: Resolve = lookup): LookupFunction =>
   (host, options, callback) =>
     resolve(host, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, [])

@@ -142,14 +142,34 @@ export const refusal = (
   ...rest
 })
 
-/** Failures that carry no error code, by status. */
-export const byStatus = (response: WireResponse, said: string, now: number): Normalised => {
+/** Codes of a server in which something broke, perhaps when the request was already carried out. */
+const broken =
+  /^5\d\d$|internal|^((unknown|unexpected|system|server|service|backend|general|generic|database|gateway)_?)+(error|failure|exception)$|^(request_?|gateway_?)?timed?_?out$|^service_?unavailable$/u
+
+/**
+ * Whether the request may have been carried out although the answer is a failure. A 503 can come from whatever stands before the
+ * server; it is not carried out for sure where it says that the request is to come later.
+ */
+const mayBeCarriedOut = (response: WireResponse, code: string | undefined): boolean => {
+  const { headers, status } = response
+  if (status === 503) {
+    const isForLater = code !== undefined && (advices.get(code)?.[0] === "throttled" || throttling.test(code))
+    return headers["retry-after"] === undefined && code !== "temporarily_unavailable" && !isForLater
+  }
+  return status >= 500 || status === 408 || status === 425 || (code !== undefined && broken.test(code))
+}
+
+/** Failures that carry no error code, or whose status says more, by status. */
+export const byStatus = (response: WireResponse, said: string, now: number, code?: string): Normalised => {
   const { status } = response
   const wait = retryAfter(response.headers["retry-after"], now)
   const problem = `the server answered ${status}${said}.`
   if (status === 429) return refusal("throttled", problem, later, { retryAfter: wait })
   if (status >= 500 || status === 408 || status === 425) {
-    return refusal("transient", problem, "It is tried again.", { retryAfter: wait, isUncertain: status !== 503 })
+    return refusal("transient", problem, "It is tried again.", {
+      retryAfter: wait,
+      isUncertain: mayBeCarriedOut(response, code)
+    })
   }
   if (status >= 300 && status < 400) return refusal("misconfigured", `the server redirects (${status}).`, wrongPlace)
   if (throttling.test(said)) return refusal("throttled", problem, later, { retryAfter: wait })
@@ -207,9 +227,12 @@ export const refused = (
   const meant = quirks.errors?.find(({ says }) => words.includes(says.toLowerCase()))?.means
   if (meant !== undefined) {
     const failureClass = meant === "needs-consent" && grantType !== "refresh_token" ? "misconfigured" : meant
-    return refusal(failureClass, problem, advice[failureClass], { code: kept, retryAfter: wait })
+    const isUncertain = failureClass === "transient" && mayBeCarriedOut(response, code)
+    return refusal(failureClass, problem, advice[failureClass], { code: kept, retryAfter: wait, isUncertain })
   }
-  if (response.status === 429 || response.status >= 500 || code === undefined) return byStatus(response, answer, now)
+  if (response.status === 429 || response.status >= 500 || code === undefined) {
+    return byStatus(response, answer, now, code)
+  }
   if (code === "invalid_grant" || deadToken.test(code)) {
     return grantType === "refresh_token"
       ? refusal("needs-consent", problem, consent, { code: kept })
@@ -219,7 +242,8 @@ export const refused = (
   if (known?.[0] !== "throttled" && throttling.test(words)) {
     return refusal("throttled", problem, later, { code: kept, retryAfter: wait })
   }
-  if (known !== undefined) return refusal(known[0], problem, known[1], { code: kept, retryAfter: wait })
-  if (response.status === 401) return refusal("misconfigured", problem, credentials, { code: kept })
-  return refusal("misconfigured", problem, advice.misconfigured, { code: kept })
+  const isUncertain = mayBeCarriedOut(response, code)
+  if (known !== undefined) return refusal(known[0], problem, known[1], { code: kept, retryAfter: wait, isUncertain })
+  if (response.status === 401) return refusal("misconfigured", problem, credentials, { code: kept, isUncertain })
+  return refusal("misconfigured", problem, advice.misconfigured, { code: kept, isUncertain })
 }

@@ -89,6 +89,15 @@ export const keyValueStore = Effect.gen(function* () {
 
   const read: SecretStore["read"] = (path) => {
     const place = `${name}, secret ${path}`
+    // In an address these would lead elsewhere than to the secret that is written.
+    if (path.includes("/") && path.split("/").some((part) => part === "" || part === "." || part === "..")) {
+      return new PlaceError({
+        place,
+        problem:
+          "the path has a part that is empty, `.` or `..`. Write the engine and the secret as they are, as in ${vault:kv/shop#secret}.",
+        failureClass: "misconfigured"
+      })
+    }
     return path.includes("/")
       ? limited(place, timeout)(look(place, path))
       : new PlaceError({
