@@ -17,9 +17,22 @@ const print = (...words: ReadonlyArray<string | number>) =>
 const lines = createInterface({ input: process.stdin })
 // The test ended without ending this process.
 lines.once("close", () => process.exit(1))
+// A line may come before anything waits for it.
+let words = 0
+let heard = () => {}
+lines.on("line", () => {
+  words++
+  heard()
+})
 /** Waits for a line of the test. */
 const told = Effect.callback<void>((resume) => {
-  lines.once("line", () => resume(Effect.void))
+  heard = () => {
+    if (words === 0) return
+    words--
+    heard = () => {}
+    resume(Effect.void)
+  }
+  heard()
 })
 
 /** Takes the lease again and again, and prints the times at which it was sure to have it, with the epoch. */
