@@ -4,10 +4,12 @@ import { RetriedReporter } from "./scripts/RetriedReporter.ts"
 
 export default defineConfig({
   test: {
-    include: ["{libs,services,examples}/*/test/**/*.test.ts", "chaos/test/**/*.test.ts", "scripts/**/*.test.ts"],
+    include: ["{libs,services,examples}/*/test/**/*.test.ts", "{chaos,fuzz}/test/**/*.test.ts", "scripts/**/*.test.ts"],
+    // Whole runs show what failing tests printed, so that a failure is found in the log.
+    silent: env["CI"] === undefined ? false : "passed-only",
     reporters: ["default", new RetriedReporter()],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     // A landing is not to hang on one moment of a loaded machine. .ci/run lists what passed only at its second attempt.
     retry: env["CI"] === undefined ? 0 : 1,
     // Most tests wait for a server or a clock more than they compute.

@@ -38,11 +38,17 @@ if (installed !== lock) {
 }
 
 const [command, ...args] = process.argv.slice(2)
+/**
+ * By default glibc gives each thread that allocates an arena of its own, and keeps in each what was freed there: those of V8's
+ * compilers hold 20 to 30 MB after a start. JavaScript's own objects are not in them.
+ */
+const arenas = process.env.MALLOC_ARENA_MAX ?? "1"
 const child = spawn(join(bin, command), args, {
   cwd: root,
   stdio: "inherit",
   env: {
     ...process.env,
+    MALLOC_ARENA_MAX: arenas,
     PATH: `${bin}${delimiter}${process.env.PATH ?? ""}`,
     INVOKED_FROM: process.env.INIT_CWD ?? process.cwd()
   }

@@ -11,6 +11,7 @@ const checks: ReadonlyArray<{ readonly name: string; readonly command: ReadonlyA
   { name: "format", command: ["oxfmt", "--check"] },
   { name: "package direction", command: ["turbo", "boundaries", "--no-color"] },
   { name: "dead code", command: ["knip", "--no-progress"] },
+  { name: "dependencies", command: ["node", "--disable-warning=ExperimentalWarning", "scripts/dependencies.ts"] },
   { name: "generated files", command: ["node", "scripts/gen.ts", "--check"] }
 ]
 

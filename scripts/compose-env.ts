@@ -59,7 +59,8 @@ const sections: ReadonlyArray<Section> = [
       CONTROL_PORT: "Control API.",
       CLICKHOUSE_PORT: "ClickHouse, HTTP.",
       KAFKA_PORT: "Kafka.",
-      REGISTRY_PORT: "Schema registry."
+      REGISTRY_PORT: "Schema registry.",
+      WEBHOOK_PORTS: "Webhooks: as many ports as there are sources, or more; each source takes one of them."
     }
   },
   {
@@ -72,6 +73,8 @@ const sections: ReadonlyArray<Section> = [
       API_PORT: "",
       SOURCE_PORT: "",
       SOURCE_2_PORT: "",
+      WEBHOOK_PORT: "",
+      WEBHOOK_2_PORT: "",
       TRANSFORM_PORT: "",
       TRANSFORM_2_PORT: "",
       SINK_PORT: "",
@@ -137,6 +140,8 @@ const others: Readonly<Record<string, string>> = {
   TRIBUTARY_RECONNECT_WARNING: "how long before its refresh token ends an authorization is an alert (14 days)",
   TRIBUTARY_AUDIT_BYTES: "size of each of the five files of the audit trail, where it is not on Kafka (8388608)",
   TRIBUTARY_METRICS_VALUES: "authorizations, and connectors, that have metrics of their own (500)",
+  TRIBUTARY_WEBHOOK_LISTEN:
+    "host:port at which webhooks are received, where a connector has such a stream (127.0.0.1:8790)",
   TRIBUTARY_KAFKA_SASL: "plain, scram-sha-256 or scram-sha-512, for brokers elsewhere",
   TRIBUTARY_KAFKA_USERNAME: "",
   TRIBUTARY_KAFKA_PASSWORD: "",

@@ -9,6 +9,7 @@ import { connectorEditorSchema, connectorReference } from "../libs/domain/src/in
 import { profileEditorSchema } from "../libs/oauth/src/profile/Profile.ts"
 import { providersPage } from "../libs/oauth/src/profile/providersPage.ts"
 import { composeEnvironment } from "./compose-env.ts"
+import { examplesPage } from "./examples-page.ts"
 
 interface Generator {
   /** Relative to the root of the project. */
@@ -25,6 +26,10 @@ const generators: ReadonlyArray<Generator> = [
   {
     file: "docs/reference/providers.md",
     text: () => providersPage(fileURLToPath(new URL("../libs/oauth/profiles", import.meta.url)))
+  },
+  {
+    file: "docs/guides/examples.md",
+    text: () => examplesPage(fileURLToPath(new URL("../examples/connectors", import.meta.url)))
   },
   { file: ".env.example", text: composeEnvironment },
   { file: "docs/reference/connector.md", text: connectorReference }

@@ -32,7 +32,7 @@ const connectors = writeConnector(folder, api, true)
 const common = ["-c", connectors, "--data", join(folder, "data")]
 const env = { ...process.env, BENCH_SECRET: clientSecret }
 
-const run = spawn(process.execPath, ["--max-semi-space-size=16", cli, "run", "--json", ...common], {
+const run = spawn(process.execPath, ["--max-semi-space-size=8", cli, "run", "--json", ...common], {
   stdio: ["ignore", "pipe", "inherit"],
   env
 })

@@ -1,7 +1,7 @@
 import { request } from "undici"
 import { type Api, clientSecret } from "./synthetic.ts"
 
-const fetchToken = async (api: Api): Promise<string> => {
+export const fetchToken = async (api: Api): Promise<string> => {
   const answer = await request(api.tokenUrl, {
     method: "POST",
     headers: {
@@ -14,7 +14,7 @@ const fetchToken = async (api: Api): Promise<string> => {
   return body.access_token
 }
 
-interface RawPage {
+export interface RawPage {
   readonly data: ReadonlyArray<unknown>
   readonly next: string | null
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url"
 
 /** The command that everything is started with. */
 const tributary: ReadonlyArray<string> = [
-  "--max-semi-space-size=16",
+  "--max-semi-space-size=8",
   fileURLToPath(import.meta.resolve("@tributary/cli/main"))
 ]
 

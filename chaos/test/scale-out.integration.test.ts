@@ -1,9 +1,9 @@
 import { it } from "@effect/vitest"
 import { KafkaLog } from "@tributary/kafka"
-import { freePorts } from "@tributary/kafka/testing"
 import { checkTopic, describeComparison, differs, type Worker } from "@tributary/load"
 import { Log } from "@tributary/log"
 import { layerNone } from "@tributary/schema-registry"
+import { freePort } from "@tributary/testkit"
 import { Clock, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -64,7 +64,7 @@ const scaleOut = Effect.fnUntraced(function* (directory: string, servers: Server
   yield* runCommand(["apply", "-f", folder], { env, log: join(directory, "apply.log") })
 
   const start = Effect.fnUntraced(function* (name: string) {
-    const [port] = yield* Effect.promise(() => freePorts(1))
+    const port = yield* Effect.promise(freePort)
     const worker = yield* startWorker({
       name,
       stage: "source",

@@ -44,7 +44,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Effect.runPromise(Scope.close(scope, Exit.void))
   rmSync(directory, { recursive: true, force: true })
-}, 60_000)
+}, 240_000)
 
 /** Waits until `look` is true; fails after a minute with what `what` says then. */
 const until = <E, R>(what: () => string, look: Effect.Effect<boolean, E, R>) =>
@@ -197,7 +197,7 @@ describe("a zombie source", () => {
           assert.match(answers.join(", "), allowed)
           yield* isExact(here, false)
         }).pipe(Effect.scoped, Effect.provide(services)),
-      120_000
+      240_000
     )
   }
 })
@@ -224,7 +224,7 @@ describe("a zombie sink", () => {
           assert.match(answers.join(", "), /^(Heartbeat|OffsetCommit) (22|25)$/u)
           yield* isExact(here, true)
         }).pipe(Effect.scoped, Effect.provide(services)),
-      120_000
+      240_000
     )
   }
 })

@@ -3,13 +3,14 @@
 //   npm start -- --once       loads all of January 2013 and ends
 import process from "node:process"
 import { engine, query, runOnce, runProcess, Screen, serve } from "@tributary/cli"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber, Schedule } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { mkdirSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
+import { defaults } from "./api/settings.ts"
 
 const { values: flags } = parseArgs({
   options: {
@@ -23,10 +24,24 @@ const { values: flags } = parseArgs({
 const connectors = join(import.meta.dirname, "connectors")
 const data = resolve(flags.data)
 
+/** How far January has come, in days: the next start goes on there, as the tables do. */
+const calendar = join(data, "january.json")
+const savedDays = (): number => {
+  if (!existsSync(calendar)) return defaults.historyDays
+  const saved: unknown = JSON.parse(readFileSync(calendar, "utf8"))
+  const days = typeof saved === "object" && saved !== null && "days" in saved ? Number(saved.days) : Number.NaN
+  return days >= 0 && days <= 31 ? days : defaults.historyDays
+}
+const beganAt = flags.once ? 31 : savedDays()
+
 /** Starts the API and waits for the line in which it says where it listens. */
 const startApi = (secret: string) =>
   new Promise<{ readonly url: string; readonly process: ChildProcess }>((done, fail) => {
-    const args = ["--port", "0", ...(flags.once ? ["--once"] : ["--speed", flags.speed])]
+    const args = [
+      "--port",
+      "0",
+      ...(flags.once ? ["--once"] : ["--speed", flags.speed, "--history-days", String(beganAt)])
+    ]
     const api = spawn(process.execPath, [join(import.meta.dirname, "api", "main.ts"), ...args], {
       // Its standard input is ours: when this process is gone, it ends too.
       stdio: ["pipe", "pipe", "inherit"],
@@ -74,6 +89,17 @@ const api = Effect.acquireRelease(
   )
 )
 
+/** Keeps the calendar while the API's clock runs. */
+const keepCalendar = Effect.gen(function* () {
+  const from = yield* Clock.currentTimeMillis
+  const save = Effect.map(Clock.currentTimeMillis, (now) => {
+    const passed = ((now - from) / 1000) * (Number(flags.speed) / 86_400)
+    writeFileSync(calendar, JSON.stringify({ days: Math.min(31, beganAt + passed) }))
+  })
+  yield* Effect.addFinalizer(() => save)
+  yield* Effect.forkScoped(Effect.repeat(save, Schedule.spaced("1 second")))
+})
+
 const program = Effect.gen(function* () {
   // The API and the engine start side by side.
   const starting = yield* Effect.forkScoped(api, { startImmediately: true })
@@ -83,6 +109,8 @@ const program = Effect.gen(function* () {
     const { url } = yield* Fiber.join(starting)
     if (flags.once) return yield* Effect.andThen(runOnce(options), showDelays)
     yield* screen.note(`The example API is at ${url}; Tributary keeps its data in ${data}. Ctrl-C stops both.`)
+    yield* keepCalendar
+    if (beganAt >= 31) yield* screen.note(`All of January has arrived. To see it arrive again, delete ${data}.`)
     const services = yield* Effect.context<Effect.Services<typeof showDelays>>()
     yield* serve({
       ...options,

@@ -17,7 +17,7 @@ const SecretsTest = Layer.succeed(
   Secrets.of({
     secret: () => Effect.succeed(Redacted.make("salt")),
     text: (template) => Effect.succeed(template),
-    renew: () => Effect.succeed(false)
+    renew: () => Effect.succeed("unchanged" as const)
   })
 )
 

@@ -35,7 +35,7 @@ const encoded = (): string => {
   return copy
 }
 
-const longest = 150_000
+const longest = 240_000
 
 /** Workers of the full engine; what dies by `kill` is started again, as an orchestrator would. */
 class Workers {

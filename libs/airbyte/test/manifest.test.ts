@@ -1,6 +1,16 @@
 import { assert, it } from "@effect/vitest"
-import { coverageOf, isCovered, loadManifest, ManifestError, requireSupported, specMessage } from "../src/index.ts"
+import {
+  configErrors,
+  coverageOf,
+  isCovered,
+  loadManifest,
+  ManifestError,
+  requireStream,
+  requireSupported,
+  specMessage
+} from "../src/index.ts"
 import { readMapping } from "../src/manifest/yaml.ts"
+import { writtenStreams } from "../src/run/manifestStreams.ts"
 
 const manifest = (stream: string, rest = "") => `
 version: 6.0.0
@@ -18,7 +28,9 @@ ${stream}`
 
 const problems = (text: string): ReadonlyArray<string> => {
   try {
-    requireSupported(loadManifest(text))
+    const read = loadManifest(text)
+    requireSupported(read)
+    for (const stream of writtenStreams(read, () => true)) requireStream(stream)
     return []
   } catch (error) {
     assert.instanceOf(error, ManifestError)
@@ -53,22 +65,18 @@ it("references are followed, and those that lead nowhere or in a circle are name
 })
 
 it("what is not there is refused by name, with everything at once", () => {
-  const text = manifest("    transformations: [{ type: CustomTransformation, class_name: source.Thing }]").replace(
-    "field_path: [data]",
-    "field_path: [data], record_expander: { expand_records_from_field: [a] }"
+  const text = manifest("    transformations: [{ type: CustomTransformation, class_name: source.Thing }]")
+  const more = text.replace(
+    "type: SimpleRetriever\n",
+    "type: SimpleRetriever\n      partition_router: [{ type: CustomPartitionRouter, class_name: source.Parts }]\n"
   )
   assert.deepStrictEqual(
-    problems(text).map((problem) => problem.split(":")[0]),
-    [
-      "streams[0].retriever.record_selector.extractor.record_expander",
-      "streams[0].retriever.record_selector.extractor.record_expander",
-      "streams[0].transformations[0]"
-    ].toSorted((a, b) => (a < b ? -1 : 1))
+    problems(more).map((problem) => problem.split(":")[0]),
+    ["streams[0].retriever.partition_router[0]", "streams[0].transformations[0]"]
   )
   const coverage = coverageOf(text)
   assert.isFalse(isCovered(coverage))
   assert.deepStrictEqual(coverage.hooks, ["CustomTransformation"])
-  assert.isTrue(isCovered(coverageOf(manifest(""))))
 })
 
 it("coverage names expressions that cannot be read, and files that are no manifests", () => {
@@ -110,6 +118,21 @@ it("the spec is shown as it is", () => {
     "spec: { type: Spec, documentation_url: https://docs.example.com, connection_specification: { type: object } }"
   assert.deepStrictEqual(specMessage(loadManifest(manifest("", spec))), {
     type: "SPEC",
-    spec: { connectionSpecification: { type: "object" }, documentationUrl: "https://docs.example.com" }
+    spec: {
+      connectionSpecification: { type: "object" },
+      documentationUrl: "https://docs.example.com",
+      supportsNormalization: false,
+      supportsDBT: false
+    }
   })
+})
+
+it("a config is held against each pattern of its spec", () => {
+  const text = (pattern: string) => ({ type: "string", pattern })
+  const schema = { type: "object", properties: { day: text("^[0-9-]+$"), name: text("^[a-z]+$") } }
+  assert.deepStrictEqual(configErrors(schema, { day: "2026-01-01", name: "shop" }), [])
+  assert.deepStrictEqual(
+    configErrors(schema, { day: "2026-01-01", name: "7" }).map(({ instancePath }) => instancePath),
+    ["/name"]
+  )
 })

@@ -67,7 +67,8 @@ export const layerLazyLogAudit = <R>(process: string, real: Layer.Layer<Log, Log
   Layer.effect(
     AuditTrail,
     Effect.gen(function* () {
-      const scope = yield* Effect.scope
+      // Before the trail, so that the log is closed after what waits was written.
+      const scope = yield* Scope.fork(yield* Effect.scope)
       const context = yield* Effect.context<R>()
       const making = Semaphore.makeUnsafe(1)
       let made: Log["Service"] | undefined

@@ -7,7 +7,9 @@ import { generationOf, newGenerationComment } from "./Generation.ts"
 import { identifier } from "./Sql.ts"
 import type { FoundTable, Table, TableSpec } from "./Table.ts"
 import {
+  columnsSql,
   declaredTypes,
+  existingColumn,
   isProblem,
   type ExistingColumn,
   loadedColumns,
@@ -157,17 +159,8 @@ const checkSortingKey = (
 }
 
 const readColumns = Effect.fnUntraced(function* (client: Client, action: string, spec: TableSpec) {
-  const rows = yield* client.rows(
-    action,
-    "SELECT name, type, default_kind, is_in_sorting_key FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position",
-    { database: spec.database, table: spec.table }
-  )
-  return rows.map((row): ExistingColumn => ({
-    name: String(row["name"]),
-    type: String(row["type"]),
-    defaultKind: String(row["default_kind"]),
-    inSortingKey: Number(row["is_in_sorting_key"]) === 1
-  }))
+  const rows = yield* client.rows(action, columnsSql, { database: spec.database, table: spec.table })
+  return rows.map(existingColumn)
 })
 
 /** Settings of inserts that the server knows; those that keep rows single must be among them. */

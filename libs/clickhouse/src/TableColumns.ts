@@ -130,6 +130,17 @@ export interface ExistingColumn {
   readonly inSortingKey: boolean
 }
 
+/** Asks for the columns of a table, in their order. */
+export const columnsSql =
+  "SELECT name, type, default_kind, is_in_sorting_key FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position"
+
+export const existingColumn = (row: Readonly<Record<string, unknown>>): ExistingColumn => ({
+  name: String(row["name"]),
+  type: String(row["type"]),
+  defaultKind: String(row["default_kind"]),
+  inSortingKey: Number(row["is_in_sorting_key"]) === 1
+})
+
 /** Declared columns that a table does not have yet. */
 export const missingColumns = (
   declared: ReadonlyMap<string, DeclaredType>,

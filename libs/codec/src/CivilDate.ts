@@ -39,3 +39,21 @@ export const civilFromDays = (days: number): CivilDate => {
     day: dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1
   }
 }
+
+/** In English, from January. */
+export const monthNames = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December"
+] as const
+/** In English, from Monday. */
+export const dayNames = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"] as const

@@ -10,7 +10,7 @@ import {
   type Tokens
 } from "@tributary/oauth"
 import type { Secrets } from "@tributary/secrets"
-import { Effect, type Redacted, type Scope } from "effect"
+import { Effect, Redacted, type Scope } from "effect"
 import { NoToken } from "./SourceError.ts"
 
 /** How one request is authorized. */
@@ -42,6 +42,25 @@ export interface Authorizer {
         readonly key: string | undefined
       }>
     | undefined
+}
+
+/**
+ * Adds nothing. For what gets no credentials, and in place of an authorizer where nothing goes out: what is answered was recorded, the
+ * refusals of tokens too.
+ */
+export const offlineAuthenticator: Authorizer = {
+  authorize: () =>
+    Effect.succeed({
+      headers: Redacted.make({}),
+      secrets: Redacted.make([]),
+      answered: () => Effect.succeed(false),
+      rejected: Effect.void
+    }),
+  scopes: [],
+  needsPerson: false,
+  isPlain: false,
+  status: Effect.undefined,
+  tls: undefined
 }
 
 /** A `TokenError` as a reason of the engine. */

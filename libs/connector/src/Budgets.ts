@@ -1,1 +1,1 @@
-export { Budgets, type Rate } from "@tributary/vault"
+export { type Allowance, Budgets, type Rate } from "@tributary/vault"

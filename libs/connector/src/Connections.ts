@@ -1,8 +1,17 @@
 import type { Http } from "@tributary/domain"
-import { addressGuard, type AddressGuard, AddressRefused, guardedConnector, guardedLookup } from "@tributary/oauth"
+import {
+  addressGuard,
+  type AddressGuard,
+  AddressRefused,
+  guardedConnector,
+  guardedLookup,
+  isExempt,
+  variable
+} from "@tributary/oauth"
 import { Environment, type Secrets } from "@tributary/secrets"
-import { Duration, Effect, Redacted, type Scope } from "effect"
+import { Data, Duration, Effect, Redacted, type Scope } from "effect"
 import { isIP, type LookupFunction } from "node:net"
+import { TLSSocket } from "node:tls"
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Socks5ProxyAgent } from "undici"
 import { BadSetting } from "./SourceError.ts"
 
@@ -16,6 +25,30 @@ export interface ClientCertificate {
 export interface Connections {
   /** What to send a request to this address through: directly, or by a proxy. */
   readonly to: (target: URL) => Dispatcher
+  /** Host of the proxy that a request to this address goes through. */
+  readonly proxy: (target: URL) => string | undefined
+  /** Makes a connection as a request to this address would, and closes it. Fails with what the socket said. */
+  readonly connect: (target: URL) => Effect.Effect<Connected, NotConnected>
+}
+
+/** A connection that was made to look whether it can be. */
+export interface Connected {
+  /** Origin of the proxy that requests go through; then nothing was connected to. */
+  readonly proxy: string | undefined
+  readonly address: string | undefined
+  /** Version of TLS, and when the server's certificate ends; `undefined` without TLS. */
+  readonly tls: { readonly version: string; readonly validTo: string } | undefined
+}
+
+/** A connection that cannot be made; `cause` is what the socket said. */
+export class NotConnected extends Data.TaggedError("NotConnected")<{ readonly cause: unknown }> {}
+
+/** In place of connections where nothing goes out. */
+export const noConnections: Connections = {
+  // Never asked: what would go through it is answered before.
+  to: () => new Agent({ connections: 1 }),
+  proxy: () => undefined,
+  connect: () => Effect.succeed({ proxy: undefined, address: undefined, tls: undefined })
 }
 
 /** The proxy that the connector's file names has no address that requests may be sent to. Its message may be shown. */
@@ -31,10 +64,6 @@ const proxyLookup = (guard: AddressGuard): LookupFunction => {
       callback(error instanceof AddressRefused ? new ProxyRefused(error.message) : error, ...found)
     )
 }
-
-/** Value of an environment variable whose name is common in both cases; the small one counts first, as in curl. */
-const variable = (environment: Readonly<Record<string, string | undefined>>, name: string): string =>
-  environment[name.toLowerCase()]?.trim() || environment[name]?.trim() || ""
 
 /**
  * The connections of a connector, closed with the scope: within the limits of `http`, with its TLS settings, and through
@@ -84,11 +113,12 @@ export const openConnections = Effect.fnUntraced(function* (
       })
   )
   const timeout = Duration.toMillis(http.connect_timeout)
+  const connector = guardedConnector(guard, { timeout, allowH2: http.http2, ...secure })
   const options = {
     connections: http.connections,
     pipelining: 1,
     allowH2: http.http2,
-    connect: guardedConnector(guard, { timeout, allowH2: http.http2, ...secure }),
+    connect: connector,
     connectTimeout: timeout,
     requestTls: { timeout, ...secure },
     headersTimeout: Duration.toMillis(http.headers_timeout),
@@ -105,6 +135,13 @@ export const openConnections = Effect.fnUntraced(function* (
         "expected the address of a proxy that begins with http://, https:// or socks5:// (not shown, it may hold a password)."
       return yield* new BadSetting({ setting, problem })
     }
+    if (proxy !== "") {
+      const { hash, pathname, search } = new URL(proxy)
+      if ((pathname !== "/" && pathname !== "") || search !== "" || hash !== "") {
+        const problem = "expected the address of a proxy, which ends behind its host and port: leave out the path."
+        return yield* new BadSetting({ setting, problem })
+      }
+    }
     if (own !== undefined && proxy !== "") {
       const host = new URL(proxy).hostname.replace(/^\[(.*)\]$/u, "$1")
       const refusal = isIP(host) === 0 ? undefined : guard.refusal(host, host)
@@ -113,11 +150,17 @@ export const openConnections = Effect.fnUntraced(function* (
     return yield* Effect.acquireRelease(
       Effect.sync((): Dispatcher => {
         if (proxy === "") return new Agent(options)
-        const proxies = { ...options, httpProxy: proxy, httpsProxy: proxy, noProxy }
+        const { password, protocol, username } = new URL(proxy)
+        const isSocks = protocol.startsWith("socks")
+        // To SOCKS they are given as they are written otherwise.
+        const credentials = isSocks
+          ? { username: decodeURIComponent(username), password: decodeURIComponent(password) }
+          : {}
+        const proxies = { ...options, ...credentials, httpProxy: proxy, httpsProxy: proxy, noProxy }
         if (own === undefined) return new EnvHttpProxyAgent(proxies)
         const guarded = { lookup: proxyLookup(guard) }
         // Given TLS options, it would speak TLS to the proxy.
-        return new URL(proxy).protocol.startsWith("socks")
+        return isSocks
           ? new Socks5ProxyAgent(proxy, { ...options, connect: buildConnector({ timeout, ...guarded }) })
           : new EnvHttpProxyAgent({ ...proxies, proxyTls: guarded })
       }),
@@ -126,5 +169,30 @@ export const openConnections = Effect.fnUntraced(function* (
   })
   const plain = yield* open(proxyOf("HTTP_PROXY"), "HTTP_PROXY")
   const encrypted = yield* open(proxyOf("HTTPS_PROXY"), "HTTPS_PROXY")
-  return { to: (target) => (target.protocol === "https:" ? encrypted : plain) }
+
+  const connectTo = ({ host, hostname, port, protocol }: URL) =>
+    Effect.callback<Connected, NotConnected>((resume) => {
+      connector({ hostname, host, protocol, port }, (cause, socket) => {
+        // Without a socket there is an error, whatever the types say.
+        if (cause !== null || socket === null) return resume(Effect.fail(new NotConnected({ cause })))
+        const tls =
+          socket instanceof TLSSocket
+            ? { version: socket.getProtocol() ?? "TLS", validTo: socket.getPeerCertificate().valid_to }
+            : undefined
+        const address = socket.remoteAddress
+        // A server that resets what is closed at once is no concern any more.
+        socket.on("error", () => undefined)
+        socket.destroy()
+        resume(Effect.succeed({ proxy: undefined, address, tls }))
+      })
+    })
+  const proxyTo: Connections["proxy"] = (target) => {
+    const proxy = proxyOf(target.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY")
+    return proxy === "" || isExempt(noProxy, target) ? undefined : new URL(proxy).host
+  }
+  const connect: Connections["connect"] = (target) => {
+    const proxy = proxyTo(target)
+    return proxy === undefined ? connectTo(target) : Effect.succeed({ proxy, address: undefined, tls: undefined })
+  }
+  return { to: (target) => (target.protocol === "https:" ? encrypted : plain), proxy: proxyTo, connect }
 })

@@ -32,7 +32,6 @@ export const csvExtractor = (csv: Csv, maxBytes: number): Extractor => ({
           delimiter: csv.delimiter,
           quote: csv.quote,
           bom: true,
-          encoding: csv.encoding === "latin1" ? "latin1" : csv.encoding === "utf-16le" ? "utf16le" : "utf8",
           from_line: csv.skip + 1,
           skip_empty_lines: true,
           relax_column_count: true,

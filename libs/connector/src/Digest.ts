@@ -84,6 +84,10 @@ export class DigestSet {
   has(high: number, low: number): boolean {
     return this.#entries.get((high >>> 11) * 4_294_967_296 + low) === (high & 0x7ff)
   }
+  /** Whether it was in the set, in which it is not any more. */
+  delete(high: number, low: number): boolean {
+    return this.has(high, low) && this.#entries.delete((high >>> 11) * 4_294_967_296 + low)
+  }
   *[Symbol.iterator](): Generator<readonly [high: number, low: number]> {
     for (const [key, rest] of this.#entries) {
       const low = key % 4_294_967_296

@@ -1,6 +1,7 @@
 import { compileSelector, JsonSyntaxError, scalarText, selectOne } from "@tributary/codec"
 import type { ErrorRule } from "@tributary/domain"
 import { DateTime, Duration, Option } from "effect"
+import { readableText } from "./Charset.ts"
 import { foundIn } from "./Found.ts"
 import { header } from "./RetryAfter.ts"
 import type { Decision, ErrorHandler } from "./slots/index.ts"
@@ -83,7 +84,7 @@ const compiled = (rule: ErrorRule) => {
 }
 
 /** The error handler of a stream's `errors`: the first rule that fits decides. */
-export const errorRules = (rules: ReadonlyArray<ErrorRule>): ErrorHandler | undefined => {
+export const errorRules = (rules: ReadonlyArray<ErrorRule>, charset?: string): ErrorHandler | undefined => {
   if (rules.length === 0) return undefined
   const all = rules.map(compiled)
   return {
@@ -93,7 +94,8 @@ export const errorRules = (rules: ReadonlyArray<ErrorRule>): ErrorHandler | unde
         status?.some((wanted) => isClass(200, wanted) || (typeof wanted === "number" && wanted < 300)) ??
         (body !== undefined || value !== undefined || named !== undefined)
     ),
-    decide: (answer, failures, now): Decision | undefined => {
+    decide: (given, failures, now): Decision | undefined => {
+      const answer = { ...given, body: readableText(given.headers, given.body, charset) }
       const found = all.find(({ fits }) => fits(answer))
       if (found === undefined) return undefined
       const { rule, waitOf } = found
@@ -110,6 +112,7 @@ export const errorRules = (rules: ReadonlyArray<ErrorRule>): ErrorHandler | unde
           return { action, message, wait: waitOf(answer, failures, now) }
         case "refresh-token":
         case "restart":
+        case "reset":
           return { action, message }
       }
     }

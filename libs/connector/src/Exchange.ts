@@ -17,6 +17,8 @@ export interface RawAnswer {
   readonly status: number
   readonly headers: AnswerHeaders
   readonly body: Buffer
+  /** Names as they were sent, each followed by its value. */
+  readonly sentHeaders?: ReadonlyArray<string>
 }
 
 /** Of an answer that is no success only so much is read. */
@@ -47,8 +49,8 @@ const sentences: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate cannot be verified",
   CERT_HAS_EXPIRED: "its certificate has expired",
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
-  ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS; is it http:// and not https://?",
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; is it http:// and not https://?"
+  ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS; perhaps it is http:// and not https://",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS; perhaps it is http:// and not https://"
 }
 
 const nobodyThere = new Set([sentences["ECONNREFUSED"], sentences["ENOTFOUND"]])
@@ -94,6 +96,12 @@ export const reasonOf = (error: unknown, url: string, limits: Limits, read: numb
     default:
   }
   if (read !== undefined) return new TruncatedJson({ url, bytes: read, problem: "The connection was closed." })
+  if (code.startsWith("UND_ERR_SOCKS5")) {
+    const problem = code.startsWith("UND_ERR_SOCKS5_AUTH")
+      ? "the proxy does not take the credentials; write them into its address, as in socks5://user:password@host"
+      : `the proxy refused the connection (${code})`
+    return new Unreachable({ url, problem })
+  }
   const known = sentences[code]
   const what = code.startsWith("HPE_")
     ? "the answer is not HTTP"
@@ -101,6 +109,26 @@ export const reasonOf = (error: unknown, url: string, limits: Limits, read: numb
       ? "no secure connection (TLS)"
       : "no connection"
   return new Unreachable({ url, problem: known ?? (code === "" ? what : `${what} (${code})`) })
+}
+
+/** A connection that cannot be made, and how far it came. */
+export interface Unconnected {
+  readonly at: "address" | "connection" | "tls"
+  readonly reason: SourceReason
+}
+
+const ofNames = new Set(["ENOTFOUND", "EAI_AGAIN"])
+
+/** What it means that no connection could be made. */
+export const connectionFailure = (error: unknown, url: string, limits: Limits): Unconnected => {
+  const code = codeOf(error)
+  const at =
+    ofNames.has(code) || error instanceof AddressRefused
+      ? "address"
+      : /CERT|TLS|SSL|SIGNATURE/u.test(code)
+        ? "tls"
+        : "connection"
+  return { at, reason: reasonOf(error, url, limits, undefined) }
 }
 
 const isAnnounced = (value: string | undefined): value is string => value !== undefined && /^\d+$/u.test(value)
@@ -170,6 +198,7 @@ const send = (
     let isOver = false
     let status = 0
     let answerHeaders: AnswerHeaders = {}
+    let sentHeaders: ReadonlyArray<string> = []
     let body: Body | undefined
     let limit = limits.max_page_bytes
     const finish = (result: Effect.Effect<RawAnswer, SourceReason>) => {
@@ -177,7 +206,8 @@ const send = (
       isOver = true
       resume(result)
     }
-    const answer = () => Effect.succeed({ status, headers: answerHeaders, body: body?.bytes ?? Buffer.alloc(0) })
+    const answer = () =>
+      Effect.succeed({ status, headers: answerHeaders, body: body?.bytes ?? Buffer.alloc(0), sentHeaders })
     const tooLarge = (bytes: number) => {
       finish(Effect.fail(new TooLarge({ url, limit, bytes })))
       abort?.()
@@ -197,10 +227,11 @@ const send = (
             abort = () => controller.abort(stop)
             if (isOver) abort()
           },
-          onResponseStart: (_controller, code, received) => {
+          onResponseStart: (controller, code, received) => {
             if (code < 200 || isOver) return
             status = code
             answerHeaders = received
+            if (Array.isArray(controller.rawHeaders)) sentHeaders = controller.rawHeaders.map(String)
             const announced = header(received, "content-length")
             const size = isAnnounced(announced) ? Number(announced) : undefined
             if (!isSuccess(code)) limit = largestErrorBody

@@ -4,12 +4,22 @@ const longest = 200
 /** Shorter ones would take ordinary letters out of a text. */
 const shortestSecret = 4
 
-/** Takes the secrets out of a text, as they are and as they stand in an address. */
+/** As it stands in the path of an address, where fewer characters are encoded than in a query. */
+export const inPath = (secret: string): string => {
+  const url = new URL("http://host/")
+  url.pathname = secret
+  return url.pathname.slice(1)
+}
+
+/** Takes the secrets out of a text, as they are, as they stand in an address, and in base64. */
 export const scrub = (text: string, secrets: ReadonlyArray<string>): string => {
   let shown = text
   for (const secret of secrets) {
     if (secret.length < shortestSecret) continue
-    shown = shown.replaceAll(secret, "[secret]").replaceAll(encodeURIComponent(secret), "[secret]")
+    const encoded = Buffer.from(secret).toString("base64")
+    for (const form of [secret, encodeURIComponent(secret), inPath(secret), encoded.replace(/=+$/u, "")]) {
+      shown = shown.replaceAll(form, "[secret]")
+    }
   }
   return shown
 }
@@ -37,5 +47,7 @@ export const shownUrl = (url: URL, own: ReadonlySet<string>): string => {
   for (const [name, value] of url.searchParams) {
     query.push(`${name}=${own.has(name) ? (value.length > 40 ? `${value.slice(0, 40)}…` : value) : "…"}`)
   }
-  return `${url.origin}${url.pathname}${query.length === 0 ? "" : `?${query.join("&")}`}`
+  // As they are for a reader, but for what a terminal would obey.
+  const shown = query.join("&").replaceAll(/\p{C}/gu, "\u{fffd}")
+  return `${url.origin}${url.pathname}${shown === "" ? "" : `?${shown}`}`
 }

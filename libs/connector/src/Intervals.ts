@@ -2,7 +2,7 @@ import type { Incremental } from "@tributary/domain"
 import { Duration, Effect } from "effect"
 import type { CursorState } from "./Checkpoint.ts"
 import { ceilTo, floorTo } from "./Calendar.ts"
-import { lookBack, type Mark, readMark, timeText } from "./Mark.ts"
+import { lookBack, type Mark, mostAhead, readMark, timeText } from "./Mark.ts"
 import type { Interval } from "./slots/index.ts"
 import { BadSetting } from "./SourceError.ts"
 import { timeFormat } from "./TimeFormat.ts"
@@ -39,7 +39,7 @@ export class Intervals {
     const { step } = this.#incremental
     if (previous !== undefined && (step === undefined || previous.until === undefined)) return Effect.undefined
     return Effect.suspend((): Effect.Effect<Interval | undefined, BadSetting> => {
-      const from = previous === undefined ? this.#from(state) : previous.until
+      const from = previous === undefined ? this.#from(state, startedAt) : previous.until
       if (from instanceof BadSetting) return Effect.fail(from)
       if (step === undefined) {
         const since = from === undefined ? undefined : this.#sent(from)
@@ -54,17 +54,19 @@ export class Intervals {
     })
   }
 
-  /** The rest of an interval of which the API has shown as much as it does; `undefined`: it cannot be told where it begins. */
-  restarted(state: CursorState, previous: Interval): Interval | undefined {
-    if (state.cursor === undefined) return undefined
-    const since = this.#sent(state.cursor)
+  /** The rest of an interval of which the API has shown as much as it does, up to `maxSeen`; `undefined`: it cannot be told where it begins. */
+  restarted(maxSeen: string | undefined, previous: Interval): Interval | undefined {
+    if (maxSeen === undefined) return undefined
+    const since = this.#sent(maxSeen)
     return since instanceof BadSetting || since === previous.since ? undefined : { ...previous, since }
   }
 
   /** The value from which a new walk reads. */
-  #from({ cursor }: CursorState): string | undefined | BadSetting {
+  #from({ cursor }: CursorState, startedAt: number): string | undefined | BadSetting {
     if (cursor === undefined) return this.#start
     const mark = readMark(cursor, this.#incremental)
+    // Where the true end was is not known any more, and nothing may be left out.
+    if (mark !== undefined && mark.order > startedAt + mostAhead(this.#incremental)) return this.#start
     if (mark !== undefined) return lookBack(mark, this.#incremental)
     const { type } = this.#incremental
     return new BadSetting({
@@ -80,9 +82,11 @@ export class Intervals {
     if (wanted === undefined || timeFormat(wanted).read(text) !== undefined) return text
     const mark = this.mark(text)
     if (mark !== undefined) return timeFormat(wanted).write(Number(mark.order))
+    // What a reference stands for may be a secret.
+    const shown = text === this.#start ? (this.#incremental.start ?? text) : text
     return new BadSetting({
       setting: this.#setting,
-      problem: `${JSON.stringify(text)} is no time of the form ${wanted} and none of RFC 3339. Correct \`start\` or the format.`
+      problem: `${JSON.stringify(shown)} is no time of the form ${wanted} and none of RFC 3339. Correct \`start\` or the format.`
     })
   }
 

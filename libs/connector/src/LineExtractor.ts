@@ -1,7 +1,9 @@
 import { compilePlan, compileSelector, JsonSyntaxError, scan } from "@tributary/codec"
 import { Effect } from "effect"
+import { foundIn } from "./Found.ts"
 import { BadRecords } from "./SourceError.ts"
 import type { Extracted, Extractor, PartReader } from "./slots/index.ts"
+import type { Answer } from "./Transport.ts"
 
 /** A part has at least so many bytes, unless it is the last. */
 export const partBytes = 4_194_304
@@ -89,4 +91,6 @@ export class CutOff extends Error {
 }
 
 /** What a part's error means. */
-export const badPart = (url: string, cause: Error): BadRecords => new BadRecords({ url, problem: `${cause.message}.` })
+export const badPart = ({ secrets, url }: Pick<Answer, "secrets" | "url">, cause: Error): BadRecords =>
+  // It may quote the body, or the name of a file in it.
+  new BadRecords({ url, problem: foundIn(Buffer.from(cause.message), secrets) })

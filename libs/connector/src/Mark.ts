@@ -14,6 +14,10 @@ export interface Mark {
   readonly fine: number
 }
 
+/** How far ahead of the clock a value may be, in milliseconds; numbers are of no clock. */
+export const mostAhead = ({ ahead, type }: Pick<Incremental, "ahead" | "type">): number =>
+  type === "timestamp" ? Duration.toMillis(ahead ?? Duration.days(1)) : Number.POSITIVE_INFINITY
+
 export const isAfter = (a: Mark, b: Mark): boolean => a.order > b.order || (a.order === b.order && a.fine > b.fine)
 
 const monthDays = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]

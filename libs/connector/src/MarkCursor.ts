@@ -1,9 +1,8 @@
 import type { Incremental } from "@tributary/domain"
-import { Duration } from "effect"
 import type { CursorProgress, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
 import { Intervals } from "./Intervals.ts"
-import { isAfter, lookBack, type Mark, readMark, timeText } from "./Mark.ts"
+import { isAfter, lookBack, type Mark, mostAhead, readMark, timeText } from "./Mark.ts"
 import { MarkReader } from "./MarkReader.ts"
 import { putValue } from "./RequestBody.ts"
 import type { Cursor, CursorWalk, Extracted, Observed } from "./slots/index.ts"
@@ -14,7 +13,8 @@ class MarkWalk implements CursorWalk {
   readonly #incremental: Incremental
   readonly #state: CursorState
   readonly #marks: MarkReader
-  readonly #cursor: Mark | undefined
+  /** The highest value of earlier walks; not one that no record may have, as `Intervals` begins anew then. */
+  #cursor: Mark | undefined
   readonly #seen: DigestSet
   readonly #window: Window
   /** Where the interval begins; records before it are known, not wanted, or not asked for. */
@@ -31,10 +31,7 @@ class MarkWalk implements CursorWalk {
     this.#incremental = incremental
     this.#state = state
     this.#since = since
-    this.#ahead =
-      incremental.type === "timestamp"
-        ? Duration.toMillis(incremental.ahead ?? Duration.days(1))
-        : Number.POSITIVE_INFINITY
+    this.#ahead = mostAhead(incremental)
     this.#marks = new MarkReader(incremental)
     this.#cursor = state.cursor === undefined ? undefined : readMark(state.cursor, incremental)
     this.#seen = DigestSet.decode(state.seen)
@@ -50,10 +47,11 @@ class MarkWalk implements CursorWalk {
     const orders: Array<number | bigint | undefined> = []
     /** Bit 1: an earlier walk may have read it. */
     const maybe = new Uint8Array(count)
-    const cursor = this.#cursor
     const since = this.#since
     /** A time behind this one is a mistake: nothing that comes before it would be asked for any more. */
     const latest = now + this.#ahead
+    if (this.#cursor !== undefined && this.#cursor.order > latest) this.#cursor = undefined
+    const cursor = this.#cursor
     let highest = -1
     let top: number | bigint = 0
     let topFine = 0
@@ -113,8 +111,9 @@ class MarkWalk implements CursorWalk {
       if (check && this.#seen.has(high, low)) {
         left[index] = 1
         skipped++
+        // What is within the lookback was read before, but something late may stand behind it.
         if (isUnasked) unasked--
-        else known++
+        else if (order === undefined || since === undefined || order <= since.order) known++
       }
       if (stays) window.add(order === undefined ? Number.NEGATIVE_INFINITY : Number(order), high, low)
     }
@@ -132,8 +131,8 @@ class MarkWalk implements CursorWalk {
 
   finish(): CursorState {
     const maxSeen = this.#window.highest
-    const { cursor } = this.#state
-    const old = cursor === undefined ? undefined : readMark(cursor, this.#incremental)
+    const old = this.#cursor
+    const cursor = old?.text
     const since = this.#incremental.step === undefined ? undefined : this.#since
     if (since !== undefined && [maxSeen, old].every((mark) => mark === undefined || isAfter(since, mark))) {
       // Nothing was found up to here, so the next walk need not ask for all of it again. It does ask for the last window: the
@@ -178,7 +177,7 @@ export const markCursor = (incremental: Incremental, setting: string, start: str
     field: incremental.field,
     parameters: incremental.in === "query" ? [param, untilParam].filter((name) => name !== undefined) : [],
     interval: (state, startedAt, previous) => intervals.after(state, startedAt, previous),
-    restart: (state, previous) => intervals.restarted(state, previous),
+    restart: ({ maxSeen }, previous) => intervals.restarted(maxSeen, previous),
     apply: (draft, { interval: { since, until } }) => {
       if (since !== undefined && param !== undefined) putValue(draft, { in: incremental.in, name: param }, since)
       if (until !== undefined && untilParam !== undefined) {

@@ -1,3 +1,4 @@
+import { registerHooks } from "node:module"
 import { resolve as resolvePath } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { LosslessJson } from "@tributary/codec"
@@ -26,7 +27,53 @@ const isFunction = (value: unknown): value is (config: LosslessJson.Json) => unk
 
 let loads = 0
 
-/** Loads the module of a connector; Node strips the types. Loading it again reads it again, but not the files that it imports. */
+/** What modules import of Tributary and what its slots are written with. */
+const ownPackages = /^(?:@tributary\/|effect(?:\/|$))/u
+
+const isNotFound = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
+
+let isFinding = false
+
+/**
+ * Lets modules find these packages wherever they stand: those of this installation, where their own folder has none. Connector files
+ * are mostly kept elsewhere than Tributary, and workers write registered modules into their data folder.
+ */
+const findOwnPackages = (): void => {
+  if (isFinding) return
+  isFinding = true
+  registerHooks({
+    resolve: (specifier, context, next) => {
+      if (!ownPackages.test(specifier)) return next(specifier, context)
+      try {
+        return next(specifier, context)
+      } catch (error) {
+        if (!isNotFound(error)) throw error
+        return next(specifier, { ...context, parentURL: import.meta.url })
+      }
+    }
+  })
+}
+
+/**
+ * Loads a module; Node strips the types. Loading it again reads it again, but not the files that it imports. Fails with what is wrong,
+ * as the end of a sentence that begins with the file.
+ */
+export const importModule = (path: string): Effect.Effect<unknown, string> =>
+  Effect.tryPromise({
+    try: () => {
+      findOwnPackages()
+      return import(/* @vite-ignore */ `${pathToFileURL(path).href}?load=${++loads}`)
+    },
+    catch: (cause) => `cannot be loaded: ${cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause)}`
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: longestLoad,
+      orElse: () => Effect.fail("was not loaded within 10 seconds; its top level may not wait for anything.")
+    })
+  )
+
+/** Loads the module of a connector. */
 export const loadModule = Effect.fnUntraced(function* (
   file: string,
   connector: Connector,
@@ -36,16 +83,7 @@ export const loadModule = Effect.fnUntraced(function* (
   const fail = (problem: string) => new BadSetting({ setting: "module", problem: `${file} ${problem}` })
   const path = resolvePath(base, file)
   const config = (yield* resolve.json(connector.config ?? {}, "config")).value
-  const loaded: unknown = yield* Effect.tryPromise({
-    try: () => import(/* @vite-ignore */ `${pathToFileURL(path).href}?load=${++loads}`),
-    catch: (cause) =>
-      fail(`cannot be loaded: ${cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause)}`)
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: longestLoad,
-      orElse: () => Effect.fail(fail("was not loaded within 10 seconds; its top level may not wait for anything."))
-    })
-  )
+  const loaded: unknown = yield* Effect.mapError(importModule(path), fail)
   const exported: unknown = Predicate.isObject(loaded) && "connector" in loaded ? loaded.connector : undefined
   const made: unknown = !isFunction(exported)
     ? exported

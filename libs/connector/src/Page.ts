@@ -14,7 +14,7 @@ export interface RejectedRecord {
   /** Place in the page, from 0. */
   readonly index: number
   readonly value: Uint8Array
-  readonly code: "missing_key" | "not_an_object" | "not_utf8" | "too_deep"
+  readonly code: "missing_key" | "not_an_object" | "not_utf8" | "too_deep" | "bad_delivery"
   /** One sentence: what is wrong, what was found, what was expected. */
   readonly reason: string
 }

@@ -1,12 +1,12 @@
-import { compileSelector, scalarText, selectOne } from "@tributary/codec"
+import { compileSelector, type JsonSelector, scalarText, selectOne } from "@tributary/codec"
 import type { Pagination } from "@tributary/domain"
 import type { Position } from "./Checkpoint.ts"
-import { foundIn, shownUrl } from "./Found.ts"
+import { followUrl, linkTo } from "./Follow.ts"
+import { foundIn } from "./Found.ts"
 import { putValue } from "./RequestBody.ts"
 import { header } from "./RetryAfter.ts"
-import type { Next, PageView, Paginator, Place, RequestDraft, Requester } from "./slots/index.ts"
-import { ForeignUrl, NoNextPage } from "./SourceError.ts"
-import type { Answer } from "./Transport.ts"
+import type { PageView, Paginator, Place, RequestDraft, SoughtPlace } from "./slots/index.ts"
+import { NoNextPage } from "./SourceError.ts"
 
 type In = Place["in"]
 
@@ -44,45 +44,106 @@ const saysMore = (page: PageView, index: number): boolean => {
   return text !== undefined && text !== null && text !== "" && text !== "false" && text !== "0"
 }
 
-const putCursor = (draft: RequestDraft, place: In, name: string, position: Position | undefined): void => {
-  if (position !== undefined && "cursor" in position) putValue(draft, { in: place, name }, position.cursor)
+const nothingAt = (setting: string, selector: string, index: number): SoughtPlace => ({
+  setting,
+  missing: `nothing at ${selector}`,
+  isIn: (page) => page.value(index) !== undefined
+})
+
+/** What says that a page is the last; `values` stand among the paginator's from `first` on. */
+const endsOf = (
+  settings: { readonly more?: string; readonly end?: string; readonly until_empty?: boolean },
+  first: number
+): {
+  readonly values: ReadonlyArray<JsonSelector>
+  /** The body has the say on it, so that a short page does not. */
+  readonly isTold: boolean
+  readonly sought: ReadonlyArray<SoughtPlace>
+  readonly isOver: (page: PageView) => boolean
+} => {
+  const { end, more } = settings
+  const endIndex = first + (more === undefined ? 0 : 1)
+  return {
+    values: [more, end].flatMap((selector) => (selector === undefined ? [] : [compileSelector(selector)])),
+    isTold: more !== undefined || end !== undefined,
+    sought: [
+      ...(more === undefined
+        ? []
+        : [
+            {
+              ...nothingAt("more", more, first),
+              saysEnd: (page: PageView) => page.value(first) !== undefined && !saysMore(page, first)
+            }
+          ]),
+      // Where the body does not say that it is the last one, the walk goes on, so nothing is missed without it.
+      ...(end === undefined
+        ? []
+        : [
+            {
+              ...nothingAt("end", end, endIndex),
+              isIn: () => true,
+              saysEnd: (page: PageView) => saysMore(page, endIndex)
+            }
+          ])
+    ],
+    isOver: (page) =>
+      (more !== undefined && !saysMore(page, first)) ||
+      (end !== undefined && saysMore(page, endIndex)) ||
+      (settings.until_empty === true && page.count === 0)
+  }
 }
 
-const cursorPaginator = ({ cursor, in: place, more, param }: Extract<Pagination, { cursor: string }>): Paginator => ({
-  values: [compileSelector(cursor), ...(more === undefined ? [] : [compileSelector(more)])],
-  parameters: shown(place, param),
-  fits: (position) => "cursor" in position,
-  apply: (draft, position) => putCursor(draft, place, param, position),
-  next: (page) => {
-    if (more !== undefined && !saysMore(page, 1)) return "end"
-    const next = valueText(page, cursor)
-    return next === undefined ? "end" : typeof next === "string" ? { cursor: next } : next
+const putCursor = (draft: RequestDraft, place: In, name: string, position: Position | undefined): void => {
+  if (position !== undefined && "cursor" in position) putValue(draft, { in: place, name }, position.cursor)
+  // The first page has none, and the API is not to see the braces.
+  else if (place === "placeholder") putValue(draft, { in: place, name }, "")
+}
+
+const cursorPaginator = (settings: Extract<Pagination, { cursor: string }>): Paginator => {
+  const { cursor, in: place, param } = settings
+  const ends = endsOf(settings, 1)
+  return {
+    values: [compileSelector(cursor), ...ends.values],
+    parameters: shown(place, param),
+    fits: (position) => "cursor" in position,
+    apply: (draft, position) => putCursor(draft, place, param, position),
+    sought: [nothingAt("cursor", cursor, 0), ...ends.sought],
+    next: (page) => {
+      if (ends.isOver(page)) return "end"
+      const next = valueText(page, cursor)
+      return next === undefined ? "end" : typeof next === "string" ? { cursor: next } : next
+    }
   }
-})
+}
 
 const headerCursorPaginator = ({
   header: name,
   in: place,
-  param
+  param,
+  until_empty: untilEmpty
 }: Extract<Pagination, { header: string }>): Paginator => ({
   values: [],
   parameters: shown(place, param),
   fits: (position) => "cursor" in position,
   apply: (draft, position) => putCursor(draft, place, param, position),
-  next: ({ answer }) => {
+  sought: [
+    {
+      setting: "header",
+      missing: `no header ${name}`,
+      isIn: ({ answer }) => header(answer.headers, name.toLowerCase()) !== undefined
+    }
+  ],
+  next: ({ answer, count }) => {
     const cursor = header(answer.headers, name.toLowerCase())?.trim()
-    return cursor === undefined || cursor === "" ? "end" : { cursor }
+    // Salesforce writes null into the header of the last page.
+    const isEnd = cursor === undefined || cursor === "" || cursor === "null"
+    return isEnd || (untilEmpty && count === 0) ? "end" : { cursor }
   }
 })
 
-const lastRecordPaginator = ({
-  in: place,
-  last_record: field,
-  more,
-  param,
-  size,
-  size_param: sizeParam
-}: Extract<Pagination, { last_record: string }>): Paginator => {
+const lastRecordPaginator = (settings: Extract<Pagination, { last_record: string }>): Paginator => {
+  const { in: place, last_record: field, param, size, size_param: sizeParam } = settings
+  const ends = endsOf(settings, 0)
   const key = compileSelector(
     `$${field
       .split(".")
@@ -90,16 +151,17 @@ const lastRecordPaginator = ({
       .join("")}`
   )
   return {
-    values: more === undefined ? [] : [compileSelector(more)],
+    values: ends.values,
     parameters: shown(place, param, sizeParam),
     fits: (position) => "cursor" in position,
+    sought: ends.sought,
     apply: (draft, position) => {
       if (sizeParam !== undefined && size !== undefined) putValue(draft, { in: place, name: sizeParam }, size)
       putCursor(draft, place, param, position)
     },
     next: (page) => {
       const { count } = page
-      if (count < (size ?? 1) || (more !== undefined && !saysMore(page, 0))) return "end"
+      if (count < (ends.isTold ? 1 : (size ?? 1)) || ends.isOver(page)) return "end"
       const { rows, stride } = page.extracted.scan
       const last = page.record(rows.length / stride - 1) ?? Buffer.alloc(0)
       const span = selectOne(last, key)
@@ -114,99 +176,72 @@ const lastRecordPaginator = ({
   }
 }
 
-const pagePaginator = ({
-  in: place,
-  page: param,
-  restart_after: most,
-  size,
-  size_param: sizeParam,
-  start
-}: Extract<Pagination, { page: string }>): Paginator => {
+const pagePaginator = (settings: Extract<Pagination, { page: string }>): Paginator => {
+  const { in: place, page: param, restart_after: most, size, size_param: sizeParam, start } = settings
+  const ends = endsOf(settings, 0)
   const pageOf = (position: Position | undefined) =>
     position !== undefined && "page" in position ? position.page : start
   return {
-    values: [],
+    values: ends.values,
     parameters: shown(place, param, sizeParam),
     fits: (position) => "page" in position,
+    sought: ends.sought,
     apply: (draft, position) => {
       putValue(draft, { in: place, name: param }, pageOf(position))
       if (sizeParam !== undefined && size !== undefined) putValue(draft, { in: place, name: sizeParam }, size)
     },
-    next: ({ count, position }) => {
+    next: (page) => {
+      const { count, position } = page
       const number = pageOf(position)
-      if (count < (size ?? 1)) return "end"
+      if (count < (ends.isTold ? 1 : (size ?? 1)) || ends.isOver(page)) return "end"
       return most !== undefined && (number - start + 1) * (size ?? count) >= most ? "restart" : { page: number + 1 }
     }
   }
 }
 
-const offsetPaginator = ({
-  in: place,
-  limit,
-  limit_param: limitParam,
-  offset: param,
-  restart_after: most
-}: Extract<Pagination, { offset: string }>): Paginator => {
+const offsetPaginator = (settings: Extract<Pagination, { offset: string }>): Paginator => {
+  const { in: place, limit, limit_param: limitParam, offset: param, restart_after: most, start } = settings
+  const ends = endsOf(settings, 0)
   const offsetOf = (position: Position | undefined) =>
-    position !== undefined && "offset" in position ? position.offset : 0
+    position !== undefined && "offset" in position ? position.offset : start
   return {
-    values: [],
+    values: ends.values,
     parameters: shown(place, param, limitParam),
     fits: (position) => "offset" in position,
+    sought: ends.sought,
     apply: (draft, position) => {
       putValue(draft, { in: place, name: param }, offsetOf(position))
       putValue(draft, { in: place, name: limitParam }, limit)
     },
-    next: ({ count, position }) => {
+    next: (page) => {
+      const { count, position } = page
       const next = offsetOf(position) + count
-      if (count < limit) return "end"
-      return most !== undefined && next >= most ? "restart" : { offset: next }
+      if (count < (ends.isTold ? 1 : limit) || ends.isOver(page)) return "end"
+      return most !== undefined && next - start >= most ? "restart" : { offset: next }
     }
   }
 }
 
-/** Follows an address that the API gave. It is refused when it leads to another origin. */
-const linkTo = (
-  text: string,
-  answer: Answer,
-  { url: { origin } }: RequestDraft,
-  { secretParameters }: Requester
-): Next => {
-  if (!URL.canParse(text, answer.target.href)) {
-    return new NoNextPage({
-      url: answer.url,
-      problem: "the next page's address is no address.",
-      found: foundIn(Buffer.from(text), [...secretParameters.values()])
-    })
-  }
-  const url = new URL(text, answer.target)
-  url.hash = ""
-  if (url.origin !== origin) {
-    const next = shownUrl(url, new Set())
-    return new ForeignUrl({ url: answer.url, next, expected: origin })
-  }
-  url.username = ""
-  url.password = ""
-  for (const name of secretParameters.keys()) url.searchParams.delete(name)
-  return { url: `${url.pathname}${url.search}` }
+const follow: Paginator["apply"] = (draft, position, requester) => {
+  if (position !== undefined && "url" in position) followUrl(draft, position.url, requester)
 }
 
-const follow = (draft: RequestDraft, position: Position | undefined, { secretParameters }: Requester): void => {
-  if (position === undefined || !("url" in position)) return
-  draft.url = new URL(position.url, draft.url.origin)
-  for (const [name, value] of secretParameters) draft.url.searchParams.set(name, value)
-}
-
-const urlPaginator = (selector: string): Paginator => ({
-  values: [compileSelector(selector)],
-  parameters: [],
-  fits: (position) => "url" in position,
-  apply: follow,
-  next: (page, draft, requester) => {
-    const text = valueText(page, selector)
-    return text === undefined ? "end" : typeof text === "string" ? linkTo(text, page.answer, draft, requester) : text
+const urlPaginator = (settings: Extract<Pagination, { next_url: string }>): Paginator => {
+  const { next_url: selector } = settings
+  const ends = endsOf(settings, 1)
+  return {
+    values: [compileSelector(selector), ...ends.values],
+    parameters: [],
+    fits: (position) => "url" in position,
+    apply: follow,
+    sought: [nothingAt("next_url", selector, 0), ...ends.sought],
+    next: (page, draft, requester) => {
+      if (ends.isOver(page)) return "end"
+      const text = valueText(page, selector)
+      return text === undefined ? "end" : typeof text === "string" ? linkTo(text, page.answer, draft, requester) : text
+    }
   }
-})
+}
 
 /** The targets of a Link header with a relation (RFC 8288, section 3). */
 export const linkTarget = (value: string, relation: string): string | undefined => {
@@ -225,12 +260,24 @@ export const linkTarget = (value: string, relation: string): string | undefined 
   return undefined
 }
 
-const linkPaginator = (relation: string): Paginator => ({
+const linkPaginator = ({
+  link: relation,
+  until_empty: untilEmpty
+}: Extract<Pagination, { link: string }>): Paginator => ({
   values: [],
   parameters: [],
   fits: (position) => "url" in position,
   apply: follow,
-  next: ({ answer }, draft, requester) => {
+  sought: [
+    {
+      setting: "link",
+      missing: `no Link header with rel="${relation}"`,
+      // A header without it is that of a last page.
+      isIn: ({ answer }) => header(answer.headers, "link") !== undefined
+    }
+  ],
+  next: ({ answer, count }, draft, requester) => {
+    if (untilEmpty && count === 0) return "end"
     const value = answer.headers["link"]
     const target = linkTarget(typeof value === "string" ? value : (value ?? []).join(", "), relation)
     return target === undefined || header(answer.headers, "link") === undefined
@@ -247,5 +294,5 @@ export const paginatorOf = (pagination: Pagination | undefined): Paginator => {
   if ("last_record" in pagination) return lastRecordPaginator(pagination)
   if ("page" in pagination) return pagePaginator(pagination)
   if ("offset" in pagination) return offsetPaginator(pagination)
-  return "next_url" in pagination ? urlPaginator(pagination.next_url) : linkPaginator(pagination.link)
+  return "next_url" in pagination ? urlPaginator(pagination) : linkPaginator(pagination)
 }

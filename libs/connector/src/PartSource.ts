@@ -4,7 +4,7 @@ import { digest, digested } from "./Digest.ts"
 import { type Limits, reasonOf } from "./Exchange.ts"
 import { badPart, BadPart, CutOff } from "./LineExtractor.ts"
 import type { Extracted, PartReader } from "./slots/index.ts"
-import { type SourceReason, TooLarge, TruncatedJson } from "./SourceError.ts"
+import { BadCharset, type SourceReason, TooLarge, TruncatedJson } from "./SourceError.ts"
 import type { Answer } from "./Transport.ts"
 
 /** How far a body was read: the number of its records, and the digest of the last of them. */
@@ -14,6 +14,9 @@ export interface ReadSoFar {
 }
 
 const nothing: Extracted = { body: Buffer.alloc(0), scan: { rows: [], stride: 2, values: [], mismatch: undefined } }
+
+/** So many records at its beginning tell a body from another one. */
+const startRecords = 16
 
 const digestOf = ({ body, scan: { rows } }: Extracted, row: number): string => {
   digest(body, rows[row]!, rows[row + 1]!)
@@ -31,6 +34,7 @@ export class PartSource {
   #bytes = 0
   #records = 0
   #digest = ""
+  #start = ""
 
   constructor(answer: Answer, stream: Readable, reader: PartReader, limits: Limits) {
     this.#answer = answer
@@ -45,6 +49,10 @@ export class PartSource {
   }
   get soFar(): ReadSoFar {
     return { records: this.#records, digest: this.#digest }
+  }
+  /** What tells the body's first records; empty while none came. */
+  get start(): string {
+    return this.#start
   }
   get isOver(): boolean {
     return this.#isOver
@@ -96,6 +104,10 @@ export class PartSource {
   #count(part: Extracted): Extracted {
     const { rows, stride } = part.scan
     if (rows.length > 0) {
+      if (this.#records === 0) {
+        digest(part.body, rows[0]!, rows[Math.min(rows.length, startRecords * stride) - stride + 1]!)
+        this.#start = `start ${digested.high} ${digested.low}`
+      }
       this.#records += rows.length / stride
       this.#digest = digestOf(part, rows.length - stride)
     }
@@ -105,7 +117,8 @@ export class PartSource {
   #reason(error: unknown): SourceReason {
     const { url } = this.#answer
     this.close()
-    if (error instanceof BadPart) return badPart(url, error)
+    if (error instanceof BadCharset) return error
+    if (error instanceof BadPart) return badPart(this.#answer, error)
     if (error instanceof CutOff) return new TruncatedJson({ url, bytes: this.#bytes, problem: error.message })
     if (error instanceof RangeError) {
       return new TooLarge({ url, limit: this.#limits.max_page_bytes, bytes: this.#bytes })

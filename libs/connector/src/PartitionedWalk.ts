@@ -1,56 +1,72 @@
-import { Clock, Effect, Exit, type Schema, Stream } from "effect"
+import { Cause, Clock, Effect, type Schema, Stream } from "effect"
+import { beginning } from "./beginning.ts"
 import type { Checkpoint, CursorState } from "./Checkpoint.ts"
 import { digest, digested, DigestSet, encodeDigests } from "./Digest.ts"
 import type { Page } from "./Page.ts"
 import { PartitionStates } from "./PartitionStates.ts"
-import { type SlicePage, type SlicePosition, sliceReader, type SliceStart, type WalkPlan } from "./SliceWalk.ts"
+import { PartitionsInFlight } from "./PartitionsInFlight.ts"
+import type { SlicePage } from "./SliceTurn.ts"
+import { sliceReader, type WalkPlan } from "./SliceWalk.ts"
 import type { Partition, Router } from "./slots/index.ts"
 import type { SourceReason } from "./SourceError.ts"
 import type { Transport } from "./Transport.ts"
+import { pooled } from "./WorkerPool.ts"
 
-/** Which partitions of the current batch are done, by the digests of their keys. */
+/** A digest of a partition: of its key and, where a changed parent makes it another one, of its parent's record. Computed into `digested`. */
+const digestOf = ({ key, parent }: Partition, byParent: boolean): void => {
+  const bytes = byParent && parent !== undefined ? Buffer.concat([Buffer.from(key), parent]) : Buffer.from(key)
+  digest(bytes, 0, bytes.length)
+}
+
+/** Which partitions of a batch are done, by digests. */
 class Done {
-  readonly #set: DigestSet
-  constructor(text: string | undefined) {
-    this.#set = DigestSet.decode(text)
-  }
-  has(key: string): boolean {
-    const bytes = Buffer.from(key)
-    digest(bytes, 0, bytes.length)
-    return this.#set.has(digested.high, digested.low)
-  }
-  add(key: string): void {
-    const bytes = Buffer.from(key)
-    digest(bytes, 0, bytes.length)
-    this.#set.add(digested.high, digested.low)
-  }
-  encode(): string | undefined {
-    return this.#set.size === 0 ? undefined : encodeDigests([...this.#set].flat())
+  /** All but the last two at most: three of them make whole letters, so that the text only grows at its end. */
+  text = ""
+  rest: Array<number> = []
+
+  /** Takes what `digested` has. */
+  add(): void {
+    this.rest.push(digested.high, digested.low)
+    if (this.rest.length < 6) return
+    this.text += encodeDigests(this.rest)
+    this.rest = []
   }
 }
 
 const isEmpty = ({ cursor, seen, state }: CursorState): boolean =>
   cursor === undefined && seen === undefined && state === undefined
 
-/** What happens in a walk, in order. */
-type Event =
-  | { readonly _tag: "Page"; readonly partition: Partition; readonly page: SlicePage; readonly batch: Batch }
-  | { readonly _tag: "BatchDone"; readonly batch: Batch }
-
 interface Batch {
   readonly state: Schema.Json
   readonly done: Done
+  /** Partitions that are not done. */
+  left: number
 }
 
-interface Started {
+/** A partition's turn. */
+interface Task {
   readonly partition: Partition
-  readonly start: Exit.Exit<SliceStart, SourceReason>
+  /** Digest of it with its parent's record, where changed parents come again. */
+  readonly parent: string | undefined
+  readonly batch: Batch
+  /** In the router's order. */
+  readonly index: number
+}
+
+/** What happens in a walk, in the order in which it is committed. */
+interface Event {
+  readonly task: Task
+  readonly page: SlicePage
+  /** As the task's, of when the reading that goes on began. */
+  readonly parent: string | undefined
 }
 
 /**
- * The walk over a stream that is divided into partitions, as a stream of pages. Partitions are read one after the other in the
- * router's order, with the first pages of some asked for ahead. `snapshots` are the texts that pages with `snapshots` brought; without
- * them all cursors stay in the checkpoint.
+ * The walk over a stream that is divided into partitions, as a stream of pages. Up to `concurrency` partitions are read at a time,
+ * begun in the router's order; their pages come as they come in. The checkpoint of each page says of every partition that has begun
+ * where it goes on. When one fails, those before it are read to their ends first, so that a partition that always fails keeps
+ * none before it from being read. `snapshots` are the texts that pages with `snapshots` brought; without them all cursors stay in the
+ * checkpoint.
  */
 export const partitionedWalk = (
   plan: WalkPlan,
@@ -63,58 +79,96 @@ export const partitionedWalk = (
   Stream.unwrap(
     Effect.gen(function* () {
       const walked = from?.walk
-      const startedAt = walked?.startedAt ?? (yield* Clock.currentTimeMillis)
+      const startedAt = walked?.startedAt ?? (yield* transport.startedAt(plan.name))
       const reader = yield* sliceReader(plan, transport, startedAt, prefetch)
       const states = PartitionStates.decode(from?.partitions, snapshots)
       const routed = walked?.router ?? (router.isIncremental ? from?.router : undefined)
-      /** The router's state after the last batch that is done in this walk. */
+      // Jobs are made one after the other.
+      const concurrency = prefetch && plan.slots.job === undefined ? plan.concurrency : 1
+      /** The router's state after the last batch that is done, with all before it, in this walk. */
       let routerState: Schema.Json | undefined = walked?.router
       let number = walked?.number ?? 0
-      let isFirst = true
+      /** Batches that are not done, in order. */
+      const batches: Array<Batch> = []
+      /** Partitions that were done before the walk was stopped, in batches that are to come again. */
+      const doneBefore = DigestSet.decode(walked?.done)
+      const inFlight = new PartitionsInFlight(walked)
+      let tasks = 0
+      /** The first partition in the router's order that failed. */
+      let failure: { readonly index: number; readonly cause: Cause.Cause<SourceReason> } | undefined
 
-      const resumeAt = (key: string): SlicePosition | undefined =>
-        walked?.partition === key
-          ? {
-              ...(walked.since === undefined ? {} : { since: walked.since }),
-              ...(walked.until === undefined ? {} : { until: walked.until }),
-              ...(walked.position === undefined ? {} : { position: walked.position }),
-              ...(walked.read === undefined ? {} : { read: walked.read }),
-              ...(walked.maxSeen === undefined ? {} : { maxSeen: walked.maxSeen }),
-              ...(walked.met === undefined ? {} : { met: walked.met }),
-              ...(walked.progress === undefined ? {} : { progress: walked.progress })
-            }
-          : undefined
+      const finishBatches = () => {
+        while (batches[0]?.left === 0) routerState = batches.shift()?.state
+      }
 
-      const events = router.partitions(routed, walked?.router !== undefined).pipe(
-        Stream.flatMap(({ partitions, state }): Stream.Stream<Event, SourceReason> => {
-          const batch: Batch = { state, done: new Done(isFirst ? walked?.done : undefined) }
-          if (partitions.length > 0) isFirst = false
-          const met = new Set<string>()
-          const open = partitions.filter(({ key }) => {
-            if (met.has(key) || batch.done.has(key)) return false
-            met.add(key)
-            return true
-          })
-          return Stream.fromIterable(open).pipe(
-            Stream.mapEffect(
-              (partition): Effect.Effect<Started> =>
-                reader.start(partition, states.get(partition.key), resumeAt(partition.key)).pipe(
-                  Effect.exit,
-                  Effect.map((start) => ({ partition, start }))
-                ),
-              { concurrency: prefetch ? plan.concurrency : 1 }
-            ),
-            Stream.flatMap(({ partition, start }) =>
-              Exit.isSuccess(start)
-                ? reader
-                    .pages(start.value)
-                    .pipe(Stream.map((page): Event => ({ _tag: "Page", partition, page, batch })))
-                : Stream.failCause(start.cause)
-            ),
-            Stream.concat(Stream.succeed<Event>({ _tag: "BatchDone", batch }))
-          )
+      const failed = (index: number, cause: Cause.Cause<SourceReason>) =>
+        Effect.sync(() => {
+          if (failure !== undefined && failure.index < index) return
+          failure = { index, cause }
+          inFlight.stopAfter(index)
         })
+
+      const begun = router.partitions(routed, walked?.router !== undefined).pipe(
+        Stream.map(({ partitions, state }): ReadonlyArray<Task> => {
+          const batch: Batch = { state, done: new Done(), left: 0 }
+          const met = new Set<string>()
+          const found: Array<Task> = []
+          for (const partition of partitions) {
+            if (met.has(partition.key)) continue
+            met.add(partition.key)
+            digestOf(partition, router.isIncremental)
+            if (doneBefore.delete(digested.high, digested.low)) {
+              batch.done.add()
+              continue
+            }
+            batch.left++
+            const parent = router.isIncremental ? encodeDigests([digested.high, digested.low]) : undefined
+            found.push({ partition, parent, batch, index: tasks++ })
+          }
+          batches.push(batch)
+          finishBatches()
+          return found
+        }),
+        Stream.flattenIterable,
+        // When the parent fails, what it named before is read first.
+        Stream.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Stream.failCause(cause) : Stream.fromEffectDrain(failed(tasks, cause))
+        ),
+        Stream.takeWhile(({ index }) => failure === undefined || index < failure.index)
       )
+
+      const read = Effect.fnUntraced(function* (
+        task: Task,
+        give: (event: Event) => Effect.Effect<void>
+      ): Effect.fn.Return<void, SourceReason> {
+        const { key } = task.partition
+        for (;;) {
+          // The same partition may come again while it is read, when its parent has changed meanwhile.
+          yield* inFlight.enter(key, task.index)
+          const now = yield* Clock.currentTimeMillis
+          const left = inFlight.take(key)
+          const { parent } = left ?? task
+          // A parent that has changed since the walk began comes once: all that it stands for has to be asked for now.
+          const upTo = router.isIncremental ? now : startedAt
+          const known = yield* beginning(plan.slots.cursor, states.get(key), task.partition)
+          const started = yield* reader.start(task.partition, known, left?.position, upTo)
+          yield* reader.each(started, (page) =>
+            Effect.andThen(inFlight.admit(key, task.index, page.next), give({ task, page, parent }))
+          )
+          // What has changed since it was left may stand before the position: it is read once more, from its cursor.
+          if (parent === task.parent) return
+        }
+      })
+
+      /** Gives the pages of a partition; none after it, or one before it, has failed. */
+      const readUnlessFailed = (task: Task, give: (event: Event) => Effect.Effect<void>): Effect.Effect<void> =>
+        Effect.suspend(() =>
+          failure !== undefined && failure.index < task.index
+            ? Effect.void
+            : Effect.catchCause(read(task, give), (cause) =>
+                Cause.hasInterruptsOnly(cause) ? Effect.void : failed(task.index, cause)
+              )
+        )
 
       const before = {
         ...(from?.startedAt === undefined ? {} : { startedAt: from.startedAt }),
@@ -128,34 +182,43 @@ export const partitionedWalk = (
           ...(from?.router === undefined ? {} : { router: from.router })
         }
       }
+      const doneDigests = (): string | undefined => {
+        let text = ""
+        let rest = [...doneBefore].flat()
+        for (const { done } of batches) {
+          text += done.text
+          rest = rest.concat(done.rest)
+        }
+        return text === "" && rest.length === 0 ? undefined : text + encodeDigests(rest)
+      }
 
-      const paged = events.pipe(
-        Stream.map((event): ReadonlyArray<Page> => {
-          if (event._tag === "BatchDone") {
-            routerState = event.batch.state
-            return []
+      const paged = pooled(begun, concurrency, readUnlessFailed).pipe(
+        Stream.map(({ page, parent, task: { batch, partition, ...task } }): Page => {
+          // One that was forgotten is written too.
+          if (!isEmpty(page.state) || !isEmpty(states.get(partition.key))) states.set(partition.key, page.state)
+          inFlight.committed(partition.key, page.next, parent)
+          if (page.next === undefined && parent === task.parent) {
+            digestOf(partition, router.isIncremental)
+            batch.done.add()
+            batch.left--
+            finishBatches()
           }
-          const { batch, page, partition } = event
-          if (!isEmpty(page.state)) states.set(partition.key, page.state)
-          if (page.next === undefined) batch.done.add(partition.key)
           const written = states.flush()
-          const done = batch.done.encode()
+          const done = doneDigests()
           const checkpoint: Checkpoint = {
             v: 1,
             ...before,
             ...kept(),
             walk: {
-              ...page.next,
-              ...(page.next === undefined ? {} : { partition: partition.key }),
+              ...inFlight.positions,
               ...(routerState === undefined ? {} : { router: routerState }),
               ...(done === undefined ? {} : { done }),
               number: number + 1,
               startedAt
             }
           }
-          return [{ ...page.found, number: number++, last: false, checkpoint, ...written }]
-        }),
-        Stream.flattenIterable
+          return { ...page.found, number: number++, last: false, checkpoint, ...written }
+        })
       )
       const end = Stream.fromEffect(
         Effect.map(Clock.currentTimeMillis, (completedAt): Page => {
@@ -182,6 +245,9 @@ export const partitionedWalk = (
           }
         })
       )
-      return Stream.concat(paged, end)
+      const broken = Stream.suspend((): Stream.Stream<Page, SourceReason> =>
+        failure === undefined ? end : Stream.failCause(failure.cause)
+      )
+      return Stream.concat(paged, broken)
     })
   )

@@ -3,18 +3,20 @@ import type { Slice } from "./slots/index.ts"
 
 /**
  * Placeholders in paths, query values, headers and bodies: `{since}` and `{until}` stand for the ends of the interval that is
- * read, every other name for the partition's value of that name. Braces around anything else stay as they are.
+ * read, `{job}`, `{job_key}` and `{result}` for the job that makes it, every other name for the partition's value of that name. Braces around anything else stay as they are.
  */
 const placeholder = /\{([A-Za-z_][\w.-]*)\}/gu
 
-const valueOf = (name: string, { interval, partition }: Slice): string | undefined =>
+const valueOf = (name: string, { interval, job, partition }: Slice): string | undefined =>
   partition !== undefined && Object.hasOwn(partition.values, name)
     ? partition.values[name]
     : name === "since"
       ? interval.since
       : name === "until"
         ? interval.until
-        : undefined
+        : job !== undefined && Object.hasOwn(job, name)
+          ? job[name]
+          : undefined
 
 export const fill = (template: string, slice: Slice, encode: (value: string) => string = (value) => value): string =>
   template.includes("{")

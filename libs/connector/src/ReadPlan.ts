@@ -4,7 +4,7 @@ import type { JsonSelector } from "@tributary/codec"
 export interface ReadPlan {
   /** Fields of each record, as keys from the record down: those of the key, then the cursor's unless it is one of them. */
   readonly fields: ReadonlyArray<ReadonlyArray<string>>
-  /** Single values of the body, for the paginator. */
+  /** Single values of the body, for the paginator and behind them for the cursor. */
   readonly values: ReadonlyArray<JsonSelector>
   /** The primary key, as the file names it. */
   readonly key: ReadonlyArray<string>

@@ -34,6 +34,37 @@ const withMember = (
   return { ...members, [name]: rest.length === 0 ? value : withMember(isObject(below) ? below : {}, rest, value) }
 }
 
+/** A value with every `{name}` in its texts replaced. */
+const replaced = (value: LosslessJson.Json, replace: (text: string) => string): LosslessJson.Json => {
+  if (typeof value === "string") return replace(value)
+  if (Array.isArray(value)) return value.map((member: LosslessJson.Json) => replaced(member, replace))
+  return isObject(value) ? replacedMembers(value, replace) : value
+}
+const replacedMembers = (
+  members: Readonly<Record<string, LosslessJson.Json>>,
+  replace: (text: string) => string
+): Record<string, LosslessJson.Json> =>
+  Object.fromEntries(Object.entries(members).map(([name, member]) => [name, replaced(member, replace)]))
+
+/** Replaces `{name}` wherever a request has it: in the path, query values, headers and the body. */
+const replacePlaceholder = (draft: RequestDraft, name: string, value: string): void => {
+  const replace = (text: string): string => text.replaceAll(`{${name}}`, () => value)
+  putValue(draft, { in: "path", name }, value)
+  for (const [parameter, text] of draft.url.searchParams) {
+    const filled = replace(text)
+    if (filled !== text) draft.url.searchParams.set(parameter, filled)
+  }
+  for (const [header, text] of Object.entries(draft.headers)) draft.headers[header] = replace(text)
+  const { body } = draft
+  if (body?._tag === "Json") draft.body = { ...body, members: replacedMembers(body.members, replace) }
+  else if (body?._tag === "GraphQl") draft.body = { ...body, variables: replacedMembers(body.variables, replace) }
+  else if (body?._tag === "Text") draft.body = { ...body, text: replace(body.text) }
+  else if (body?._tag === "Form") {
+    const fields = Object.entries(body.fields).map(([field, text]) => [field, replace(text)])
+    draft.body = { ...body, fields: Object.fromEntries(fields) }
+  }
+}
+
 /**
  * Puts a value into a request. In a JSON body and in GraphQL variables it is put as it is given; everywhere else as text. A
  * request without a body gets a JSON body for it.
@@ -52,6 +83,9 @@ export const putValue = (draft: RequestDraft, place: Place, value: string | numb
         encodeURI(`{${name}}`),
         encodeURIComponent(String(value)).replaceAll("$", "$$$$")
       )
+      return
+    case "placeholder":
+      replacePlaceholder(draft, name, String(value))
       return
     case "body": {
       const { body } = draft

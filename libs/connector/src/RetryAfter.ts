@@ -14,7 +14,7 @@ const httpDate = (text: string): number | undefined =>
   /[A-Za-z]{3}/u.test(text) ? Option.getOrUndefined(Option.map(DateTime.make(text), DateTime.toEpochMillis)) : undefined
 
 /** The wait for a reset that is seconds from now, or a time in seconds or milliseconds since 1970. */
-const untilReset = (text: string, now: number): number | undefined => {
+export const untilReset = (text: string, now: number): number | undefined => {
   if (!/^\s*\d+(\.\d+)?\s*$/u.test(text)) {
     const at = httpDate(text)
     return at === undefined ? undefined : Math.max(0, at - now)
@@ -23,6 +23,12 @@ const untilReset = (text: string, now: number): number | undefined => {
   if (value >= 1e12) return Math.max(0, value - now)
   if (value >= 1e9) return Math.max(0, value * 1000 - now)
   return value * 1000
+}
+
+/** The API's own time when it answered; where it does not say, ours. */
+export const theirTime = (headers: AnswerHeaders, now: number): number => {
+  const sent = header(headers, "date")
+  return (sent === undefined ? undefined : httpDate(sent)) ?? now
 }
 
 const resetHeaders: ReadonlyArray<readonly [remaining: string, reset: string]> = [
@@ -44,8 +50,7 @@ const rateLimitParameter = (text: string, name: "r" | "t"): number | undefined =
  * answer was a success, so only what says that nothing is left counts.
  */
 export const waitAsked = (headers: AnswerHeaders, now: number, onlyIfUsedUp: boolean): number | undefined => {
-  const sent = header(headers, "date")
-  const theirNow = (sent === undefined ? undefined : httpDate(sent)) ?? now
+  const theirNow = theirTime(headers, now)
   const retryAfter = header(headers, "retry-after")
   if (retryAfter !== undefined && !onlyIfUsedUp) {
     if (/^\s*\d+(\.\d+)?\s*$/u.test(retryAfter)) return Number(retryAfter) * 1000

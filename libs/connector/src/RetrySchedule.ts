@@ -14,6 +14,7 @@ const isPassing = (reason: SourceReason): boolean => {
     case "TimedOut":
     case "ServerError":
     case "TruncatedJson":
+    case "HostDown":
       return true
     case "NoToken":
       return reason.failureClass === "transient"
@@ -25,7 +26,7 @@ const isPassing = (reason: SourceReason): boolean => {
 }
 
 /** The wait that the other side asked for, `undefined` if the reason is another one. */
-const throttling = (reason: SourceReason): { readonly wait: number } | undefined =>
+export const throttling = (reason: SourceReason): { readonly wait: number } | undefined =>
   reason._tag === "Decided" && reason.action === "throttle"
     ? { wait: reason.wait ?? 0 }
     : reason._tag === "Throttled" || (reason._tag === "NoToken" && reason.failureClass === "throttled")

@@ -1,6 +1,7 @@
 import { Environment } from "@marcbachmann/cel-js"
 import { LosslessJson } from "@tributary/codec"
 import type { SourceStream } from "@tributary/domain"
+import { foundIn } from "./Found.ts"
 import { rewriting } from "./MadeRecords.ts"
 import { fill } from "./Placeholders.ts"
 import type { Transformation } from "./slots/index.ts"
@@ -51,7 +52,8 @@ export const shaping = (stream: SourceStream, setting: string): Transformation |
   if (filter === undefined && expand === undefined && added.length === 0) return undefined
   const checked = filter === undefined ? undefined : environment.check(filter)
   if (checked !== undefined && !checked.valid) {
-    const problem = `the expression is wrong: ${String(checked.error?.message).split("\n", 1)[0]}. Expression: ${filter}`
+    const said = String(checked.error?.message).split("\n", 1)[0] ?? ""
+    const problem = `the expression is wrong: ${foundIn(Buffer.from(said), [])} Expression: ${foundIn(Buffer.from(filter ?? ""), [])}`
     return new BadSetting({ setting: `${setting}.filter`, problem })
   }
   const evaluate = filter === undefined ? undefined : environment.parse(filter)

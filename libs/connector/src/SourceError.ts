@@ -1,5 +1,14 @@
 import { FailureClass } from "@tributary/domain"
 import { Effect, Schema } from "effect"
+import {
+  BadJobAnswer,
+  JobExpired,
+  JobFailed,
+  JobTimedOut,
+  NoJobSlot,
+  ResultRefused,
+  UnknownJobStatus
+} from "./JobError.ts"
 
 /** The address without its query's values, except those that Tributary itself counts (page, offset, since). */
 const Request = { url: Schema.String }
@@ -9,11 +18,15 @@ const Found = { found: Schema.String }
 /** No connection, or it broke. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
   ...Request,
-  problem: Schema.String
+  problem: Schema.String,
+  /** The proxy that was not reached, so that nothing is known of the API itself. */
+  proxy: Schema.optionalKey(Schema.String)
 }) {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
-    return `${this.url}: ${this.problem}. Check http.base_url and that the host can be reached from here.`
+    return this.proxy === undefined
+      ? `${this.url}: ${this.problem}. Check http.base_url and that the host can be reached from here.`
+      : `${this.url}: asked through the proxy ${this.proxy}: ${this.problem}. Check http.proxy, or HTTP_PROXY and HTTPS_PROXY of the environment.`
   }
 }
 
@@ -57,6 +70,21 @@ export class TruncatedJson extends Schema.TaggedError<TruncatedJson>()("Truncate
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
     return `${this.url}: the answer breaks off after ${this.bytes} bytes. ${this.problem} If it stays, ask for smaller pages, or look at the API.`
+  }
+}
+
+/** The host failed too often, and it is not back: another request has just tried it (`http.circuit_breaker`). */
+export class HostDown extends Schema.TaggedError<HostDown>()("HostDown", {
+  ...Request,
+  host: Schema.String,
+  /** Failures in a row. */
+  failures: Schema.Int,
+  /** What the last one was. */
+  problem: Schema.String
+}) {
+  readonly failureClass: FailureClass = "transient"
+  override get message(): string {
+    return `${this.url} was not asked: ${this.host} has failed ${this.failures} times in a row and is tried again from time to time. Last: ${this.problem}`
   }
 }
 
@@ -180,6 +208,23 @@ export class NoRecords extends Schema.TaggedError<NoRecords>()("NoRecords", {
   }
 }
 
+/** The body is in a charset that is not known, or not in the one that is said. */
+export class BadCharset extends Schema.TaggedError<BadCharset>()("BadCharset", {
+  ...Request,
+  /** What says in which charset it is. */
+  place: Schema.String,
+  expected: Schema.String,
+  found: Schema.String
+}) {
+  readonly failureClass: FailureClass = "misconfigured"
+  override get message(): string {
+    return (
+      `${this.url}: the charset that ${this.place} says: expected ${this.expected}, found ${this.found}. ` +
+      "Set the stream's charset to what the body is written in."
+    )
+  }
+}
+
 /** The body is larger than a page may be. */
 export class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", {
   ...Request,
@@ -270,11 +315,22 @@ export class BadRecords extends Schema.TaggedError<BadRecords>()("BadRecords", {
   }
 }
 
+/** A request that a cassette has no answer to. */
+export class NotRecorded extends Schema.TaggedError<NotRecorded>()("NotRecorded", {
+  ...Request,
+  problem: Schema.String
+}) {
+  readonly failureClass: FailureClass = "misconfigured"
+  override get message(): string {
+    return `${this.url}: ${this.problem} Record it again with tributary record, or correct what has changed.`
+  }
+}
+
 /** What the stream's own error handler (`errors`) made of an answer. */
 export class Decided extends Schema.TaggedError<Decided>()("Decided", {
   ...Request,
   status: Schema.Int,
-  action: Schema.Literals(["fail", "retry", "throttle", "refresh-token", "restart"]),
+  action: Schema.Literals(["fail", "retry", "throttle", "refresh-token", "restart", "reset"]),
   message: Schema.String,
   failureClass: FailureClass,
   /** Milliseconds until the request may be sent again, if the handler says. */
@@ -287,6 +343,7 @@ export const SourceReason = Schema.Union([
   TimedOut,
   ServerError,
   TruncatedJson,
+  HostDown,
   Throttled,
   Unauthorized,
   Forbidden,
@@ -295,6 +352,7 @@ export const SourceReason = Schema.Union([
   NotJson,
   ErrorBody,
   NoRecords,
+  BadCharset,
   TooLarge,
   CursorRepeated,
   ForeignUrl,
@@ -302,7 +360,15 @@ export const SourceReason = Schema.Union([
   BadSetting,
   NoToken,
   BadRecords,
-  Decided
+  NotRecorded,
+  Decided,
+  BadJobAnswer,
+  JobExpired,
+  JobFailed,
+  JobTimedOut,
+  NoJobSlot,
+  ResultRefused,
+  UnknownJobStatus
 ])
 export type SourceReason = typeof SourceReason.Type
 

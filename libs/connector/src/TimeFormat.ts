@@ -1,4 +1,4 @@
-import { civilFromDays, daysFromCivil } from "@tributary/codec"
+import { civilFromDays, dayNames, daysFromCivil, monthNames } from "@tributary/codec"
 
 /** A form of times: codes as in strftime, of which `%s`, `%ms` (`%_ms`) and `%epoch_microseconds` count from 1970. */
 export interface TimeFormat {
@@ -7,22 +7,9 @@ export interface TimeFormat {
   readonly write: (millis: number) => string
 }
 
-const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-const longMonths = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December"
-]
-const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+const months = monthNames.map((name) => name.slice(0, 3))
+/** From Sunday. */
+const days = [...dayNames.slice(-1), ...dayNames.slice(0, -1)]
 
 const pad = (value: number, width: number): string => String(value).padStart(width, "0")
 
@@ -78,7 +65,7 @@ const codes: Readonly<Record<string, Code>> = {
   z: { pattern: "Z|[+-]\\d{2}:?\\d{2}", write: () => "+0000" },
   Z: { pattern: "Z|UTC|GMT", write: () => "UTC" },
   b: { pattern: months.join("|"), write: ({ month }) => months[month - 1]! },
-  B: { pattern: longMonths.join("|"), write: ({ month }) => longMonths[month - 1]! },
+  B: { pattern: monthNames.join("|"), write: ({ month }) => monthNames[month - 1]! },
   a: { pattern: "[A-Za-z]{3}", write: ({ weekDay }) => days[weekDay]!.slice(0, 3) },
   A: { pattern: "[A-Za-z]+", write: ({ weekDay }) => days[weekDay]! },
   s: { pattern: "-?\\d+(?:\\.\\d+)?", write: ({ millis }) => String(Math.floor(millis / 1000)) },

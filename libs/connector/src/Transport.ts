@@ -1,32 +1,29 @@
 import type { Http } from "@tributary/domain"
 import type { Readable } from "node:stream"
-import { Clock, Duration, Effect, Redacted } from "effect"
-import type { Authorized } from "./Authorizer.ts"
+import { Clock, Duration, Effect, Exit, Option, Redacted } from "effect"
+import { type Authorized, offlineAuthenticator } from "./Authorizer.ts"
 import type { Budgets } from "./Budgets.ts"
+import { readableText } from "./Charset.ts"
+import type { Circuits, Sign } from "./Circuits.ts"
 import type { Connections } from "./Connections.ts"
 import { acceptEncoding, decode } from "./Decode.ts"
-import { exchange, type RawAnswer } from "./Exchange.ts"
-import { foundIn, scrub, shownUrl } from "./Found.ts"
-import { type OpenAnswer, openExchange } from "./OpenExchange.ts"
-import { header, waitAsked } from "./RetryAfter.ts"
+import type { RawAnswer } from "./Exchange.ts"
+import { scrub, shownUrl } from "./Found.ts"
+import { allowancesIn, isTight } from "./LimitHeaders.ts"
+import { type AnswerHeaders, header, waitAsked } from "./RetryAfter.ts"
 import { longestWait } from "./RetrySchedule.ts"
 import { encodeBody } from "./RequestBody.ts"
 import type { Authenticator, Decision, ErrorHandler, RequestDraft } from "./slots/index.ts"
-import {
-  Decided,
-  Forbidden,
-  Redirected,
-  Refused,
-  ServerError,
-  type SourceReason,
-  Throttled,
-  Unauthorized
-} from "./SourceError.ts"
+import { decided, refusal } from "./Refusal.ts"
+import { Decided, Redirected, type SourceReason } from "./SourceError.ts"
+import type { WireShape } from "./Wire.ts"
 
 /** An answer of the API that the stream can read. */
 export interface Answer {
   readonly status: number
   readonly headers: RawAnswer["headers"]
+  /** Names as they were sent, each followed by its value; `undefined` where that is not known. */
+  readonly sentHeaders?: RawAnswer["sentHeaders"]
   /** Without content encodings. Empty where `stream` is. */
   readonly body: Buffer
   /** The body as it comes in, for extractors that read in parts. */
@@ -46,6 +43,10 @@ export interface TransportOptions {
   readonly http: typeof Http.Type
   readonly budgets: Budgets["Service"]
   readonly authenticator: Authenticator | undefined
+  readonly circuits: Circuits
+  /** Told of the host of each request before it is sent. */
+  readonly meets: (host: string) => Effect.Effect<void>
+  readonly wire: WireShape
 }
 
 /** What is the same for all requests of a walk. */
@@ -60,143 +61,85 @@ export interface SendSettings {
   readonly errorHandler: ErrorHandler | undefined
   /** Bodies of successes are read as they come in. */
   readonly streams: boolean
+  /** A redirect to another origin is followed, without credentials and headers. */
+  readonly mayLeave?: boolean
 }
 
 const mostRedirects = 3
 const redirects = new Set([301, 302, 303, 307, 308])
-/** Of the 5xx these say that the request is wrong, not that the server is in trouble. */
-const finalServerErrors = new Set([501, 505, 511])
-
-/** What a WWW-Authenticate header says (RFC 6750, section 3). */
-const parameterOf = (challenge: string | undefined, name: string): string | undefined =>
-  challenge === undefined ? undefined : new RegExp(`\\b${name}="([^"]*)"`, "iu").exec(challenge)?.[1]
-
 const isRedirect = (status: number): boolean => redirects.has(status)
 
+/** A request whose answer is judged by whoever asked for it. */
+export interface JudgedOptions {
+  /** The header that the connector's token goes into, and what stands before it; `undefined`: the request is not authorized. */
+  readonly token:
+    | {
+        readonly name: string
+        readonly prefix: string
+        /** Whose token it is; `undefined`: the connector's. */
+        readonly authorizer?: Authenticator | undefined
+      }
+    | undefined
+  /** Values that must never be shown. */
+  readonly secrets: ReadonlyArray<string>
+}
+
+/** An authenticator whose token goes into another header. */
+const sentAs = (given: Authenticator, { name, prefix }: NonNullable<JudgedOptions["token"]>): Authenticator => {
+  const header = name.toLowerCase()
+  if (header === "authorization" && prefix === "Bearer") return given
+  return {
+    ...given,
+    authorize: (method, url) =>
+      Effect.map(given.authorize(method, url), (authorized) => {
+        const { authorization, ...rest } = Redacted.value(authorized.headers)
+        const token = authorization?.replace(/^\S+ /u, "")
+        if (token === undefined) return authorized
+        const value = prefix === "" ? token : `${prefix} ${token}`
+        return { ...authorized, headers: Redacted.make({ ...rest, [header]: value }) }
+      })
+  }
+}
+
 /** Sends requests of one connector: within the budget, authorized, and every answer that is no success told apart. */
-export const makeTransport = ({ authenticator, budgets, connections, http }: TransportOptions) => {
+export const makeTransport = ({
+  authenticator,
+  budgets,
+  circuits,
+  connections,
+  http,
+  meets,
+  wire
+}: TransportOptions) => {
   const rate = http.rate_limit
+  /** Budgets of which little was left when something was last said of them. */
+  const tight = new Set<string>()
+
+  /** Tells the budget what the API says is left. */
+  const learn = (key: string, headers: AnswerHeaders, now: number): Effect.Effect<void> => {
+    if (!http.adapt) return Effect.void
+    const found = allowancesIn(headers, now, http.limit_headers)
+    if (found.length === 0 || !(isTight(found) || tight.has(key))) return Effect.void
+    if (isTight(found)) tight.add(key)
+    else tight.delete(key)
+    return budgets.learn(key, found)
+  }
 
   /** Where a redirect leads, if it may be followed. */
-  const follow = (answer: RawAnswer, target: URL, url: string, hops: number) => {
+  const follow = (answer: RawAnswer, target: URL, url: string, hops: number, mayLeave: boolean) => {
     const location = header(answer.headers, "location") ?? ""
     const { status } = answer
     if (location === "" || !URL.canParse(location, target.href)) {
       return new Redirected({ url, status, problem: "it redirects, but names no address to go to." })
     }
     const next = new URL(location, target)
-    if (next.origin !== target.origin) {
+    if (next.origin !== target.origin && !(mayLeave && /^https?:$/u.test(next.protocol))) {
       const problem = `it redirects to ${next.origin}, which was not followed because the credentials would go there. If that is the API, use it in http.base_url.`
       return new Redirected({ url, status, problem })
     }
     return hops < mostRedirects
       ? next
       : new Redirected({ url, status, problem: `it redirects more than ${mostRedirects} times.` })
-  }
-
-  /** The reason that an answer which is no success gives. */
-  const refusal = (
-    answer: RawAnswer,
-    url: string,
-    secrets: ReadonlyArray<string>,
-    now: number,
-    authorizer: Authenticator | undefined
-  ): SourceReason => {
-    const { headers, status } = answer
-    const found = foundIn(answer.body, secrets)
-    const challenge = header(headers, "www-authenticate")
-    const wait = waitAsked(headers, now, status === 403)
-    const isRetryAfter = header(headers, "retry-after") !== undefined
-    if (
-      status === 429 ||
-      (status === 503 && isRetryAfter) ||
-      (status === 403 && (wait !== undefined || isRetryAfter))
-    ) {
-      return new Throttled({ url, status, found, retryAfter: wait ?? waitAsked(headers, now, false) })
-    }
-    const scopes = authorizer?.scopes ?? []
-    if (status === 403 || (status === 401 && parameterOf(challenge, "error") === "insufficient_scope")) {
-      const needed = parameterOf(challenge, "scope")
-      return new Forbidden({
-        url,
-        status,
-        found,
-        scopes,
-        needed: needed === undefined ? undefined : scrub(needed, secrets)
-      })
-    }
-    if (status === 401) {
-      const advice =
-        authorizer === undefined
-          ? "The connector sends no token; add `auth`, or correct the credentials in http.headers."
-          : authorizer.isPlain
-            ? "The credentials of `auth` were refused; correct them where they are kept."
-            : authorizer.needsPerson
-              ? "A new token was refused too. Authorize the connector again, and check that its scopes are those the API wants."
-              : "A new token was refused too. Check auth.scopes, audience and resource, and that the token is meant for this API."
-      return new Unauthorized({
-        url,
-        found,
-        challenge: challenge === undefined ? undefined : foundIn(Buffer.from(challenge), secrets).replace(/\.$/u, ""),
-        advice,
-        failureClass: authorizer?.needsPerson === true ? "needs-consent" : "misconfigured"
-      })
-    }
-    if (status === 408 || status === 425 || (status >= 500 && !finalServerErrors.has(status))) {
-      return new ServerError({ url, status, found })
-    }
-    return new Refused({ url, status, found })
-  }
-
-  /** What a decision of the stream's error handler comes to; `undefined`: HTTP's meaning stands. */
-  const decided = (decision: Decision, answer: Answer): Answer | Decided => {
-    const { status, url } = answer
-    const said = {
-      message: "message" in decision ? `${url} answered ${status}: ${decision.message}` : ""
-    }
-    switch (decision.action) {
-      case "success":
-        return answer
-      case "ignore":
-        return { ...answer, isIgnored: true }
-      case "fail":
-        return new Decided({
-          ...said,
-          action: decision.action,
-          url,
-          status,
-          wait: undefined,
-          failureClass: decision.failureClass
-        })
-      case "refresh-token":
-      case "restart":
-        return new Decided({
-          ...said,
-          action: decision.action,
-          url,
-          status,
-          wait: undefined,
-          failureClass: "misconfigured"
-        })
-      case "retry":
-        return new Decided({
-          ...said,
-          action: decision.action,
-          url,
-          status,
-          wait: decision.wait,
-          failureClass: "transient"
-        })
-      case "throttle":
-        return new Decided({
-          ...said,
-          action: decision.action,
-          url,
-          status,
-          wait: decision.wait,
-          failureClass: "throttled"
-        })
-    }
   }
 
   /**
@@ -209,33 +152,37 @@ export const makeTransport = ({ authenticator, budgets, connections, http }: Tra
     failures: number
   ): Effect.fn.Return<Answer, SourceReason> {
     const { errorHandler } = settings
-    const authorizer = settings.authenticator ?? authenticator
+    let authorizer = settings.authenticator ?? authenticator
     const key = rate?.key ?? draft.url.host
     let target = draft.url
     let { method } = draft
     let body = draft.body === undefined ? undefined : encodeBody(draft.body)
     let hops = 0
+    let own = draft.headers
     let isSecondTry = false
     let hasNonce = false
-    for (;;) {
-      const url = shownUrl(target, settings.ownParameters)
+    /** What the last answer said of the time to come back. */
+    let asked: number | undefined
+    /** One sending; `undefined`: it is to be sent anew. */
+    const turn = Effect.fnUntraced(function* (url: string): Effect.fn.Return<Answer | undefined, SourceReason> {
       yield* budgets.take(key, rate)
       const authorized: Authorized | undefined =
         authorizer === undefined ? undefined : yield* authorizer.authorize(method, target)
       const headers: Record<string, string> = {
         accept: settings.accept,
         "accept-encoding": acceptEncoding,
+        // Some APIs, GitHub's among them, refuse requests without.
+        "user-agent": "tributary",
         ...(body === undefined ? {} : { "content-type": body.contentType }),
-        ...draft.headers
+        ...own
       }
       if (authorized !== undefined) Object.assign(headers, Redacted.value(authorized.headers))
-      const wire = { method, target, headers, body: body?.bytes }
-      const raw: OpenAnswer = settings.streams
-        ? yield* openExchange(connections.to(target), wire, http, url)
-        : { ...(yield* exchange(connections.to(target), wire, http, url)), stream: undefined }
-      const now = yield* Clock.currentTimeMillis
       const secrets =
         authorized === undefined ? settings.secrets : [...settings.secrets, ...Redacted.value(authorized.secrets)]
+      const request = { method, target, headers, body: body?.bytes }
+      const raw = yield* wire.send({ request, limits: http, url, streams: settings.streams, secrets }, connections)
+      const now = yield* Clock.currentTimeMillis
+      yield* learn(key, raw.headers, now)
       const wantsNonce =
         authorized !== undefined &&
         (yield* authorized.answered(raw.status, {
@@ -244,19 +191,23 @@ export const makeTransport = ({ authenticator, budgets, connections, http }: Tra
         }))
       if (wantsNonce && !hasNonce) {
         hasNonce = true
-        continue
+        return undefined
       }
       const isSuccess = raw.status >= 200 && raw.status < 300
       if (!isSuccess && isRedirect(raw.status)) {
-        const next = follow(raw, target, url, hops++)
+        const next = follow(raw, target, url, hops++, settings.mayLeave === true)
         if (!(next instanceof URL)) return yield* next
+        if (next.origin !== target.origin) {
+          authorizer = undefined
+          own = {}
+        }
         target = next
         // As fetch does it: only 307 and 308 keep the method (RFC 9110, section 15.4).
         if (method !== "GET" && method !== "HEAD" && raw.status !== 307 && raw.status !== 308) {
           method = "GET"
           body = undefined
         }
-        continue
+        return undefined
       }
       const encoding = header(raw.headers, "content-encoding")
       const { stream } = raw
@@ -270,6 +221,7 @@ export const makeTransport = ({ authenticator, budgets, connections, http }: Tra
       const answer: Answer = {
         status,
         headers: raw.headers,
+        ...(raw.sentHeaders === undefined ? {} : { sentHeaders: raw.sentHeaders }),
         body: decoded,
         stream,
         target,
@@ -283,17 +235,18 @@ export const makeTransport = ({ authenticator, budgets, connections, http }: Tra
           : yield* decisionOf(errorHandler, answer, failures, now)
       const made = decision === undefined ? undefined : decided(decision, answer)
       if (made === undefined ? isSuccess : !(made instanceof Decided)) {
-        const wait = waitAsked(raw.headers, now, true)
+        const wait = http.adapt ? waitAsked(raw.headers, now, true) : undefined
         if (wait !== undefined && wait > 0) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
         return made instanceof Decided || made === undefined ? answer : made
       }
-      const reason = made instanceof Decided ? made : refusal({ ...raw, body: decoded }, url, secrets, now, authorizer)
+      const said = { ...raw, body: readableText(raw.headers, decoded) }
+      const reason = made instanceof Decided ? made : refusal(said, url, secrets, now, authorizer)
       const isRefused =
         reason._tag === "Unauthorized" || (reason._tag === "Decided" && reason.action === "refresh-token")
       if (isRefused && authorized !== undefined && !isSecondTry) {
         isSecondTry = true
         yield* authorized.rejected
-        continue
+        return undefined
       }
       const wait =
         reason._tag === "Throttled"
@@ -302,11 +255,69 @@ export const makeTransport = ({ authenticator, budgets, connections, http }: Tra
             ? reason.wait
             : undefined
       if (wait !== undefined) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
+      asked = waitAsked(raw.headers, now, false)
       return yield* reason
+    })
+    for (;;) {
+      const url = scrub(shownUrl(target, settings.ownParameters), settings.secrets)
+      yield* meets(target.host)
+      const answer = yield* circuits.guard(target.host, http.circuit_breaker, url, turn(url), (exit) =>
+        signOf(exit, asked)
+      )
+      if (answer !== undefined) return answer
     }
   })
 
-  return { send }
+  /** Sends a request whose answer is judged by whoever asked for it; see `EngineTools.send`. */
+  const exchangeOnce = (draft: RequestDraft, { secrets, token }: JudgedOptions): Effect.Effect<Answer, SourceReason> =>
+    Effect.suspend(() => {
+      let refused = 0
+      const authorizer = token === undefined ? undefined : (token.authorizer ?? authenticator)
+      const errorHandler: ErrorHandler = {
+        seesSuccesses: false,
+        decide: ({ status }) =>
+          token !== undefined && status === 401 && refused++ === 0 && authorizer?.isPlain === false
+            ? undefined
+            : { action: "success" }
+      }
+      const settings = {
+        secrets,
+        ownParameters: new Set<string>(),
+        accept: "*/*",
+        authenticator:
+          token === undefined || authorizer === undefined ? offlineAuthenticator : sentAs(authorizer, token),
+        errorHandler,
+        streams: false
+      }
+      return send(draft, settings, 0)
+    })
+
+  return { send, exchange: exchangeOnce, startedAt: wire.startedAt }
+}
+
+/** What the end of a request says of its host. An answer that means "not now" or "not so" comes from a host that is there. */
+const signOf = (exit: Exit.Exit<unknown, SourceReason>, retryAfter: number | undefined): Sign => {
+  if (Exit.isSuccess(exit)) return { _tag: "Answered" }
+  const reason = Option.getOrUndefined(Exit.findErrorOption(exit))
+  switch (reason?._tag) {
+    case "Unreachable":
+    case "TimedOut":
+    case "TruncatedJson":
+    case "ServerError":
+      return { _tag: "Failed", problem: reason.message, retryAfter }
+    case "Decided":
+      return reason.action === "retry" && reason.status >= 500
+        ? { _tag: "Failed", problem: reason.message, retryAfter: reason.wait }
+        : { _tag: "Answered" }
+    // Nobody was asked.
+    case undefined:
+    case "BadSetting":
+    case "NoToken":
+    case "HostDown":
+      return { _tag: "Unknown" }
+    default:
+      return { _tag: "Answered" }
+  }
 }
 
 /** The decision, whether it was given as a value or as an effect. */

@@ -1,9 +1,12 @@
 import { gunzip, type Gunzip, createGunzip } from "node:zlib"
-import { Unzip, UnzipInflate, unzipSync } from "fflate"
 import { Effect } from "effect"
 import { CutOff, BadPart } from "./LineExtractor.ts"
 import type { Extractor, PartReader } from "./slots/index.ts"
-import { BadRecords, type SourceReason, TruncatedJson } from "./SourceError.ts"
+import { BadRecords, type SourceReason, TooLarge, TruncatedJson } from "./SourceError.ts"
+import { ZipReader } from "./ZipReader.ts"
+
+/** An archive that is in memory is read in parts, so that what is too large is noticed before it is unpacked. */
+const step = 65_536
 
 /** What an archive's bytes become; `file` stands between two files. */
 interface Unpacker {
@@ -35,8 +38,13 @@ const gzipUnpacker = (): Unpacker => {
   return {
     push: (chunk) =>
       new Promise<void>((resolve) => {
-        stream.once("error", () => resolve())
-        stream.write(chunk, () => resolve())
+        // The callback is not called for bytes that are no gzip; the listener goes, as a file has many chunks.
+        const settled = () => {
+          stream.off("error", settled)
+          resolve()
+        }
+        stream.once("error", settled)
+        stream.write(chunk, settled)
       }).then(taken),
     end: () =>
       new Promise<void>((resolve) => {
@@ -48,53 +56,14 @@ const gzipUnpacker = (): Unpacker => {
   }
 }
 
-const endOfArchive = Buffer.from("PK\u0005\u0006", "latin1")
-/** The record at the end of an archive with the longest comment. */
-const largestEnd = 22 + 65_535
-
 const zipUnpacker = (): Unpacker => {
-  let out: Array<Buffer | "file"> = []
-  let problem: Error | undefined
-  let files = 0
-  let open = 0
-  let bytes = 0
-  let tail: Buffer = Buffer.alloc(0)
-  const unzip = new Unzip((file) => {
-    if (file.name.endsWith("/")) return
-    if (files++ > 0) out.push("file")
-    open++
-    file.ondata = (error, data, isLast) => {
-      if (error) problem ??= new BadPart(`the file ${file.name} of the archive cannot be read (${error.message})`)
-      else if (data.length > 0) out.push(Buffer.from(data))
-      if (isLast) open--
-    }
-    file.start()
-  })
-  unzip.register(UnzipInflate)
-  const run = (chunk: Uint8Array, isLast: boolean): Promise<ReadonlyArray<Buffer | "file">> => {
-    try {
-      unzip.push(chunk, isLast)
-    } catch (error) {
-      problem ??= new BadPart(`expected a zip archive (${error instanceof Error ? error.message : String(error)})`)
-    }
-    // Between two files a cut shows only by the missing end (APPNOTE.TXT, 4.3.16).
-    if (isLast && problem === undefined && files > 0 && (open > 0 || tail.lastIndexOf(endOfArchive) < 0)) {
-      problem = new CutOff("The zip archive breaks off.")
-    }
-    if (isLast && problem === undefined && files === 0 && bytes > 0)
-      problem = new BadPart("expected a zip archive with a file in it")
-    if (problem !== undefined) return Promise.reject(problem)
-    const found = out
-    out = []
-    return Promise.resolve(found)
-  }
+  const reader = new ZipReader()
   return {
-    push: (chunk) => {
-      bytes += chunk.length
-      tail = Buffer.concat([tail, chunk]).subarray(-largestEnd)
-      return run(chunk, false)
-    },
-    end: () => run(new Uint8Array(), true)
+    push: (chunk) => reader.push(chunk),
+    end: () => {
+      reader.end()
+      return Promise.resolve([])
+    }
   }
 }
 
@@ -109,32 +78,36 @@ const whole = (body: Buffer, kind: "gzip" | "zip", limit: number, url: string): 
           Effect.fail(
             "code" in error && error.code === "Z_BUF_ERROR"
               ? new TruncatedJson({ url, bytes: body.length, problem: "The gzip file breaks off." })
-              : bad(`expected a gzip file (${error.message}).`)
+              : "code" in error && error.code === "ERR_BUFFER_TOO_LARGE"
+                ? new TooLarge({ url, limit, bytes: limit })
+                : bad(`expected a gzip file (${error.message}).`)
           )
         )
       })
     })
   }
-  return Effect.suspend((): Effect.Effect<Buffer, SourceReason> => {
-    let size = 0
-    const files = Object.entries(
-      unzipSync(body, {
-        filter: ({ originalSize }) => {
-          size += originalSize
-          return size <= limit
+  return Effect.tryPromise({
+    try: async () => {
+      const reader = new ZipReader()
+      const parts: Array<Buffer> = []
+      let size = 0
+      for (let at = 0; at < body.length; at += step) {
+        for (const part of await reader.push(body.subarray(at, at + step))) {
+          if (part === "file") continue
+          size += part.length
+          if (size > limit) throw new BadPart(`the archive holds more than ${limit} bytes (http.max_page_bytes)`)
+          parts.push(part)
         }
-      })
-    ).filter(([name]) => !name.endsWith("/"))
-    const [only] = files
-    if (size > limit) return Effect.fail(bad(`the archive holds more than ${limit} bytes (http.max_page_bytes).`))
-    return only !== undefined && files.length === 1
-      ? Effect.succeed(Buffer.from(only[1]))
-      : Effect.fail(bad(`expected an archive of one file, found ${files.length}.`))
-  }).pipe(
-    Effect.catchDefect((cause) =>
-      Effect.fail(bad(`expected a zip archive (${cause instanceof Error ? cause.message : String(cause)}).`))
-    )
-  )
+      }
+      reader.end()
+      if (reader.files !== 1) throw new BadPart(`expected an archive of one file, found ${reader.files}`)
+      return Buffer.concat(parts)
+    },
+    catch: (error) =>
+      error instanceof CutOff
+        ? new TruncatedJson({ url, bytes: body.length, problem: error.message })
+        : bad(`${error instanceof Error ? error.message : String(error)}.`)
+  })
 }
 
 /** The extractor of bodies that are files of a kind; an archive's files are read one after the other. */
@@ -152,8 +125,8 @@ export const unpacked = (extractor: Extractor, kind: "gzip" | "zip", limit: numb
       : {
           parts: (plan) => {
             const open = parts(plan)
-            return (): PartReader => {
-              const inner = open()
+            return (answer): PartReader => {
+              const inner = open(answer)
               const unpacker = kind === "gzip" ? gzipUnpacker() : zipUnpacker()
               const pass = async (found: ReadonlyArray<Buffer | "file">) => {
                 for (const chunk of found) await inner.push(chunk)

@@ -1,4 +1,5 @@
 import { Clock, Effect, Stream } from "effect"
+import { beginning } from "./beginning.ts"
 import type { Checkpoint, CursorState } from "./Checkpoint.ts"
 import type { Page } from "./Page.ts"
 import { sliceReader, type WalkPlan } from "./SliceWalk.ts"
@@ -22,9 +23,10 @@ export const walk = (
   Stream.unwrap(
     Effect.gen(function* () {
       const walked = from?.walk
-      const startedAt = walked?.startedAt ?? (yield* Clock.currentTimeMillis)
+      const startedAt = walked?.startedAt ?? (yield* transport.startedAt(plan.name))
       const reader = yield* sliceReader(plan, transport, startedAt, prefetch)
-      const started = yield* reader.start(undefined, stateOf(from ?? {}), walked)
+      const known = yield* beginning(plan.slots.cursor, stateOf(from ?? {}), undefined)
+      const started = yield* reader.start(undefined, known, walked)
       const before = {
         ...(from?.startedAt === undefined ? {} : { startedAt: from.startedAt }),
         ...(from?.completedAt === undefined ? {} : { completedAt: from.completedAt })

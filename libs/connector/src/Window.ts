@@ -1,7 +1,9 @@
 import type { Incremental } from "@tributary/domain"
 import { Duration } from "effect"
+import { floorTo } from "./Calendar.ts"
 import { DigestSet, encodeDigests } from "./Digest.ts"
 import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
+import { timeFormat } from "./TimeFormat.ts"
 
 /**
  * Most digests that a checkpoint keeps. If more records than this stand between the value to read from and the highest value,
@@ -9,7 +11,7 @@ import { isAfter, lookBack, type Mark, readMark } from "./Mark.ts"
  */
 export const largestWindow = 4096
 
-type WindowSettings = Pick<Incremental, "type" | "format" | "lookback" | "window">
+type WindowSettings = Pick<Incremental, "type" | "format" | "param_format" | "clamp" | "lookback" | "window">
 
 /** The same where `incremental.window` asks for more; a checkpoint then has about 350 kB for each of its two sets. */
 const largestAskedWindow = 32_768
@@ -50,7 +52,17 @@ export class Window {
     const { lookback, window = lookback } = this.#incremental
     const text = lookBack(mark, { ...this.#incremental, lookback: Duration.max(lookback, window) })
     const from = readMark(text, this.#incremental)
-    this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : Number(from.order)
+    this.#bound = from === undefined ? Number.NEGATIVE_INFINITY : this.#asSent(Number(from.order))
+  }
+
+  /** The time as it is sent: a form without seconds, or windows that begin with days, make it earlier. */
+  #asSent(order: number): number {
+    const { clamp, param_format: format, type } = this.#incremental
+    if (type === "number") return order
+    const from = clamp === undefined ? order : floorTo(clamp, order)
+    if (format === undefined) return from
+    const form = timeFormat(format)
+    return Math.min(from, form.read(form.write(from))?.millis ?? from)
   }
 
   /** Whether the next walk may meet a record with this value again. */

@@ -1,5 +1,5 @@
 import type { LosslessJson } from "@tributary/codec"
-import type { Connector, RequestBody, SourceStream } from "@tributary/domain"
+import type { Connector, JobRequest, RequestBody } from "@tributary/domain"
 import { Effect } from "effect"
 import { fill, fillJson } from "./Placeholders.ts"
 import { hasReference, type Resolve } from "./Resolve.ts"
@@ -79,14 +79,13 @@ const bodyOf = Effect.fnUntraced(function* (
   }
 })
 
-/** The requester of a stream's settings, with today's secrets. */
+/** The requester of settings of a request (those of a stream, or of its job) at `setting`, with today's secrets. */
 export const yamlRequester = Effect.fnUntraced(function* (
   { auth, http }: Connector,
-  name: string,
-  stream: SourceStream,
+  setting: string,
+  stream: JobRequest,
   resolve: Resolve
 ): Effect.fn.Return<Requester, BadSetting> {
-  const setting = `streams.${name}`
   const hidden: Array<string> = []
   const headers: Record<string, string> = {}
   for (const [place, fields] of [
@@ -103,7 +102,8 @@ export const yamlRequester = Effect.fnUntraced(function* (
     stream.address === undefined
       ? yield* baseAddress(http.base_url ?? "", "http.base_url", resolve)
       : yield* baseAddress(stream.address, `${setting}.address`, resolve)
-  const path = (yield* resolve.text(stream.path ?? "", `${setting}.path`)).value
+  const { secrets: inPath, value: path } = yield* resolve.text(stream.path ?? "", `${setting}.path`)
+  hidden.push(...inPath)
   if (!URL.canParse(`${base}${path}`)) {
     const problem = `it makes no address with ${stream.address === undefined ? "http.base_url" : `${setting}.address`}.`
     return yield* new BadSetting({ setting: `${setting}.path`, problem })
@@ -136,6 +136,7 @@ export const yamlRequester = Effect.fnUntraced(function* (
         return { method, url, headers: filled, body: body?.make(slice) }
       }),
     secretParameters,
+    pathSecrets: inPath,
     secrets: hidden
   }
 })

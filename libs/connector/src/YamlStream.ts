@@ -6,10 +6,12 @@ import { extractorOf } from "./Extractors.ts"
 import { markCursor } from "./MarkCursor.ts"
 import { paginatorOf } from "./Paginators.ts"
 import { resolver } from "./Resolve.ts"
+import { rememberedCursor } from "./RememberedCursor.ts"
 import { listRouter, parentRouter, type ReadStream } from "./Routers.ts"
 import { shaping } from "./Shaping.ts"
 import type { StreamDefinition, StreamSlots } from "./slots/index.ts"
 import { BadSetting, type SourceReason } from "./SourceError.ts"
+import { yamlJob } from "./YamlJob.ts"
 import { yamlRequester } from "./YamlRequester.ts"
 
 /** The streams of a connector file, one built-in per setting and slot. References are resolved anew for each walk. */
@@ -25,15 +27,19 @@ export const yamlStreams = (
     stream: SourceStream
   ): Effect.fn.Return<StreamSlots, SourceReason> {
     const setting = `streams.${name}`
-    const requester = yield* yamlRequester(connector, name, stream, resolve)
+    const requester = yield* yamlRequester(connector, setting, stream, resolve)
     const { incremental } = stream
-    const start = incremental?.start
+    const start = incremental !== undefined && "field" in incremental ? incremental.start : undefined
     const from = start === undefined ? undefined : yield* resolve.text(start, `${setting}.incremental.start`)
     const transformation = shaping(stream, setting)
     if (transformation instanceof BadSetting) return yield* transformation
     const { partitions } = stream
     return {
       requester,
+      job:
+        stream.job === undefined
+          ? undefined
+          : yield* yamlJob(connector, `${setting}.job`, stream.job, stream.path !== undefined, resolve),
       router:
         partitions === undefined
           ? undefined
@@ -42,9 +48,14 @@ export const yamlStreams = (
             : listRouter(partitions.list),
       extractor: extractorOf(stream, connector.http.max_page_bytes),
       transformation,
-      errorHandler: errorRules(stream.errors),
+      errorHandler: errorRules(stream.errors, stream.charset),
       paginator: paginatorOf(stream.pagination),
-      cursor: incremental === undefined ? undefined : markCursor(incremental, `${setting}.incremental`, from?.value)
+      cursor:
+        incremental === undefined
+          ? undefined
+          : "field" in incremental
+            ? markCursor(incremental, `${setting}.incremental`, from?.value)
+            : rememberedCursor(incremental, `${setting}.incremental`)
     }
   })
 

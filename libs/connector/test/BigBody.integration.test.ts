@@ -41,6 +41,6 @@ describe("a body larger than memory should hold", () => {
         assert.strictEqual(records, blocks * 4096)
         assert.isBelow(most - start, 200 * megabyte)
       }).pipe(Effect.scoped, Effect.provide(services)),
-    120_000
+    240_000
   )
 })

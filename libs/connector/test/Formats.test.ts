@@ -40,6 +40,34 @@ describe("formats", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(services))
   )
+  it.live("a last page in parts that names its own cursor is not published again, nor after a restart", () =>
+    Effect.gen(function* () {
+      const bodies = { a: lines(0, 30_000, "x".repeat(150)), b: lines(30_000, 60_000, "x".repeat(150)) }
+      let asked = 0
+      const url = yield* serve((request, response) => {
+        asked++
+        const isLast = new URL(request.url ?? "", "http://x").searchParams.get("c") === "b"
+        response.writeHead(200, { "content-type": "application/x-ndjson", "x-next": "b" })
+        // Parts end elsewhere each time.
+        const body = Buffer.from(isLast ? bodies.b : bodies.a)
+        response.write(body.subarray(0, asked * 1_234_567))
+        response.end(body.subarray(asked * 1_234_567))
+      })
+      const stream = { format: "ndjson", records: "$[*]", pagination: { header: "x-next", param: "c" } }
+      const pages = yield* readAll(url, stream)
+      assert.strictEqual(asked, 3)
+      assert.isAbove(pages.length, 3)
+      assert.deepStrictEqual(
+        keysOf(pages),
+        numbers(0, 60_000).map((id) => String(id))
+      )
+      for (const [index, { checkpoint, last }] of pages.entries()) {
+        if (last) continue
+        const ready = yield* source(connector(url, { primary_key: "id", ...stream }))
+        assert.deepStrictEqual(keysOf(yield* read(ready, checkpoint)), keysOf(pages.slice(index + 1)), `after ${index}`)
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
   it.live("a body that breaks off is asked for again, and read on where it broke off", () =>
     Effect.gen(function* () {
       const body = Buffer.from(lines(0, 60_000, "y".repeat(150)))
@@ -91,7 +119,154 @@ describe("formats", () => {
         const cut = yield* answering(body.subarray(0, body.length >> 1))
         const settings = connector(cut, { primary_key: "id", ...stream }, { retries: 0 })
         assert.include(["TruncatedJson", "BadRecords"], (yield* failure(settings)).reason._tag)
+        const other = yield* answering("this is no file of any kind")
+        const none = connector(other, { primary_key: "id", ...stream }, { retries: 0 })
+        assert.strictEqual((yield* failure(none)).reason._tag, "BadRecords")
       }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("text in another charset is made UTF-8, as its mark, the setting, content-type or its first line says", () =>
+    Effect.gen(function* () {
+      const latin = (text: string) => Buffer.from(text, "latin1")
+      const wide = (text: string) => Buffer.from(text, "utf16le")
+      // "日本" in Shift_JIS.
+      const japanese = Buffer.from([0x93, 0xfa, 0x96, 0x7b])
+      const quoted = (head: string, value: Buffer, tail: string) =>
+        Buffer.concat([Buffer.from(head), value, Buffer.from(tail)])
+      const json = '{"data":[{"id":"Zoë"}]}'
+      const xml = (name: string) => `<?xml version="1.0" encoding="${name}"?><data><id>Zoë</id></data>`
+      const ofXml = { format: "xml", records: "$.data" }
+      for (const [type, body, stream, key] of [
+        ["application/json; charset=ISO-8859-1", latin(json), {}, "Zoë"],
+        // A server's default that is not what it sends.
+        ["application/json; charset=ISO-8859-1", Buffer.from(json), {}, "Zoë"],
+        ["text/csv; charset=us-ascii", Buffer.from("id,x\n€,1"), { format: "csv" }, "€"],
+        ['application/json; charset="utf-16le"', wide(json), {}, "Zoë"],
+        ["application/json", wide(`\uFEFF${json}`), {}, "Zoë"],
+        ["application/json", wide(`\uFEFF${json}`).swap16(), {}, "Zoë"],
+        ["application/json; charset=iso-8859-1", Buffer.from(json), { charset: "utf-8" }, "Zoë"],
+        ["application/json", quoted('{"data":[{"id":"', japanese, '"}]}'), { charset: "shift_jis" }, "日本"],
+        [
+          "application/x-ndjson; charset=shift_jis",
+          quoted('{"id":"', japanese, '"}'),
+          { format: "ndjson", records: "$[*]" },
+          "日本"
+        ],
+        ["text/csv; charset=windows-1252", latin("id,x\n\x80,1"), { format: "csv" }, "€"],
+        ["text/csv", wide("\uFEFFid,x\nZoë,1"), { format: "csv" }, "Zoë"],
+        ["application/gzip", gzipSync(latin("id\nZoë")), { format: "csv", unpack: "gzip", charset: "latin1" }, "Zoë"],
+        [
+          "application/zip",
+          Buffer.from(zipSync({ a: wide("\uFEFFid\nZoë") })),
+          { format: "csv", unpack: "zip" },
+          "Zoë"
+        ],
+        ["application/xml", latin(xml("ISO-8859-1")), ofXml, "Zoë"],
+        ["text/xml; charset=utf-8", Buffer.from(xml("ISO-8859-1")), ofXml, "Zoë"],
+        ["text/xml; charset=UTF-16LE", wide(xml("UTF-16")), ofXml, "Zoë"]
+      ] as const) {
+        const url = yield* answering(body, 200, { "content-type": type })
+        assert.deepStrictEqual(keysOf(yield* readAll(url, stream)), [key], `${type} ${JSON.stringify(stream)}`)
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("characters may lie in several chunks, and a body in another charset is read on where it broke off", () =>
+    Effect.gen(function* () {
+      const rows = numbers(0, 32_000).map((id) => `${id},${"é€".repeat(30)}`)
+      const body = Buffer.from(`id,t\n${rows.join("\n")}\n`, "utf16le")
+      let requests = 0
+      const url = yield* serve((_request, response) => {
+        response.writeHead(200, { "content-type": "text/csv; charset=utf-16le", "content-length": body.length })
+        const inPieces = (from: number): void => {
+          if (from >= body.length) return void response.end()
+          response.write(body.subarray(from, from + 99_999), () => inPieces(from + 99_999))
+        }
+        if (++requests > 1) return inPieces(0)
+        response.write(body.subarray(0, 3_800_001), () => response.socket?.end())
+      })
+      const pages = yield* read(yield* source(connector(url, { format: "csv", primary_key: "id" }, { retries: 5 })))
+      assert.strictEqual(requests, 2)
+      assert.deepStrictEqual(
+        keysOf(pages),
+        numbers(0, 32_000).map((id) => String(id))
+      )
+      assert.strictEqual(valuesOf(pages).at(-1), `{"id":"31999","t":"${"é€".repeat(30)}"}`)
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live(
+    "UTF-8 that is said to be of single bytes stays as it is, wherever its pieces end, and other text does not",
+    () =>
+      Effect.gen(function* () {
+        for (const text of ["id,t\n1,Zoë €\n2,日本 🎉\n", "id,t\n1,plain\n2,Ãa\n", "id,t\n1,ends with ë"]) {
+          for (const encoding of ["utf8", "latin1"] as const) {
+            const body = Buffer.from(text, encoding)
+            // What Latin-1 has no character for cannot be sent in it.
+            if (encoding === "latin1" && body.toString("latin1") !== text) continue
+            for (let piece = 1; piece <= body.length; piece++) {
+              const url = yield* serve((_request, response) => {
+                response.writeHead(200, { "content-type": "text/csv; charset=iso-8859-1" })
+                for (let at = 0; at < body.length; at += piece) response.write(body.subarray(at, at + piece))
+                response.end()
+              })
+              const pages = yield* readAll(url, { format: "csv" })
+              assert.deepStrictEqual(
+                valuesOf(pages),
+                text
+                  .trim()
+                  .split("\n")
+                  .slice(1)
+                  .map((row) => JSON.stringify({ id: row.split(",")[0], t: row.split(",")[1] })),
+                `${encoding} in pieces of ${piece}`
+              )
+            }
+          }
+        }
+      }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("a charset that is not known, or is not that of the body, is said with its place", () =>
+    Effect.gen(function* () {
+      for (const [type, body, stream, tag, words] of [
+        [
+          "application/json; charset=klingon",
+          "{}",
+          {},
+          "BadCharset",
+          ["content-type", "expected one of the WHATWG", "found klingon"]
+        ],
+        ["text/csv; charset=klingon", "id\n1", { format: "csv" }, "BadCharset", ["content-type", "found klingon"]],
+        [
+          "text/csv; charset=shift_jis",
+          Buffer.from([0x69, 0x64, 0x0a, 0xff, 0xff]),
+          { format: "csv" },
+          "BadCharset",
+          ["text in shift_jis", "between byte 0 and byte 5"]
+        ],
+        ["application/json", '{"data":[]} ', { charset: "utf-16le" }, "NotJson", []],
+        [
+          "application/json; charset=utf-16le",
+          Buffer.from('{"data":[', "utf16le").subarray(0, 17),
+          {},
+          "TruncatedJson",
+          ["within a character"]
+        ],
+        [
+          "application/x-ndjson; charset=utf-16le",
+          Buffer.from('{"id":1}', "utf16le").subarray(0, 15),
+          { format: "ndjson", records: "$[*]" },
+          "TruncatedJson",
+          ["within a character"]
+        ]
+      ] as const) {
+        const url = yield* answering(body, 200, { "content-type": type })
+        const { message, reason } = yield* failure(connector(url, { primary_key: "id", ...stream }, { retries: 0 }))
+        assert.strictEqual(reason._tag, tag, message)
+        for (const word of words) assert.include(message, word)
+      }
+      // What an API says in its own charset is said on.
+      const refused = yield* answering(Buffer.from('{"message":"Grüße"}', "latin1"), 422, {
+        "content-type": "application/json; charset=latin1"
+      })
+      assert.include((yield* failure(connector(refused))).message, "Grüße")
     }).pipe(Effect.scoped, Effect.provide(services))
   )
   it.live("rows of CSV become objects of texts", () =>

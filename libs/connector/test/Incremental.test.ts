@@ -52,6 +52,19 @@ describe("incremental reading", () => {
       assert.deepStrictEqual([keysOf(second), second[0]?.skipped], [[], 2])
     }).pipe(Effect.scoped, Effect.provide(services))
   )
+  it.live("knows again what comes again because its parameter has days or minutes only", () =>
+    Effect.gen(function* () {
+      for (const param_format of ["%Y-%m-%d", "%Y-%m-%d %H:%M"]) {
+        const { asked, items, url } = yield* feed("ascending", 2)
+        const ready = yield* source(connector(url, stream("0 seconds", { param_format })))
+        for (let id = 0; id < 5; id++) items.set(id, { id, at: `2026-01-01T10:00:0${id}Z`, version: 1 })
+        const first = yield* read(ready)
+        items.set(5, { id: 5, at: "2026-01-01T10:00:05Z", version: 1 })
+        const second = yield* read(ready, last(first))
+        assert.deepStrictEqual([keysOf(second), asked[1]?.slice(0, 10)], [["5"], "2026-01-01"])
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
   it.live("reads by a field that is a part of the key, or all of it", () =>
     Effect.gen(function* () {
       const asked: Array<string | null> = []

@@ -57,6 +57,25 @@ describe("a time that is ahead of the clock", () => {
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 
+  it.live(
+    "is taken back where an earlier version went there: the stream is read from its start, and nothing is left out",
+    () =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const [fine, later] = [timeOf(now - 5000), timeOf(now - 1000)]
+        const items: Array<Item> = [{ id: 1, at: fine }]
+        const { asked, url } = yield* api(items, "yes")
+        const ready = yield* source(connector(url, stream({ start: "2020-01-01T00:00:00Z" })))
+        const astray: Checkpoint = { v: 1, cursor: "9999-12-31T23:59:59.000Z", startedAt: now, completedAt: now }
+        const first = yield* read(ready, astray)
+        assert.deepStrictEqual([keysOf(first), last(first).cursor], [["1"], fine])
+        items.push({ id: 2, at: later })
+        const second = yield* read(ready, last(first))
+        assert.deepStrictEqual([keysOf(second), last(second).cursor], [["2"], later])
+        assert.deepStrictEqual(asked, ["2020-01-01T00:00:00Z", fine])
+      }).pipe(Effect.scoped, Effect.provide(services))
+  )
+
   it.live("may be as far ahead as the setting says; numbers may be anything", () =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis

@@ -1,9 +1,9 @@
-import { createServer, type IncomingMessage, request as httpRequest } from "node:http"
-import { connect } from "node:net"
+import type { IncomingMessage } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Environment } from "@tributary/secrets"
 import { connector, failure, keysOf, read, serve, services, source } from "./harness.ts"
+import { proxy } from "./proxies.ts"
 
 interface Seen {
   readonly method: string | undefined
@@ -96,48 +96,6 @@ describe("requests", () => {
   )
 })
 
-/** A proxy that wants credentials, for plain requests and for tunnels. */
-const proxy = Effect.gen(function* () {
-  const asked: Array<string> = []
-  const expected = `Basic ${Buffer.from("user:p@ss").toString("base64")}`
-  const server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`)
-    if (request.headers["proxy-authorization"] !== expected) {
-      response.writeHead(407)
-      response.end()
-      return
-    }
-    const target = new URL(request.url ?? "")
-    const passed = httpRequest(target, { method: request.method ?? "GET" }, (answer) => {
-      response.writeHead(answer.statusCode ?? 500)
-      answer.pipe(response)
-    })
-    request.pipe(passed)
-  })
-  server.on("connect", (request, socket) => {
-    asked.push(`CONNECT ${request.url}`)
-    if (request.headers["proxy-authorization"] !== expected) {
-      socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-      return
-    }
-    const [host = "", port = ""] = (request.url ?? "").split(":")
-    const through = connect(Number(port), host, () => {
-      socket.write("HTTP/1.1 200 OK\r\n\r\n")
-      through.pipe(socket)
-      socket.pipe(through)
-    })
-    through.on("error", () => socket.destroy())
-    socket.on("error", () => through.destroy())
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => Effect.sync(() => server.closeAllConnections()).pipe(Effect.andThen(Effect.sync(() => server.close())))
-  )
-  const address = server.address()
-  const port = typeof address === "object" && address !== null ? address.port : 0
-  return { asked, url: (user: string) => `http://${user}@127.0.0.1:${port}` }
-})
-
 /** The services with an environment of their own. */
 const withEnvironment = (environment: Record<string, string>) =>
   Layer.merge(services, Layer.succeed(Environment, environment))
@@ -197,6 +155,11 @@ describe("proxies", () => {
       assert.deepStrictEqual(asked, ["CONNECT 127.0.0.1:9"])
       const wrong = yield* run({ HTTPS_PROXY: "proxy.example" })
       assert.include(wrong.message, "HTTPS_PROXY: expected the address of a proxy")
+      const longer = yield* run({ HTTPS_PROXY: "http://127.0.0.1:9/v1" })
+      assert.include(
+        longer.message,
+        "HTTPS_PROXY: expected the address of a proxy, which ends behind its host and port"
+      )
     }).pipe(Effect.scoped)
   )
 })

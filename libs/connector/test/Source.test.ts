@@ -140,7 +140,7 @@ describe("guards", () => {
       for (const pagination of [{ page: "page" }, { offset: "skip", limit: 2 }]) {
         const error = yield* failure(connector(url, { pagination }))
         assert.strictEqual(error.reason._tag, "CursorRepeated")
-        assert.include(error.message, "the same records again; it may not know the page parameter")
+        assert.include(error.message, "the same records again and again; it may not know the page parameter")
       }
     }).pipe(Effect.scoped, Effect.provide(services))
   )

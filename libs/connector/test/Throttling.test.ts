@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber } from "effect"
+import { Duration, Effect, Exit, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Budgets } from "@tributary/connector"
 import { waitAsked } from "../src/RetryAfter.ts"
 import { retrySchedule } from "../src/RetrySchedule.ts"
+import { trying } from "../src/Trying.ts"
 import { millisOf } from "./harness.ts"
 import { NotJson, ServerError, type SourceReason, Throttled } from "../src/SourceError.ts"
 
@@ -47,6 +48,41 @@ describe("waitAsked", () => {
 const url = "https://api.example/records"
 const serverError = new ServerError({ url, status: 500, found: "x." })
 const throttled = (retryAfter: number | undefined) => new Throttled({ url, status: 429, found: "x.", retryAfter })
+
+describe("trying", () => {
+  const saidOf = (...waits: ReadonlyArray<number | undefined>) =>
+    Effect.gen(function* () {
+      const said: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+      let tries = 0
+      const request = trying(() => {
+        const wait = waits[tries++]
+        return tries > waits.length ? Effect.void : Effect.fail(throttled(wait))
+      }, 0)
+      const fiber = yield* Effect.forkChild(Effect.provide(request, logger))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(fiber)
+      return said
+    })
+  it.effect("says once that an API asks for a long wait, as nobody could tell it from a hang", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* saidOf(5000, undefined), [])
+      assert.deepStrictEqual(yield* saidOf(5000, 60_000, 60_000), [
+        `${url} answered 429 and asks to wait 60 s: x. If this goes on, lower http.rate_limit. It is tried again after 60 s; until then the stream stands still.`
+      ])
+      const [years] = yield* saidOf(99_999_999_000)
+      assert.include(years, "It is tried again after 900 s, the longest wait; until then the stream stands still.")
+    })
+  )
+  it.effect("says once that an API refuses for long without a word on how long", () =>
+    Effect.gen(function* () {
+      assert.lengthOf(yield* saidOf(...Array<undefined>(7)), 0)
+      const said = yield* saidOf(...Array<undefined>(20))
+      assert.lengthOf(said, 1)
+      assert.match(said[0] ?? "", /It is tried again; until then the stream stands still\.$/u)
+    })
+  )
+})
 
 describe("retrySchedule", () => {
   /** Runs an effect that fails with one reason after the other, then for ever with the last. */
@@ -117,6 +153,20 @@ describe("retrySchedule", () => {
 
 describe("Budgets", () => {
   const rate = { requests: 3, per: Duration.seconds(1) }
+  it.effect("do not stand still because the clock was put back", () =>
+    Effect.gen(function* () {
+      const budgets = yield* Budgets
+      yield* TestClock.setTime(86_400_000)
+      for (let sent = 0; sent < 3; sent++) yield* budgets.take("api", rate)
+      yield* budgets.pause("api", Duration.seconds(2))
+      yield* TestClock.setTime(3_600_000)
+      const fiber = yield* Effect.forkChild(budgets.take("api", rate))
+      yield* TestClock.adjust("1900 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      assert.isDefined(fiber.pollUnsafe())
+    }).pipe(Effect.provide(Budgets.layer))
+  )
   it.effect("lets no more requests through in any period than the rate says", () =>
     Effect.gen(function* () {
       const budgets = yield* Budgets

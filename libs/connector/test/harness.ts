@@ -4,7 +4,15 @@ import { serve, startSyntheticApi, type SyntheticApi, type SyntheticSettings } f
 import { Environment, Secrets } from "@tributary/secrets"
 import { Leases, TokenStore } from "@tributary/vault"
 import { DateTime, Effect, Layer, Schema, type Scope, Stream } from "effect"
-import { Budgets, type Checkpoint, make, type Page, type PagesOptions, type Source } from "@tributary/connector"
+import {
+  Budgets,
+  type Checkpoint,
+  make,
+  type MakeOptions,
+  type Page,
+  type PagesOptions,
+  type Source
+} from "@tributary/connector"
 
 export { serve }
 
@@ -55,11 +63,12 @@ const tokens = Tokens.layer.pipe(Layer.provide([secrets, TokenStore.layerMemory,
 
 export const services = Layer.mergeAll(Budgets.layer, secrets, tokens)
 
-export const source = (settings: Connector) => make(settings, { base: import.meta.dirname })
+export const source = (settings: Connector, circuit?: MakeOptions["circuit"]) =>
+  make(settings, { base: import.meta.dirname, ...(circuit === undefined ? {} : { circuit }) })
 
 /** All pages of a walk. */
-export const read = (from: Source, checkpoint?: Checkpoint, options?: PagesOptions) =>
-  Stream.runCollect(from.pages("items", checkpoint, options))
+export const read = (from: Source, checkpoint?: Checkpoint, options?: PagesOptions, stream = "items") =>
+  Stream.runCollect(from.pages(stream, checkpoint, options))
 
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 export const keysOf = (pages: ReadonlyArray<Page>): Array<string> =>
@@ -74,3 +83,5 @@ export const failure = (settings: Connector) =>
 /** Milliseconds since 1970 of a time, and the other way round. */
 export const millisOf = (time: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(time))
 export const timeOf = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
+/** The same as HTTP writes it (RFC 9110, section 5.6.7). */
+export const httpDateOf = (millis: number): string => DateTime.toDateUtc(DateTime.makeUnsafe(millis)).toUTCString()

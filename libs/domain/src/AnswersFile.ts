@@ -12,10 +12,26 @@ export const Csv = Schema.Struct({
     .pipe(optional("Names of the columns. Default: those in the first row.", ["id", "total"])),
   skip: Schema.Natural.annotate({ title: "whole number", expected: "a whole number" }).pipe(
     fallback(0, "Lines before the first row.")
-  ),
-  encoding: Schema.Literals(["utf-8", "latin1", "utf-16le"]).pipe(fallback("utf-8", "Encoding of the text."))
+  )
 }).annotate({ identifier: "Csv" })
 export type Csv = typeof Csv.Type
+
+const isCharset = (name: string): boolean => {
+  try {
+    return new TextDecoder(name).encoding !== ""
+  } catch {
+    return false
+  }
+}
+
+/** A charset by any of its names in the WHATWG's Encoding Standard. */
+export const Charset = Schema.NonEmptyString.check(Schema.makeFilter(isCharset, { toJsonSchema: () => ({}) })).annotate(
+  {
+    title: "charset",
+    expected:
+      "a charset of the WHATWG's Encoding Standard, such as utf-8, iso-8859-1, windows-1252, shift_jis or utf-16le"
+  }
+)
 
 export const Format = Schema.Literals(["json", "ndjson", "csv", "xml"])
 
@@ -42,9 +58,9 @@ const Wait = Schema.Struct({
 
 /** What an answer means. The first rule that fits counts. */
 export const ErrorRule = Schema.Struct({
-  action: Schema.Literals(["ignore", "fail", "retry", "throttle", "refresh-token", "success", "restart"]).pipe(
+  action: Schema.Literals(["ignore", "fail", "retry", "throttle", "refresh-token", "success", "restart", "reset"]).pipe(
     required(
-      "What to do. `ignore`: no records, and the end of the walk or partition. `fail`: the stream stops. `retry`: again, after a wait. `throttle`: again, and the whole rate limit waits. `refresh-token`: again with a new token, once. `success`: a page like any other. `restart`: the walk or partition begins again.",
+      "What to do. `ignore`: no records, and the end of the walk or partition. `fail`: the stream stops. `retry`: again, after a wait. `throttle`: again, and the whole rate limit waits. `refresh-token`: again with a new token, once. `success`: a page like any other. `restart`: the walk or partition begins again. `reset`: so it does, without what `incremental` knows, and reads everything.",
       "retry"
     )
   ),

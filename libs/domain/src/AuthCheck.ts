@@ -271,6 +271,28 @@ const consentsOwn = (auth: OAuth2, report: Report) => {
   }
 }
 
+/** Checks the header that access tokens go into. */
+const tokenHeader = ({ dpop, header, prefix }: OAuth2, report: Report) => {
+  if (dpop !== undefined) {
+    for (const name of ["header", "prefix"] as const) {
+      if ((name === "header" ? header : prefix) === undefined) continue
+      report(
+        ["auth", name],
+        `\`${name}\` together with \`dpop\``,
+        "tokens that are bound to a key in the Authorization header, with the scheme DPoP (RFC 9449, section 7.1)",
+        `Remove \`${name}\`, or \`dpop\` if the API does not ask for proofs.`
+      )
+    }
+  }
+  if (header === undefined || header.toLowerCase() === "authorization" || !ownHeaders.has(header.toLowerCase())) return
+  report(
+    ["auth", "header"],
+    `the header ${header}, which each request sets itself`,
+    "a header that takes the token",
+    "Name the one that the API's documentation names."
+  )
+}
+
 /**
  * Checks of an authorization what no single setting can tell. What depends on how the client authenticates is left to whoever
  * knows the provider's profile, where that decides it; that one gives `client_auth`.
@@ -307,7 +329,14 @@ export const checkOAuth2 = (auth: OAuth2, report: Report): void => {
   const clientAuth = auth.client_auth ?? (provider === undefined ? "basic" : undefined)
   if (clientAuth !== undefined && !isLoginOnly) clientsOwn(auth, clientAuth, report)
   requestsOwn(auth, report)
+  tokenHeader(auth, report)
 }
+
+/** Headers that access tokens and their proofs go into, in lower case. */
+export const tokenHeaders = ({ dpop, header }: OAuth2): ReadonlyArray<string> => [
+  (header ?? "authorization").toLowerCase(),
+  ...(dpop === undefined ? [] : ["dpop"])
+]
 
 /** Headers that credentials as they are set, in lower case. */
 export const plainHeaders = (auth: PlainAuth): ReadonlyArray<string> => {

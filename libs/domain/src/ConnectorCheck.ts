@@ -1,27 +1,39 @@
-import { checkOAuth2, checkPlainAuth, plainHeaders } from "./AuthCheck.ts"
+import { checkOAuth2, checkPlainAuth, plainHeaders, tokenHeaders } from "./AuthCheck.ts"
 import type { Connector, SourceStream } from "./ConnectorFile.ts"
 import type { Conflict, Report } from "./Conflict.ts"
+import { checkJob } from "./JobCheck.ts"
 import { streamTopic } from "./Names.ts"
 import { parseFieldType } from "./FieldType.ts"
 import { referencesIn } from "./Reference.ts"
 import { checkIncremental, checkPages, checkParameters, checkPartitions } from "./StreamCheck.ts"
 import { outputTopic, sinkFor } from "./StreamPlan.ts"
+import { checkWebhook, checkWebhookPaths } from "./WebhookCheck.ts"
 import type { SettingPath } from "./YamlSource.ts"
 
-/** Checks what no single setting can tell. Works on any connector, wherever its definition came from. */
-export const checkConnector = (connector: Connector): ReadonlyArray<Conflict> => {
+/**
+ * Checks what no single setting can tell. Works on any connector, wherever its definition came from. Of one whose manifest has not been
+ * read, `isWhole` is false: its streams and their keys are not known yet.
+ */
+export const checkConnector = (
+  connector: Connector,
+  { isWhole }: { readonly isWhole: boolean }
+): ReadonlyArray<Conflict> => {
   const conflicts: Array<Conflict> = []
   const report: Report = (severity, path, found, expected, advice) => {
     conflicts.push({ severity, path, found, expected, advice })
   }
   checkAuth(connector, report)
-  if (Object.keys(connector.streams).length === 0) {
+  checkDefinition(connector, report)
+  if (isWhole && Object.keys(connector.streams).length === 0) {
+    const isDynamic = connector.streams_from.length > 0
     report(
-      "error",
+      isDynamic ? "warning" : "error",
       ["streams"],
       "no streams",
       "at least one stream",
-      "Add a stream, for example orders: { path: /orders }."
+      isDynamic
+        ? "Run tributary discover --write: it asks the API which there are."
+        : "Add a stream, for example orders: { path: /orders }."
     )
   }
   for (const [name, stream] of Object.entries(connector.streams)) {
@@ -31,16 +43,61 @@ export const checkConnector = (connector: Connector): ReadonlyArray<Conflict> =>
     checkIncremental(stream, path, report)
     checkPages(stream, path, report)
     checkPartitions(connector, name, stream, path, report)
-    checkSink(connector, name, stream, report)
+    checkJob(stream, path, report)
+    checkWebhook(stream, path, report)
+    if (isWhole) checkSink(connector, name, stream, report)
   }
+  checkWebhookPaths(connector, report)
   checkTopics(connector, report)
   checkTables(connector, report)
   return conflicts
 }
 
+/** What a manifest says, a stream cannot say again. */
+const manifestSettings = ["path", "address", "method", "body", "charset", "csv", "unpack", "expand", "job", "webhook", "pagination", "partitions", "incremental"] as const // prettier-ignore
+
+const checkDefinition = ({ hooks, manifest, module, state, streams, streams_from }: Connector, report: Report) => {
+  if (manifest !== undefined && module !== undefined) {
+    report("error", ["module"], "`module` beside `manifest`", "one of them", "Remove one; either defines the streams.")
+  }
+  if (hooks !== undefined && manifest === undefined) {
+    report("error", ["hooks"], "`hooks` without `manifest`", "`manifest`", "Add the manifest that they belong to.")
+  }
+  if (state !== undefined && manifest === undefined) {
+    report(
+      "error",
+      ["state"],
+      "`state` without `manifest`",
+      "`manifest`",
+      "Remove it; it is Airbyte's state of a manifest."
+    )
+  }
+  if (manifest === undefined) return
+  if (streams_from.length > 0) {
+    report("error", ["streams_from"], "`streams_from` beside `manifest`", "one of them", "Remove one of them.")
+  }
+  for (const [name, stream] of Object.entries(streams)) {
+    for (const setting of manifestSettings) {
+      if (stream[setting] === undefined) continue
+      report(
+        "error",
+        ["streams", name, setting],
+        `\`${setting}\` beside \`manifest\``,
+        "settings of the topic, the poll and the sink only",
+        "Remove it; the manifest says it."
+      )
+    }
+  }
+}
+
 /** What a module says in code, a file without one has to say itself. */
-const checkAddress = ({ http, module }: Connector, stream: SourceStream, path: SettingPath, report: Report) => {
-  if (module !== undefined) return
+const checkAddress = (
+  { http, manifest, module }: Connector,
+  stream: SourceStream,
+  path: SettingPath,
+  report: Report
+) => {
+  if (module !== undefined || manifest !== undefined || stream.webhook !== undefined) return
   if (http.base_url === undefined && stream.address === undefined) {
     report(
       "error",
@@ -50,7 +107,7 @@ const checkAddress = ({ http, module }: Connector, stream: SourceStream, path: S
       "Add it, for example base_url: https://api.shop.example/v1."
     )
   }
-  if (stream.path === undefined) {
+  if (stream.path === undefined && stream.job === undefined) {
     report(
       "error",
       [...path, "path"],
@@ -79,7 +136,7 @@ const isPlainHttp = (address: string): boolean => {
 const checkAuth = ({ auth, http, streams }: Connector, report: Report) => {
   const addresses: Array<readonly [SettingPath, string | undefined]> = []
   if (auth !== undefined) {
-    const own = "oauth2" in auth ? ["authorization", "dpop"] : plainHeaders(auth)
+    const own = "oauth2" in auth ? tokenHeaders(auth) : plainHeaders(auth)
     const header = Object.keys(http.headers).find((name) => own.includes(name.toLowerCase()))
     if (header !== undefined) {
       report(

@@ -1,7 +1,8 @@
 import { Schema } from "effect"
-import { Csv, ErrorRule, Expand, Format } from "./AnswersFile.ts"
+import { Charset, Csv, ErrorRule, Expand, Format } from "./AnswersFile.ts"
+import { Job } from "./JobFile.ts"
 import { ConnectorId, StreamName } from "./Names.ts"
-import { Incremental, Pagination, Partitions } from "./PagesFile.ts"
+import { Increments, Pagination, Partitions } from "./PagesFile.ts"
 import { Auth } from "./PlainAuth.ts"
 import { Headers, Http, Method, Parameters, RequestBody } from "./RequestFile.ts"
 import { fallback, optional, required } from "./Setting.ts"
@@ -12,6 +13,8 @@ import {
   Duration,
   FieldPath,
   FieldType,
+  ManifestPath,
+  StatePath,
   Poll,
   Positive,
   PositiveDuration,
@@ -26,6 +29,7 @@ import {
   upTo,
   ViewName
 } from "./SettingType.ts"
+import { Webhook } from "./WebhookFile.ts"
 
 /** Fields of a record; none twice. */
 const Fields = Schema.Array(FieldPath)
@@ -153,6 +157,12 @@ export const SourceStream = Schema.Struct({
   format: Format.pipe(
     fallback("json", "What answers are: JSON, lines of JSON, CSV, or XML (elements are members, attributes have an @).")
   ),
+  charset: Charset.pipe(
+    optional(
+      "What the text of answers is written in, whatever they say themselves. Default: what `content-type` says (UTF-8 stays UTF-8 where that is a charset of single bytes), of XML also its first line, else UTF-8. A mark of the byte order outdoes all.",
+      "iso-8859-1"
+    )
+  ),
   csv: Csv.pipe(optional("How the CSV is written. Default: commas, names in the first row.", { delimiter: ";" })),
   unpack: Schema.Literals(["gzip", "zip"]).pipe(
     optional("The body is a file of this kind. A Content-Encoding is undone in any case.", "gzip")
@@ -168,6 +178,25 @@ export const SourceStream = Schema.Struct({
   primary_key: Schema.Union([FieldPath, Fields]).pipe(
     optional("Field or fields that identify a record; they become the key in the topic.", "id")
   ),
+  job: Job.pipe(
+    optional(
+      "Reads the result of a job that the API works on, such as a report. `path`, `pagination` and `format` are then those of the result.",
+      {
+        create: { path: "/reports" },
+        poll: { path: "/reports/{job}" },
+        status: "$.status",
+        running: ["queued", "running"],
+        done: ["done"],
+        results: "$.files[*].url"
+      }
+    )
+  ),
+  webhook: Webhook.pipe(
+    optional(
+      "The API sends the records in signed requests, in place of being asked: neither `path` nor `poll` count then. A body is a record, unless `records` says more.",
+      { signature: "github", secret: "${env:GITHUB_WEBHOOK}" }
+    )
+  ),
   pagination: Pagination.pipe(optional("How to get from one page to the next. Default: one page is all.")),
   partitions: Partitions.pipe(
     optional("Parts that are read each by itself, as one per record of another stream. Default: none.", {
@@ -176,14 +205,17 @@ export const SourceStream = Schema.Struct({
     })
   ),
   concurrency: upTo(64).pipe(
-    fallback(4, "How many partitions have their first page asked for ahead; `rate_limit` holds in any case.")
+    fallback(
+      4,
+      "How many partitions, or windows (`incremental.step`) of a stream without partitions, are read at a time; `rate_limit` holds in any case."
+    )
   ),
   errors: Schema.Array(ErrorRule).pipe(
     fallback([], "What answers of this API mean, where it is not what HTTP says; the first rule that fits counts.", [
       { action: "ignore", status: [404] }
     ])
   ),
-  incremental: Incremental.pipe(optional("How to read only what is new. Default: each poll reads everything.")),
+  incremental: Increments.pipe(optional("How to read only what is new. Default: each poll reads everything.")),
   poll: Poll.pipe(
     fallback(
       "every 1 minute",
@@ -213,6 +245,48 @@ export const SourceStream = Schema.Struct({
 }).annotate({ identifier: "SourceStream" })
 export type SourceStream = typeof SourceStream.Type
 
+/** An object of the list that a stream was made of, by the values that the template takes. */
+const FoundObject = Schema.Record(Text, Text)
+  .annotate({ expected: "texts by name" })
+  .annotate({ identifier: "FoundObject" })
+
+/** Streams that an API's own list of objects makes, one each (`tributary discover --write`). */
+export const StreamsFrom = Schema.Struct({
+  list: SourceStream.pipe(
+    required("Where the objects are listed, as a stream that is read by `tributary discover` only.", {
+      path: "/objects",
+      records: "$.objects[*]"
+    })
+  ),
+  values: Schema.Record(Text, FieldPath)
+    .annotate({ expected: "fields of the list's records by name" })
+    .pipe(
+      required("Fields of an object by name; {name} stands for the value in the settings below.", { object: "name" })
+    ),
+  name: Text.pipe(
+    required(
+      "Name of an object's stream. What a name may not hold becomes _, capitals become small letters.",
+      "{object}"
+    )
+  ),
+  stream: SourceStream.pipe(
+    required("Settings of each stream. {name} is replaced in path, query, headers, body, add and primary_key.", {
+      path: "/objects/{object}",
+      primary_key: "id"
+    })
+  ),
+  found: Schema.Array(FoundObject)
+    .annotate({ expected: "a list of the objects that were found" })
+    .pipe(
+      fallback(
+        [],
+        "The objects that `tributary discover --write` found, each of which is a stream. One that vanished has `gone`, and is not read.",
+        [{ object: "contacts" }]
+      )
+    )
+}).annotate({ identifier: "StreamsFrom" })
+export type StreamsFrom = typeof StreamsFrom.Type
+
 /** One registered API, as its file states it. The decoded value is what every service runs. */
 export const Connector = Schema.Struct({
   connector: ConnectorId.pipe(required("Identifier of the connector.", "shop")),
@@ -223,15 +297,53 @@ export const Connector = Schema.Struct({
       "./shop.ts"
     )
   ),
-  config: AnyObject.pipe(optional("What the module asks for; references are replaced.", { shop: "berlin" })),
+  manifest: ManifestPath.pipe(
+    optional(
+      "File (relative to this one) with an Airbyte declarative manifest, which defines the streams.",
+      "./manifest.yaml"
+    )
+  ),
+  hooks: ScriptPath.pipe(
+    optional(
+      "File (relative to this one) whose export `hooks` has what takes the place of the manifest's components that are written in Python.",
+      "./hooks.ts"
+    )
+  ),
+  state: StatePath.pipe(
+    optional(
+      "File (relative to this one) with the state that Airbyte kept of the manifest's streams: where they begin that have read nothing here.",
+      "./state.json"
+    )
+  ),
+  config: AnyObject.pipe(
+    optional("What the module or the manifest asks for; references are replaced.", { shop: "berlin" })
+  ),
   http: Http.pipe(
     fallback({}, "Where the API is and how to speak to it.", {
       base_url: "https://api.shop.example/v1"
     })
   ),
   streams: Schema.Record(StreamName, SourceStream)
-    .annotate({ expected: "streams by name" })
-    .pipe(required("Kinds of records to read, by name.", { orders: { path: "/orders" } })),
+    .annotate({ expected: "streams by name", names: true })
+    .pipe(
+      fallback(
+        {},
+        "Kinds of records to read, by name. Of a manifest's or a module's streams a list of names will do; left out with a manifest: all of them.",
+        { orders: { path: "/orders" } }
+      )
+    ),
+  streams_from: Schema.Array(StreamsFrom)
+    .annotate({ expected: "a list of templates" })
+    .pipe(
+      fallback([], "Streams that the API lists itself, as one for each of its objects or tables.", [
+        {
+          list: { path: "/objects", records: "$.objects[*]" },
+          values: { object: "name" },
+          name: "{object}",
+          stream: { path: "/objects/{object}", primary_key: "id" }
+        }
+      ])
+    ),
   transform: Schema.Array(TransformStep).pipe(
     fallback([], "Steps that every record passes before it is loaded, in order.")
   ),

@@ -3,9 +3,10 @@ import type { ConfigProblem } from "./ConfigProblem.ts"
 import { checkConnector } from "./ConnectorCheck.ts"
 import type { Conflict } from "./Conflict.ts"
 import { Connector } from "./ConnectorFile.ts"
+import { withFoundStreams } from "./DynamicStreams.ts"
 import { shapeOf } from "./Setting.ts"
 import { readSettings } from "./SettingReader.ts"
-import { type Finding, formatPath, locate, readYaml } from "./YamlSource.ts"
+import { type Finding, formatPath, locate, readYaml, type SettingPath } from "./YamlSource.ts"
 
 /** A connector file that can be run. */
 export interface ParsedConnector {
@@ -29,6 +30,8 @@ const homes = ((): ReadonlyMap<string, string> => {
         for (const setting of shape.settings) {
           const places = found.get(setting.name) ?? new Set()
           found.set(setting.name, places.add(path))
+          // Its templates have the settings of streams, whose place is there.
+          if (setting.name === "streams_from") continue
           walk(setting.ast, path === "" ? setting.name : `${path}.${setting.name}`)
         }
         return
@@ -90,18 +93,28 @@ export const parseConnector = (
       )
     )
   }
-  const connector = decoded.success
+  let origins: ReadonlyMap<string, SettingPath> = new Map()
+  /** A setting of a stream that was made of a template stands there. */
+  const placed = (path: SettingPath): SettingPath => {
+    const [first, stream, ...rest] = path
+    const origin = first === "streams" ? origins.get(String(stream)) : undefined
+    return origin === undefined ? path : [...origin, ...rest]
+  }
   const place = (conflicts: ReadonlyArray<Conflict>) =>
     located(
       conflicts.map(({ advice, expected, found, path }) => ({
-        range: reading.placeOf(path).key,
-        path,
+        range: reading.placeOf(placed(path)).key,
+        path: placed(path),
         found,
         expected,
         advice
       }))
     )
-  const conflicts = checkConnector(connector)
+  const expanded = withFoundStreams(decoded.success)
+  if (Result.isFailure(expanded)) return Result.fail(place(expanded.failure))
+  const { connector } = expanded.success
+  origins = expanded.success.origins
+  const conflicts = checkConnector(connector, { isWhole: connector.manifest === undefined })
   const errors = conflicts.filter(({ severity }) => severity === "error")
   const warnings = conflicts.filter(({ severity }) => severity === "warning")
   return errors.length > 0

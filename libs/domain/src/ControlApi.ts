@@ -101,11 +101,12 @@ export const ConnectorDetail = Schema.Struct({
 }).annotate({ identifier: "ConnectorDetail" })
 export type ConnectorDetail = typeof ConnectorDetail.Type
 
-/** A connector file with the modules that it names. */
+/** A connector file with the files that it names. */
 export const ConnectorSource = Schema.Struct({
   text: Schema.String.annotate({ description: "The connector file (YAML)." }),
   scripts: Schema.optionalKey(Schema.Array(ConnectorScript)).annotateKey({
-    description: "The TypeScript modules that its transforms name."
+    description:
+      "The files that it names, each with the path that stands in it: TypeScript modules, a manifest, its hooks."
   })
 }).annotate({ identifier: "ConnectorSource" })
 export type ConnectorSource = typeof ConnectorSource.Type

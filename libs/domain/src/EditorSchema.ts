@@ -1,6 +1,6 @@
 import { Predicate, Schema, type SchemaAST } from "effect"
 import { Connector } from "./ConnectorFile.ts"
-import { expectedOf, type Setting, shapeOf } from "./Setting.ts"
+import { expectedOf, type Setting, shapeOf, takesNames } from "./Setting.ts"
 
 /** A JSON Schema, as it is written to a file. */
 export interface EditorSchema {
@@ -45,11 +45,12 @@ const valueSchema = (ast: SchemaAST.AST): EditorSchema => {
     }
     case "Map": {
       const names = leafSchema(shape.key)
-      return {
+      const members = {
         type: "object",
         ...(names["pattern"] === undefined ? {} : { propertyNames: { pattern: names["pattern"] } }),
         additionalProperties: valueSchema(shape.value)
       }
+      return takesNames(shape.ast) ? { anyOf: [members, { type: "array", items: names, uniqueItems: true }] } : members
     }
     case "List":
       return { type: "array", items: valueSchema(shape.item), ...checksOfList(shape.ast) }

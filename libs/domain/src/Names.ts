@@ -33,5 +33,11 @@ export const streamTopic = (connector: string, stream: string): string => `${con
 /** Topic of the records of a stream that could not be processed, with reason and position. */
 export const deadTopic = (connector: string, stream: string): string => `dead.${connector}.${stream}`
 
+/** Topic of the deliveries of a stream that is sent (webhooks), as they came: from it they are published once. */
+export const inboxTopic = (connector: string, stream: string): string => `inbox.${connector}.${stream}`
+
+/** Ids of deliveries that were published, shortened, so that one that comes again is known. */
+export const seenTopic = (connector: string, stream: string): string => `_tributary.seen.${connector}.${stream}`
+
 /** Key of a stream in compacted topics, and its transactional id: one worker at a time may write it. */
 export const streamKey = (connector: string, stream: string): string => `${connector}/${stream}`

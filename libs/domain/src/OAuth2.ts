@@ -153,6 +153,11 @@ const AuthorizationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]
   expected: "a small letter, then small letters, digits, - and _"
 })
 
+const TokenPrefix = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]*$/u)).annotate({
+  title: "text without spaces",
+  expected: "visible characters without spaces, or an empty text"
+})
+
 const nothingMore = { params: {}, headers: {} } as const
 
 /** How tokens are obtained (RFC 6749) and what they are bound to. */
@@ -222,6 +227,21 @@ export const OAuth2 = Schema.Struct({
   ),
   client_key: ClientKey.pipe(optional("Key that signs the client's assertions.")),
   tls: Tls.pipe(optional("Connections to the authorization server: the client's certificate, and whom to trust.")),
+  proxy: Template.pipe(
+    optional(
+      "Address of the proxy (http:// or https://) that requests to the authorization server go through, or `none`. Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say. `http.proxy` is for requests to the API only.",
+      "http://proxy.example:3128"
+    )
+  ),
+  header: HeaderName.pipe(
+    optional("Header that takes the access token. Default: Authorization.", "x-amz-access-token")
+  ),
+  prefix: TokenPrefix.pipe(
+    optional(
+      "What stands before the token in the header, with a space between; an empty text: nothing. Default: in Authorization the type of the token (`Bearer`), in another header nothing.",
+      "Zoho-oauthtoken"
+    )
+  ),
   dpop: Dpop.pipe(optional("Binds tokens to a key, so that a stolen token is of no use (DPoP, RFC 9449).")),
   refresh_token: SecretReference.pipe(
     optional(

@@ -20,9 +20,30 @@ const inSetting = fallback(
   "Where the parameter goes: the query, a header, or a member of the body (a variable of GraphQL; dots lead inside).",
   "body"
 )(In)
+const inPageSetting = fallback(
+  "query",
+  "Where the parameter goes: the query, a header, a member of the body (a variable of GraphQL; dots lead inside), or `placeholder`: wherever the stream's path, query, headers or body have its name in braces.",
+  "body"
+)(Schema.Literals([...In.literals, "placeholder"]))
+
+/** What says that a page is the last, beside the name of the next. */
+const endSettings = {
+  more: Selector.pipe(
+    optional("Where the body says whether there is more; anything but true ends the walk.", "$.has_more")
+  ),
+  end: Selector.pipe(optional("Where the body says that this page is the last; true ends the walk.", "$.end_of_stream"))
+}
+const untilEmpty = Schema.Boolean.annotate({ title: "true or false" }).pipe(
+  fallback(false, "The API names a next page whether or not there is one: the first empty page ends the walk.")
+)
 
 const sizeSettings = {
-  size: Positive.pipe(optional("Records per page; a shorter page ends the walk. Without it an empty page does.", 100)),
+  size: Positive.pipe(
+    optional(
+      "Records per page; a shorter page ends the walk, unless `more` or `end` says it. Without it an empty page does.",
+      100
+    )
+  ),
   size_param: Text.pipe(optional("Parameter that takes the page size.", "per_page"))
 }
 
@@ -36,40 +57,43 @@ const restart = Positive.pipe(
 const CursorPagination = Schema.Struct({
   cursor: Selector.pipe(required("Where the body names the next page; absent, null or empty ends the walk.", "$.next")),
   param: Text.pipe(required("Parameter that takes the cursor.", "cursor")),
-  in: inSetting,
-  more: Selector.pipe(
-    optional("Where the body says whether there is more; anything but true ends the walk.", "$.has_more")
-  )
+  in: inPageSetting,
+  ...endSettings,
+  until_empty: untilEmpty
 }).annotate({ identifier: "CursorPagination" })
 const HeaderCursorPagination = Schema.Struct({
   header: HeaderName.pipe(
     required("Header of the answer that names the next page; without it the walk ends.", "x-next")
   ),
   param: Text.pipe(required("Parameter that takes the cursor.", "cursor")),
-  in: inSetting
+  in: inPageSetting,
+  until_empty: untilEmpty
 }).annotate({ identifier: "HeaderCursorPagination" })
 const LastRecordPagination = Schema.Struct({
   last_record: FieldPath.pipe(
     required("Field of a page's last record after which the next page begins; an empty page ends the walk.", "id")
   ),
   param: Text.pipe(required("Parameter that takes its value.", "starting_after")),
-  in: inSetting,
-  more: Selector.pipe(
-    optional("Where the body says whether there is more; anything but true ends the walk.", "$.has_more")
-  ),
+  in: inPageSetting,
+  ...endSettings,
   ...sizeSettings
 }).annotate({ identifier: "LastRecordPagination" })
 const PagePagination = Schema.Struct({
   page: Text.pipe(required("Parameter that takes the page number.", "page")),
-  in: inSetting,
+  in: inPageSetting,
   start: Natural.pipe(fallback(1, "Number of the first page.")),
+  ...endSettings,
   ...sizeSettings,
   restart_after: restart
 }).annotate({ identifier: "PagePagination" })
 const OffsetPagination = Schema.Struct({
   offset: Text.pipe(required("Parameter that takes the number of records to skip.", "offset")),
-  in: inSetting,
-  limit: Positive.pipe(required("Records per page; a shorter page ends the walk.", 100)),
+  in: inPageSetting,
+  start: Natural.pipe(fallback(0, "Number of the first record.")),
+  ...endSettings,
+  limit: Positive.pipe(
+    required("Records per page; a shorter page ends the walk, unless `more` or `end` says it.", 100)
+  ),
   limit_param: Text.pipe(fallback("limit", "Parameter that takes the page size.")),
   restart_after: restart
 }).annotate({ identifier: "OffsetPagination" })
@@ -79,10 +103,13 @@ const NextUrlPagination = Schema.Struct({
       "Where the body holds the next page's address, absolute or relative; absent, null or empty ends the walk.",
       "$.links.next"
     )
-  )
+  ),
+  ...endSettings,
+  until_empty: untilEmpty
 }).annotate({ identifier: "NextUrlPagination" })
 const LinkPagination = Schema.Struct({
-  link: Text.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next"))
+  link: Text.pipe(required("Relation in the Link header that names the next page (RFC 8288).", "next")),
+  until_empty: untilEmpty
 }).annotate({ identifier: "LinkPagination" })
 
 export const Pagination = Schema.Union([
@@ -147,7 +174,7 @@ export const Incremental = Schema.Struct({
   order: Schema.Literals(["any", "descending"]).pipe(
     fallback(
       "any",
-      "Whether the API sends the newest first (`descending`): a walk then ends at the first page that has only what was read before.",
+      "Whether the API sends the newest first (`descending`): a walk then ends at the first page that has only what was read before, further back than the lookback.",
       "descending"
     )
   ),
@@ -156,6 +183,28 @@ export const Incremental = Schema.Struct({
   )
 }).annotate({ identifier: "Incremental" })
 export type Incremental = typeof Incremental.Type
+
+const TokenIncremental = Schema.Struct({
+  token: Selector.pipe(
+    required("Where the last page names the token with which the next read asks for changes only.", "$.nextSyncToken")
+  ),
+  param: Text.pipe(required("Parameter that takes the token.", "syncToken")),
+  in: inSetting
+}).annotate({ identifier: "TokenIncremental" })
+const NextUrlIncremental = Schema.Struct({
+  next_url: Selector.pipe(
+    required(
+      "Where the last page names the address, absolute or relative, that the next read begins with.",
+      "$['@odata.deltaLink']"
+    )
+  )
+}).annotate({ identifier: "NextUrlIncremental" })
+/** How to read only what is new: by a field that grows, or by what the API itself remembers. */
+export const Increments = Schema.Union([Incremental, TokenIncremental, NextUrlIncremental]).annotate({
+  identifier: "Increments"
+})
+/** `incremental` by what the API remembers. */
+export type Remembered = typeof TokenIncremental.Type | typeof NextUrlIncremental.Type
 
 const ListPartitions = Schema.Struct({
   list: Schema.Record(Text, Schema.Array(Text).check(Schema.isMinLength(1)).annotate({ expected: "a list of texts" }))

@@ -9,6 +9,12 @@ const zonePattern = /^(UTC|GMT|Z|[+-]\d\d:\d\d|[A-Za-z][\w+-]*(\/[A-Za-z0-9_+-]+
 const decodeDuration = Schema.decodeUnknownOption(Schema.DurationFromString)
 const shortest = Duration.millis(1)
 
+/** A year before a leap year; times that come at all come within eight years of it. */
+const start = DateTime.makeUnsafe("2027-01-01T00:00:00Z")
+
+/** Whether there is such a time: not on the 30th of February. */
+const comes = (cron: Cron.Cron): boolean => Option.isSome(Option.liftThrowable(() => Cron.next(cron, start))())
+
 /** Reads a poll; the failure is advice, in one sentence. Without a time zone a cron expression is in UTC. */
 export const readPoll = (text: string): Result.Result<PollTimes, string> => {
   const [kind = "", ...words] = text.trim().split(/\s+/u)
@@ -37,8 +43,12 @@ export const readPoll = (text: string): Result.Result<PollTimes, string> => {
   const zone = DateTime.zoneFromString(hasZone ? last : "UTC")
   if (Option.isNone(zone)) return Result.fail(`${last} is not a time zone; write one such as Europe/Berlin or UTC.`)
   return Cron.parse(fields.join(" "), zone.value).pipe(
-    Result.map((cron) => ({ _tag: "Cron" as const, cron })),
-    Result.mapError((error) => `${error.message}${error.input === undefined ? "" : `: ${error.input}`}.`)
+    Result.mapError((error) => `${error.message}${error.input === undefined ? "" : `: ${error.input}`}.`),
+    Result.flatMap((cron) =>
+      comes(cron)
+        ? Result.succeed({ _tag: "Cron" as const, cron })
+        : Result.fail("This time never comes; correct the day of the month or the month.")
+    )
   )
 }
 

@@ -12,6 +12,7 @@ import {
   SecretReference,
   Template,
   Text,
+  Share,
   upTo
 } from "./SettingType.ts"
 
@@ -51,6 +52,44 @@ export const RateLimit = Schema.Struct({
   key: Text.pipe(optional("Name of the budget; connectors with the same key share it. Default: the host.", "shop"))
 }).annotate({ identifier: "RateLimit" })
 
+const limitSettings = {
+  reset: HeaderName.pipe(
+    optional(
+      "Header that says when there is more: seconds, or a time (a date, or seconds or milliseconds since 1970).",
+      "x-reset"
+    )
+  ),
+  per: PositiveDuration.pipe(
+    fallback("1 second", "Time in which all that the API allows is there again, where no header says.")
+  )
+}
+const RemainingHeader = Schema.Struct({
+  remaining: HeaderName.pipe(
+    required("Header with the number of requests that are left.", "x-hubspot-ratelimit-remaining")
+  ),
+  ...limitSettings
+}).annotate({ identifier: "RemainingHeader" })
+const UsedHeader = Schema.Struct({
+  used: HeaderName.pipe(
+    required("Header with what is used of how many, as in 32/40.", "x-shopify-shop-api-call-limit")
+  ),
+  ...limitSettings
+}).annotate({ identifier: "UsedHeader" })
+
+const CircuitBreaker = Schema.Struct({
+  failures: Natural.pipe(
+    fallback(10, "Failures of a host in a row, of all streams together, after which it is given a rest; 0: never.")
+  ),
+  share: Share.pipe(
+    fallback(0.5, "Share of failed requests, of at least 20 within `per`, that has the same effect.", 0.8)
+  ),
+  per: PositiveDuration.pipe(fallback("1 minute", "Time in which the share is counted.")),
+  wait: PositiveDuration.pipe(
+    fallback("5 seconds", "How long nothing is asked then, before one request tries; doubled each time that fails.")
+  ),
+  at_most: PositiveDuration.pipe(fallback("30 seconds", "Longest rest at a time, also if the host asks for more."))
+}).annotate({ identifier: "CircuitBreaker" })
+
 export const Http = Schema.Struct({
   base_url: BaseAddress.pipe(
     optional(
@@ -71,6 +110,24 @@ export const Http = Schema.Struct({
   max_page_bytes: Positive.pipe(fallback(33_554_432, "Largest body accepted for one page, in bytes.")),
   max_pages: Positive.pipe(
     fallback(1_000_000, "Most pages of one walk: a walk of more does not come to an end by itself and is stopped.")
+  ),
+  adapt: Schema.Boolean.annotate({ title: "true or false" }).pipe(
+    fallback(
+      true,
+      "Whether requests keep to what the API's own headers say is left (RateLimit, X-RateLimit-Remaining, and the like)."
+    )
+  ),
+  limit_headers: Schema.Array(Schema.Union([RemainingHeader, UsedHeader])).pipe(
+    fallback([], "Headers of the API's own by which it says what is left, beside the usual.", [
+      { used: "x-shopify-shop-api-call-limit", per: "20 seconds" }
+    ])
+  ),
+  circuit_breaker: CircuitBreaker.pipe(
+    fallback(
+      {},
+      "When a host that fails (no connection, no answer in time, 5xx) is given a rest. Streams wait and keep their positions; throttling is no failure.",
+      { failures: 5, wait: "30 seconds" }
+    )
   ),
   retries: Natural.pipe(fallback(8, "How often a request that failed for a passing reason is repeated.")),
   connections: upTo(256).pipe(fallback(16, "Most connections to the API at a time.")),

@@ -9,6 +9,8 @@ declare module "effect/Schema" {
       readonly secret?: boolean | undefined
       /** References inside the text are replaced when the connector starts. */
       readonly references?: boolean | undefined
+      /** A list of names may stand for members that have no settings of their own. */
+      readonly names?: boolean | undefined
       /** Members of any name and kind, which only the API knows. */
       readonly anything?: boolean | undefined
     }
@@ -47,6 +49,9 @@ export interface Setting {
   readonly fallback: unknown
   readonly example: unknown
 }
+
+/** Whether a list of names may stand in a map's place. */
+export const takesNames = (ast: SchemaAST.AST): boolean => SchemaAST.resolve(ast)?.["names"] === true
 
 /** The settings of a struct, in the order in which they are declared. */
 export const settingsOf = (struct: SchemaAST.Objects): ReadonlyArray<Setting> =>

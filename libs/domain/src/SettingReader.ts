@@ -1,9 +1,11 @@
-import { Result, Schema, SchemaAST } from "effect"
-import { adviceFor, describeNode, formText, hidden, inFlow, quoted, shortened } from "./NodeText.ts"
+import { type Schema, SchemaAST } from "effect"
+import { readLeaf } from "./LeafReader.ts"
+import { adviceFor, formText, hidden, inFlow, quoted } from "./NodeText.ts"
 import { nearest } from "./Nearest.ts"
-import { isReferenceLike, referenceForms, referenceProblem, referencesIn } from "./Reference.ts"
-import { hasCredentials, isReferenced, isSecretName, type Range } from "./SecretText.ts"
-import { expectedOf, formOf, type Setting, type Shape, shapeOf } from "./Setting.ts"
+import { referenceForms, referenceProblem, referencesIn } from "./Reference.ts"
+import { isReferenced, isSecretName, type Range } from "./SecretText.ts"
+import { expectedOf, formOf, type Setting, type Shape, shapeOf, takesNames } from "./Setting.ts"
+import { fits, SettingFindings, type Task, unusable } from "./SettingFindings.ts"
 import { isSecret, takesReferences } from "./SettingType.ts"
 import {
   type Finding,
@@ -35,69 +37,21 @@ export interface Reading {
 /** More values than any connector has: what is above comes from aliases of aliases. */
 const mostValues = 20_000
 
-const decoders = new WeakMap<SchemaAST.AST, (value: unknown) => boolean>()
-/** Whether a value is one of this type, as the user writes it. */
-const fits = (ast: SchemaAST.AST, value: unknown): boolean => {
-  let decoder = decoders.get(ast)
-  if (decoder === undefined) {
-    const decode = Schema.decodeUnknownResult(Schema.make<Schema.Codec<unknown>>(ast))
-    decoder = (value) => Result.isSuccess(decode(value))
-    decoders.set(ast, decoder)
-  }
-  return decoder(value)
-}
-
 const holdsSecrets = (shape: Shape): boolean =>
   shape._tag === "Struct" && shape.settings.some((setting) => isSecret(setting.ast))
 
-interface Task {
-  readonly ast: SchemaAST.AST
-  readonly node: Node | null
-  readonly path: SettingPath
-  /** Where to report what is missing inside. */
-  readonly key: Range
-  /** Where to report the value itself: where it stands, or the alias that stands for it. */
-  readonly at: Range
-  readonly example: unknown
-}
-
-/** What `read` gives for a value that is not usable. */
-const unusable = Symbol("unusable")
-
 /** Reads the settings of a file; every problem becomes a finding. `homes` names, per setting, where else it can stand. */
 export const readSettings = (source: YamlSource, schema: Schema.Top, homes: ReadonlyMap<string, string>): Reading => {
-  const findings: Array<Finding> = []
+  const findings = new SettingFindings(source)
   const places = new Map<string, Place>()
   const start: Range = [0, 1]
   let values = 0
-
-  const report = (range: Range, path: SettingPath, found: string, expected: string, advice: string) => {
-    findings.push({ range, path, found, expected, advice })
-    return unusable
-  }
-
-  const shown = (node: Node | null) => describeNode(node, source.secrets)
-
-  /** What to do about a wrong value; repeats nothing of a value that is not shown. */
-  const hintFor = ({ ast, example, node }: Task): string => {
-    if (node === null || (isScalar(node) && node.value === null)) return "Give it a value, or remove the line."
-    const value = isScalar(node) && shown(node) !== hidden ? node.value : undefined
-    const own = adviceFor(ast, value)
-    if (own !== undefined) return own
-    if ((typeof value === "number" || typeof value === "boolean") && fits(ast, String(value))) {
-      return `Put it in quotes: "${isScalar(node) ? (node.source ?? value) : value}".`
-    }
-    return example === undefined ? "Correct the value." : `Write it as in this example: ${inFlow(example)}.`
-  }
-
-  const wrong = (task: Task, advice?: string, found?: string) =>
-    report(task.at, task.path, found ?? shown(task.node), expectedOf(task.ast), shortened(advice ?? hintFor(task)))
 
   const read = (given: Omit<Task, "at">): unknown => {
     values += 1
     if (values > mostValues) {
       if (values === mostValues + 1) {
-        report(
+        findings.report(
           given.key,
           given.path,
           `more than ${mostValues} values`,
@@ -109,7 +63,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     }
     const node = isAlias(given.node) ? source.target(given.node) : given.node
     if (node === undefined) {
-      return report(
+      return findings.report(
         rangeOf(given.node) ?? given.key,
         given.path,
         "an alias of nothing",
@@ -126,24 +80,38 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       case "Struct":
         return isMap(node)
           ? readStruct(task, shape.settings)
-          : wrong(task, undefined, holdsSecrets(shape) && isScalar(node) && node.value !== null ? hidden : undefined)
+          : findings.wrong(
+              task,
+              undefined,
+              holdsSecrets(shape) && isScalar(node) && node.value !== null ? hidden : undefined
+            )
       case "Map":
-        return isMap(node) ? readMap(task, shape) : wrong(task)
+        return isMap(node)
+          ? readMap(task, shape)
+          : isSeq(node) && takesNames(task.ast)
+            ? readNames(task, shape)
+            : findings.wrong(task)
       case "List":
         return isSeq(node)
           ? readList(task, shape)
-          : wrong(task, isScalar(node) && node.value !== null ? "Put the value in brackets: [ ... ]." : undefined)
+          : findings.wrong(
+              task,
+              isScalar(node) && node.value !== null ? "Put the value in brackets: [ ... ]." : undefined
+            )
       case "Choice": {
         if (isScalar(node) && typeof node.value === "string" && shape.values.includes(node.value)) return node.value
         const meant = isScalar(node) ? nearest(String(node.value), shape.values) : undefined
-        return wrong(task, meant === undefined ? `Write ${shape.values.join(" or ")}.` : `Did you mean ${meant}?`)
+        return findings.wrong(
+          task,
+          meant === undefined ? `Write ${shape.values.join(" or ")}.` : `Did you mean ${meant}?`
+        )
       }
       case "OneOf":
         return readOneOf(task, shape.members)
       case "Leaf":
-        return readLeaf(task)
+        return readLeaf(task, source, findings)
       case "Anything":
-        return isMap(node) ? readAnything(task) : wrong(task)
+        return isMap(node) ? readAnything(task) : findings.wrong(task)
     }
   }
 
@@ -155,7 +123,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     if (isAlias(node)) {
       const target = source.target(node)
       return target === undefined
-        ? wrong(task, "Put the anchor (&name) before the alias (*name).")
+        ? findings.wrong(task, "Put the anchor (&name) before the alias (*name).")
         : readAnything({ ...task, node: target })
     }
     if (isMap(node)) {
@@ -165,7 +133,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
         if (text !== undefined && text !== "" && isSecretName(name) && !isReferenced(text)) {
           const at = rangeOf(value) ?? key
           source.secrets.push(at)
-          report(
+          findings.report(
             at,
             [...path, name],
             hidden,
@@ -190,12 +158,12 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     if (!isScalar(node)) return null
     const { value } = node
     if (typeof value === "number" && node.source !== undefined && String(value) !== node.source) {
-      return wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
+      return findings.wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
     }
     if (typeof value === "string") {
       const broken = referencesIn(value).find((reference) => referenceProblem(reference) !== undefined)
       if (broken !== undefined) {
-        return report(task.at, path, quoted(broken.text), referenceForms, referenceProblem(broken) ?? "")
+        return findings.report(task.at, path, quoted(broken.text), referenceForms, referenceProblem(broken) ?? "")
       }
     }
     return value
@@ -239,11 +207,11 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
             : meant !== undefined
               ? `Did you mean ${meant}?`
               : "Remove it."
-      report(key, path, `the unknown setting ${quoted(name)}`, `one of ${names.join(", ")}`, advice)
+      findings.report(key, path, `the unknown setting ${quoted(name)}`, `one of ${names.join(", ")}`, advice)
     }
     for (const { ast, example, isRequired, name } of settings) {
       if (!isRequired || met.has(name)) continue
-      report(
+      findings.report(
         task.key,
         [...task.path, name],
         `no \`${name}\``,
@@ -264,7 +232,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       ) {
         // No parameter is called so: a value has lost its name, and it may be a secret.
         source.secrets.push(key)
-        report(
+        findings.report(
           key,
           task.path,
           "a value without a name (not shown, it may be a secret)",
@@ -275,7 +243,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       }
       const path = [...task.path, name]
       if (name === "__proto__" || !fits(shape.key, name)) {
-        wrong(
+        findings.wrong(
           { ast: shape.key, node: null, path, key, at: key, example: undefined },
           adviceFor(shape.key, name) ?? "Choose another name.",
           `the name ${quoted(name)}`
@@ -284,7 +252,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       }
       const text = isScalar(value) ? String(value.value ?? "") : ""
       if (takesReferences(shape.value) && isSecretName(name) && !isReferenced(text)) {
-        report(
+        findings.report(
           rangeOf(value) ?? key,
           path,
           hidden,
@@ -299,9 +267,32 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     return Object.fromEntries(entries)
   }
 
+  /** A list of names: each stands for a member without settings. */
+  const readNames = (task: Task, shape: Extract<Shape, { _tag: "Map" }>): unknown => {
+    const names = new Map<string, unknown>()
+    for (const item of isSeq(task.node) ? task.node.items : []) {
+      const at = rangeOf(item) ?? task.key
+      const name = isScalar(item) && typeof item.value === "string" ? item.value : undefined
+      const path = [...task.path, name ?? names.size]
+      const place = { ast: shape.key, path, key: at, at, example: undefined }
+      if (name === undefined)
+        findings.wrong({ ...place, node: isScalar(item) ? item : null }, "Write the name of a stream.")
+      else if (name === "__proto__" || !fits(shape.key, name)) {
+        const advice = adviceFor(shape.key, name) ?? "Choose another name."
+        findings.wrong({ ...place, node: null }, advice, `the name ${quoted(name)}`)
+      } else if (names.has(name)) {
+        findings.wrong({ ...place, node: null }, "Remove the entry that is there twice.", `the name ${name} once more`)
+      } else {
+        places.set(JSON.stringify(path), { key: at, value: at })
+        names.set(name, {})
+      }
+    }
+    return Object.fromEntries(names)
+  }
+
   const readList = (task: Task, shape: Extract<Shape, { _tag: "List" }>): unknown => {
     const items = isSeq(task.node) ? task.node.items : []
-    const before = findings.length
+    const before = findings.all.length
     const list = items.map((item, index) => {
       const node = isScalar(item) || isMap(item) || isSeq(item) || isAlias(item) ? item : null
       return read({
@@ -312,9 +303,9 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
         example: undefined
       })
     })
-    if (findings.length > before) return unusable
+    if (findings.all.length > before) return unusable
     if (shape.ast.checks === undefined || fits(shape.ast, list)) return list
-    return wrong(
+    return findings.wrong(
       task,
       list.length === 0 ? "Add an entry, or remove the setting." : "Remove the entry that is there twice."
     )
@@ -335,7 +326,7 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       if (chosen.length > 1) {
         const both = chosen.map(({ name }) => name).join(" and ")
         const inList = typeof task.path.at(-1) === "number"
-        return report(
+        return findings.report(
           task.at,
           task.path,
           `${both} together`,
@@ -352,11 +343,11 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
         )
         .find((name) => name !== undefined)
       return forms.length === 0
-        ? wrong(task)
-        : report(
+        ? findings.wrong(task)
+        : findings.report(
             task.at,
             task.path,
-            shown(node),
+            findings.shown(node),
             expected,
             meant === undefined ? "Choose a form by its first setting." : `Did you mean ${meant}?`
           )
@@ -366,93 +357,29 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     if (only !== undefined && fitting.length === 1 && !(isScalar(node) && node.value === null))
       return read({ ...task, ast: only })
     const text = fitting.find((ast) => SchemaAST.isString(ast))
-    if (text !== undefined && isScalar(node) && typeof node.value === "string") return readLeaf({ ...task, ast: text })
+    if (text !== undefined && isScalar(node) && typeof node.value === "string")
+      return readLeaf({ ...task, ast: text }, source, findings)
     if (!isScalar(node) || !fits(task.ast, node.value)) {
       const forms = members.flatMap((ast) => formOf(ast)?.name ?? [])
       return forms.length === 0
-        ? wrong(task)
-        : report(
+        ? findings.wrong(task)
+        : findings.report(
             task.at,
             task.path,
-            shown(node),
+            findings.shown(node),
             `one of the forms ${members.map((ast) => formText(ast, formOf(ast)?.name ?? "")).join(", ")}`,
             "Choose a form by its first setting."
           )
     }
     // 1.10 is the number 1.1, and a long id loses its last digits: what is sent must be what was written.
     return typeof node.value === "number" && node.source !== undefined && String(node.value) !== node.source
-      ? wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
+      ? findings.wrong(task, `Put it in quotes to send it as it is written: "${node.source}".`)
       : node.value
-  }
-
-  const readLeaf = (task: Task): unknown => {
-    const { ast, node, path } = task
-    if (!isScalar(node)) return wrong(task)
-    const { value } = node
-    const range = task.at
-    if (isSecret(ast)) return readSecret(task, value, range)
-    if (typeof value === "string") {
-      const references = referencesIn(value)
-      if (references.length > 0 && !takesReferences(ast)) {
-        return report(
-          range,
-          path,
-          shown(node),
-          expectedOf(ast),
-          "References are not replaced in this setting; write the value itself."
-        )
-      }
-      const broken = references.flatMap((reference) => {
-        const advice = referenceProblem(reference)
-        return advice === undefined ? [] : [{ reference, advice }]
-      })
-      for (const { advice, reference } of broken) {
-        const offset = node.source === value && node.type === "PLAIN" ? reference.at : 0
-        const at: Range = [range[0] + offset, offset === 0 ? range[1] : range[0] + offset + reference.text.length]
-        report(at, path, isReferenceLike(reference.text) ? quoted(reference.text) : shown(node), referenceForms, advice)
-      }
-      if (broken.length > 0) return unusable
-      if (hasCredentials(value)) {
-        source.secrets.push(range)
-        return report(
-          range,
-          path,
-          "an address with a user and a password (not shown)",
-          "an address without them",
-          "Take them out of the address; send them with `auth`, or with a header that refers to ${env:NAME}."
-        )
-      }
-    }
-    return fits(ast, value) ? value : wrong(task)
-  }
-
-  const readSecret = (task: Task, value: unknown, range: Range): unknown => {
-    if (fits(task.ast, value)) return value
-    if (typeof value === "string" && isReferenceLike(value)) {
-      const [reference] = referencesIn(value)
-      const advice = reference === undefined ? undefined : referenceProblem(reference)
-      return report(
-        range,
-        task.path,
-        quoted(value),
-        expectedOf(task.ast),
-        advice ?? "Write ${env:NAME} or ${file:path}."
-      )
-    }
-    if (value === null) return wrong(task, "Write ${env:NAME} or ${file:path}.")
-    source.secrets.push(range)
-    return report(
-      range,
-      task.path,
-      hidden,
-      expectedOf(task.ast),
-      "Take the secret out of the file; write ${env:NAME} or ${file:path} in its place."
-    )
   }
 
   const value =
     source.root === undefined
-      ? report(start, [], "an empty file", expectedOf(schema.ast), "Begin with `connector: <name>`.")
+      ? findings.report(start, [], "an empty file", expectedOf(schema.ast), "Begin with `connector: <name>`.")
       : read({ ast: schema.ast, node: source.root, path: [], key: start, example: undefined })
 
   const placeOf = (path: SettingPath): Place => {
@@ -462,5 +389,5 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
     }
     return { key: start, value: start }
   }
-  return { value: value === unusable ? undefined : value, findings, placeOf }
+  return { value: value === unusable ? undefined : value, findings: findings.all, placeOf }
 }

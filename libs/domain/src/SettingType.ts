@@ -90,6 +90,12 @@ export const Natural = Schema.Natural.annotate({
   advice: numberAdvice
 })
 
+/** A part of a whole. */
+export const Share = Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1 })).annotate({
+  title: "number, 0.01 to 1",
+  expected: "a number from 0.01 to 1"
+})
+
 /** A whole number from 1 to `most`. */
 export const upTo = (most: number) =>
   Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })).annotate({
@@ -293,13 +299,13 @@ export const ViewName = Schema.String.check(
 
 /** Name of a topic, as Kafka allows it; the platform's own prefixes are not free. */
 export const TopicName = Schema.String.check(
-  Schema.isPattern(/^(?!\.{1,2}$)(?!raw\.|dead\.|_tributary\.)[A-Za-z0-9._-]{1,200}$/u)
+  Schema.isPattern(/^(?!\.{1,2}$)(?!raw\.|dead\.|inbox\.|_tributary\.)[A-Za-z0-9._-]{1,200}$/u)
 ).annotate({
   title: "topic",
   expected: "the name of a topic: at most 200 letters, digits, dots, - and _",
   advice: fromText((text) =>
-    /^(raw|dead|_tributary)\./u.test(text)
-      ? "Names that begin with raw., dead. or _tributary. belong to the platform; choose another."
+    /^(raw|dead|inbox|_tributary)\./u.test(text)
+      ? "Names that begin with raw., dead., inbox. or _tributary. belong to the platform; choose another."
       : undefined
   )
 })
@@ -309,6 +315,17 @@ export const ScriptPath = Schema.String.check(Schema.isPattern(/^[^\s].*\.(ts|mt
   title: "file",
   expected: "the path of a module that ends in .ts, .mts, .js or .mjs",
   advice: fromText((text) => (/\.(tsx|jsx|cjs|cts)$/u.test(text) ? "Write the module as .ts." : undefined))
+})
+
+/** A file that is no module. */
+export const ManifestPath = Schema.String.check(Schema.isPattern(/^[^\s].*\.ya?ml$/u)).annotate({
+  title: "YAML file",
+  expected: "the path of a file that ends in .yaml or .yml"
+})
+
+export const StatePath = Schema.String.check(Schema.isPattern(/^[^\s].*\.json$/u)).annotate({
+  title: "JSON file",
+  expected: "the path of a file that ends in .json"
 })
 
 /** Whether the setting holds a secret, which is never shown. */

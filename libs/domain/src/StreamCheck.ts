@@ -7,11 +7,12 @@ import { referencesIn } from "./Reference.ts"
 import { primaryKey } from "./StreamPlan.ts"
 import type { SettingPath } from "./YamlSource.ts"
 
-/** Query parameters that the walk from page to page sets, with the setting that names each. */
+/** Parameters in the query or the body that the walk from page to page sets, with the setting that names each. */
 const pageParameters = (
-  pagination: Pagination | undefined
+  pagination: Pagination | undefined,
+  place: "query" | "body"
 ): ReadonlyArray<readonly [setting: string, name: string]> => {
-  if (pagination === undefined || !("in" in pagination) || pagination.in !== "query") return []
+  if (pagination === undefined || !("in" in pagination) || pagination.in !== place) return []
   const found: Array<readonly [string, string | undefined]> =
     "page" in pagination
       ? [
@@ -31,7 +32,7 @@ const pageParameters = (
 }
 
 export const checkParameters = (stream: SourceStream, path: SettingPath, report: Report) => {
-  const { incremental, pagination, query } = stream
+  const { incremental, job, pagination } = stream
   if (
     pagination !== undefined &&
     ("page" in pagination || "last_record" in pagination) &&
@@ -46,42 +47,83 @@ export const checkParameters = (stream: SourceStream, path: SettingPath, report:
       "Add `size: 100`, or remove `size_param`."
     )
   }
-  const setters: Array<readonly [SettingPath, string]> = pageParameters(pagination).map(([setting, name]) => [
+  const paging: ReadonlyArray<readonly [SettingPath, string]> = pageParameters(pagination, "query").map(
+    ([setting, name]) => [[...path, "pagination", setting], name]
+  )
+  const reading: Array<readonly [SettingPath, string]> = []
+  const isToken = incremental !== undefined && "token" in incremental
+  if (incremental !== undefined && "in" in incremental && incremental.in === "query") {
+    if (incremental.param !== undefined) reading.push([[...path, "incremental", "param"], incremental.param])
+    if ("field" in incremental && incremental.until_param !== undefined) {
+      reading.push([[...path, "incremental", "until_param"], incremental.until_param])
+    }
+  }
+  const check = (
+    query: SourceStream["query"],
+    from: string,
+    setters: ReadonlyArray<readonly [SettingPath, string]>
+  ) => {
+    const seen = new Map<string, string>(Object.keys(query).map((name) => [name, from]))
+    for (const [at, name] of setters) {
+      const other = seen.get(name)
+      const setting = at.slice(path.length).join(".")
+      // The last walk's token and this one's cursors may go the same way: there is one of them at a time.
+      if (other !== undefined && !(isToken && setting === "incremental.param" && other !== from)) {
+        report(
+          "error",
+          at,
+          `the query parameter \`${name}\`, which \`${other}\` also sets`,
+          "each parameter from one setting",
+          other === from ? `Remove it from \`${from}\`.` : "Give one of them another name."
+        )
+      }
+      seen.set(name, setting)
+    }
+  }
+  if (job === undefined) return check(stream.query, "query", [...paging, ...reading])
+  // What is read from goes into the request that makes the job, pages are those of its result.
+  check(stream.query, "query", paging)
+  check(job.create.query, "job.create.query", reading)
+}
+
+/** What is put into the body of a GraphQL request are its variables: one that the query does not have, the API passes over. */
+const checkVariables = ({ body, incremental, job, pagination }: SourceStream, path: SettingPath, report: Report) => {
+  if (body === undefined || !("graphql" in body) || job !== undefined || referencesIn(body.graphql).length > 0) return
+  const { graphql } = body
+  const setters: Array<readonly [SettingPath, string]> = pageParameters(pagination, "body").map(([setting, name]) => [
     [...path, "pagination", setting],
     name
   ])
-  if (incremental?.in === "query") {
+  if (incremental !== undefined && "in" in incremental && incremental.in === "body") {
+    const until = "field" in incremental ? incremental.until_param : undefined
     if (incremental.param !== undefined) setters.push([[...path, "incremental", "param"], incremental.param])
-    if (incremental.until_param !== undefined) {
-      setters.push([[...path, "incremental", "until_param"], incremental.until_param])
-    }
+    if (until !== undefined) setters.push([[...path, "incremental", "until_param"], until])
   }
-  const seen = new Map<string, string>(Object.keys(query).map((name) => [name, "query"]))
   for (const [at, name] of setters) {
-    const other = seen.get(name)
-    const setting = at.slice(path.length).join(".")
-    if (other !== undefined) {
-      report(
-        "error",
-        at,
-        `the query parameter \`${name}\`, which \`${other}\` also sets`,
-        "each parameter from one setting",
-        other === "query" ? "Remove it from `query`." : "Give one of them another name."
-      )
-    }
-    seen.set(name, setting)
+    const [variable = ""] = name.split(".")
+    if (new Set(graphql.match(/\$[_A-Za-z]\w*/gu)).has(`$${variable}`)) continue
+    const inner = name.startsWith("variables.") ? ` Write ${name.slice("variables.".length)}.` : ""
+    report(
+      "error",
+      at,
+      `\`${name}\`, but no $${variable} in the query`,
+      "the name of a variable of the GraphQL query (dots lead inside it)",
+      `The query has to declare it and use it.${inner}`
+    )
   }
 }
 
-/** Whether a placeholder takes the value to read from. */
-const asksSince = ({ body, headers, path, query }: SourceStream): boolean =>
-  JSON.stringify([body, headers, path, query]).includes("{since}")
+/** Whether a request has a placeholder of this name. */
+const hasPlaceholder = ({ body, headers, job, path, query }: SourceStream, name: string): boolean =>
+  JSON.stringify([body, headers, path, query, job?.create]).includes(`{${name}}`)
 
 export const checkPages = (stream: SourceStream, path: SettingPath, report: Report) => {
+  checkVariables(stream, path, report)
   const { format, incremental, pagination } = stream
   if (pagination === undefined) return
   const at = [...path, "pagination"]
-  if ("restart_after" in pagination && pagination.restart_after !== undefined && incremental?.param === undefined) {
+  const param = incremental !== undefined && "field" in incremental ? incremental.param : undefined
+  if ("restart_after" in pagination && pagination.restart_after !== undefined && param === undefined) {
     report(
       "error",
       [...at, "restart_after"],
@@ -90,8 +132,27 @@ export const checkPages = (stream: SourceStream, path: SettingPath, report: Repo
       "Add `incremental` with `param`, by which the API sorts."
     )
   }
+  const name =
+    "page" in pagination
+      ? pagination.page
+      : "offset" in pagination
+        ? pagination.offset
+        : "param" in pagination
+          ? pagination.param
+          : undefined
+  if ("in" in pagination && pagination.in === "placeholder" && name !== undefined && !hasPlaceholder(stream, name)) {
+    report(
+      "error",
+      [...at, "in"],
+      `\`placeholder\`, but no {${name}} in the request`,
+      `{${name}} in the path, a query parameter, a header or the body`,
+      "Write it where the value goes, or say with `in` where that is."
+    )
+  }
   const selects =
-    "cursor" in pagination || "next_url" in pagination || ("more" in pagination && pagination.more !== undefined)
+    "cursor" in pagination ||
+    "next_url" in pagination ||
+    ("more" in pagination && (pagination.more !== undefined || pagination.end !== undefined))
   if ((format === "ndjson" || format === "csv") && selects) {
     report(
       "error",
@@ -152,6 +213,18 @@ export const checkPartitions = (
   }
 }
 
+/** What `incremental` asks for when the API itself remembers what was read. */
+const checkRemembered = ({ format }: SourceStream, path: SettingPath, report: Report) => {
+  if (format !== "ndjson" && format !== "csv") return
+  report(
+    "error",
+    [...path, "incremental"],
+    `a value of the body, which is ${format}`,
+    "`field`: a field of the records",
+    "Lines and rows hold records only; read by a field that grows."
+  )
+}
+
 const isTimestamp = (text: string) =>
   /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?)?$/u.test(text) &&
   Option.isSome(DateTime.make(text))
@@ -159,6 +232,7 @@ const isTimestamp = (text: string) =>
 export const checkIncremental = (stream: SourceStream, path: SettingPath, report: Report) => {
   const { incremental } = stream
   if (incremental === undefined) return
+  if (!("field" in incremental)) return checkRemembered(stream, path, report)
   const at = [...path, "incremental"]
   const { field, format, lookback, param_format: sent, start, step, type, until_param: until } = incremental
   if (step !== undefined && type !== "timestamp") {
@@ -179,7 +253,12 @@ export const checkIncremental = (stream: SourceStream, path: SettingPath, report
   if (incremental.clamp !== undefined && step === undefined) {
     report("error", [...at, "clamp"], "`clamp` without `step`", "both", "Add `step: 7 days`, or remove it.")
   }
-  if (incremental.param === undefined && incremental.order === "any" && !incremental.filter && !asksSince(stream)) {
+  if (
+    incremental.param === undefined &&
+    incremental.order === "any" &&
+    !incremental.filter &&
+    !hasPlaceholder(stream, "since")
+  ) {
     report(
       "error",
       at,

@@ -1,6 +1,7 @@
 import type { Duration } from "effect"
 import type { ClickHouseSink, Connector, SourceStream, TransformStep } from "./ConnectorFile.ts"
 import { rawTopic, streamTopic } from "./Names.ts"
+import type { Webhook } from "./WebhookFile.ts"
 
 /** Settings of a stream; naming one that the connector does not have is a defect. */
 export const streamOf = (connector: Connector, stream: string): SourceStream => {
@@ -19,6 +20,19 @@ export const primaryKey = (stream: SourceStream): ReadonlyArray<string> => {
 export const transformSteps = (connector: Connector, stream: string): ReadonlyArray<TransformStep> =>
   streamOf(connector, stream).transform ?? connector.transform
 
+/** Files that a connector names beside secrets, as its file has them: modules, a manifest, its hooks and its state. None twice. */
+export const namedFiles = (connector: Connector): ReadonlyArray<string> => {
+  const files = new Set(
+    [connector.module, connector.manifest, connector.hooks, connector.state].filter((file) => file !== undefined)
+  )
+  const steps = [
+    ...connector.transform,
+    ...Object.values(connector.streams).flatMap((stream) => stream.transform ?? [])
+  ]
+  for (const step of steps) if ("typescript" in step) files.add(step.typescript)
+  return [...files]
+}
+
 /**
  * The topic that the stream's sink reads: `topic.name`, else `<connector>.<stream>`. A stream without transform steps and
  * without `topic.name` has no such topic; its sink reads the raw topic.
@@ -28,6 +42,10 @@ export const outputTopic = (connector: Connector, stream: string): string =>
   (transformSteps(connector, stream).length === 0
     ? rawTopic(connector.connector, stream)
     : streamTopic(connector.connector, stream))
+
+/** Path at which deliveries of a stream are received. */
+export const webhookPath = (connector: string, stream: string, { path }: Webhook): string =>
+  path ?? `/webhooks/${connector}/${stream}`
 
 /** A view beside a table. */
 export interface SinkView {

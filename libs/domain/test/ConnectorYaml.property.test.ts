@@ -59,6 +59,7 @@ const mended = (file: unknown): Settings => {
       for (const key of keys) delete settings?.[key]
       if (settings !== undefined) auth[part] = settings
     }
+    if ("dpop" in auth) for (const name of ["header", "prefix"]) delete auth[name]
     auth["client_id"] ??= "a"
     if (!("provider" in auth)) delete auth["params"]
     const secret = auth["client_secret"]
@@ -71,8 +72,22 @@ const mended = (file: unknown): Settings => {
       auth["tls"] = { ...tls, certificate: "${file:crt}", key: "${file:key}" }
     }
   }
-  const streams = Object.entries(settingsIn(file, "streams") ?? {}).map(([name, value]) => {
+  const top: Settings = { ...settingsIn({ file }, "file") }
+  // Templates and what was found for them belong together; they have tests of their own.
+  delete top["streams_from"]
+  if ("manifest" in top) delete top["module"]
+  else {
+    delete top["hooks"]
+    delete top["state"]
+  }
+  const streams = Object.entries(settingsIn(file, "streams") ?? { orders: {} }).map(([name, value]) => {
     const stream: Settings = { ...settingsIn({ value }, "value"), primary_key: "id" }
+    if ("manifest" in top) {
+      // The manifest says how it is read.
+      const rest: Settings = { primary_key: "id" }
+      for (const name of ["topic", "schema", "jitter", "poll"]) if (name in stream) rest[name] = stream[name]
+      return [name, rest] as const
+    }
     const pagination = settingsIn(stream, "pagination")
     if (pagination !== undefined) {
       for (const name of ["param", "page", "size_param", "offset", "limit_param"]) {
@@ -80,15 +95,43 @@ const mended = (file: unknown): Settings => {
       }
       if ("size_param" in pagination) pagination["size"] = 3
       delete pagination["restart_after"]
+      if (pagination["in"] === "placeholder") pagination["in"] = "header"
       stream["pagination"] = pagination
       delete stream["format"]
     }
     const incremental = settingsIn(stream, "incremental")
     if (incremental !== undefined) {
       if ("start" in incremental) incremental["start"] = incremental["type"] === "number" ? "-17.5" : "2026-01-01"
-      incremental["param"] = `since:${String(incremental["param"])}`
+      if (!("next_url" in incremental)) incremental["param"] = `since:${String(incremental["param"])}`
+      if (!("field" in incremental)) delete stream["format"]
       for (const name of ["step", "until_param", "clamp", "format", "param_format"]) delete incremental[name]
       stream["incremental"] = incremental
+    }
+    // A query at random has no variables.
+    if (
+      "graphql" in (settingsIn(stream, "body") ?? {}) &&
+      [pagination, incremental].some((from) => from?.["in"] === "body")
+    ) {
+      delete stream["body"]
+    }
+    const webhook = settingsIn(stream, "webhook")
+    if (webhook !== undefined) {
+      // What is sent is not asked for.
+      const sent: Settings = { primary_key: "id", webhook }
+      for (const name of ["topic", "schema", "jitter", "poll", "records"]) if (name in stream) sent[name] = stream[name]
+      for (const name of ["header", "prefix", "timestamp_header", "signed", "path"]) delete webhook[name]
+      webhook["signature"] = "github"
+      return [name, sent] as const
+    }
+    const job = settingsIn(stream, "job")
+    if (job !== undefined) {
+      job["create"] = { ...settingsIn(job, "create"), path: "/x" }
+      job["status"] = "$.status"
+      for (const state of ["running", "done", "empty", "failed", "expired"]) job[state] = [state]
+      const link = settingsIn(job, "link")
+      if (link !== undefined) job["link"] = { ...link, path: "/x" }
+      if ("link" in job) job["results"] ??= "$.url"
+      stream["job"] = job
     }
     stream["path"] ??= "/x"
     delete stream["method"]
@@ -96,7 +139,7 @@ const mended = (file: unknown): Settings => {
     return [name, stream] as const
   })
   return {
-    ...settingsIn({ file }, "file"),
+    ...top,
     http: { base_url: "https://a.example", ...settingsIn(file, "http") },
     ...(auth === undefined ? {} : { auth }),
     streams: Object.fromEntries(streams)

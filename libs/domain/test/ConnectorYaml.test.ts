@@ -118,7 +118,7 @@ describe("formatProblem", () => {
   it("shows the line and a caret", () => {
     assert.deepStrictEqual(formatted(wholeFile.replace("records: $.data[*]", "recods: $.data[*]")), [
       [
-        "error: streams.orders.recods: found the unknown setting `recods`, expected one of path, address, method, query, headers, body, format, csv, unpack, records, filter, expand, add, primary_key, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink",
+        "error: streams.orders.recods: found the unknown setting `recods`, expected one of path, address, method, query, headers, body, format, charset, csv, unpack, records, filter, expand, add, primary_key, job, webhook, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink",
         "  --> shop.yaml:18:5",
         "   |",
         "18 |     recods: $.data[*]",
@@ -132,7 +132,7 @@ describe("formatProblem", () => {
     const text = `connector: shop\r\nhttp: { headers: { x-a: ${"a".repeat(300)} }, base_ulr: https://a.example }\r\nstreams: { b: { path: /b } }\r\n`
     assert.deepStrictEqual(formatted(text), [
       [
-        "error: http.base_ulr: found the unknown setting `base_ulr`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, retries, connections, http2, proxy, tls",
+        "error: http.base_ulr: found the unknown setting `base_ulr`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, adapt, limit_headers, circuit_breaker, retries, connections, http2, proxy, tls",
         " --> shop.yaml:2:329",
         "  |",
         `2 | ...${"a".repeat(67)} }, base_ulr: https://a.example }`,

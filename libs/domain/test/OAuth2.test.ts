@@ -34,6 +34,8 @@ const rightOnes: ReadonlyArray<readonly [string, string]> = [
     `{ oauth2: client_credentials, ${url}, client_id: shop, client_auth: tls_client_auth, tls: { certificate: "\${file:c.crt}", ${key}, ca: "\${file:ca.crt}" } }`
   ],
   ["dpop", `{ oauth2: client_credentials, ${client}, dpop: { ${key} } }`],
+  ["a header of its own", `{ oauth2: client_credentials, ${client}, header: x-amz-access-token, prefix: "" }`],
+  ["a proxy", `{ oauth2: client_credentials, ${client}, proxy: "\${env:PROXY}" }`],
   [
     "jwt_bearer without a client",
     `{ oauth2: jwt_bearer, ${url}, client_auth: none, assertion: { key: "\${file:./account.json}", claims: { scope: read } } }`
@@ -80,6 +82,15 @@ const rightOnes: ReadonlyArray<readonly [string, string]> = [
 ]
 
 const wrongOnes: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
+  [
+    `{ oauth2: client_credentials, ${client}, header: x-token, prefix: Token, dpop: { ${key} } }`,
+    "auth.header: found `header` together with `dpop`, expected tokens that are bound to a key in the Authorization header, with the scheme DPoP (RFC 9449, section 7.1). Remove `header`, or `dpop` if the API does not ask for proofs.",
+    "auth.prefix: found `prefix` together with `dpop`, expected tokens that are bound to a key in the Authorization header, with the scheme DPoP (RFC 9449, section 7.1). Remove `prefix`, or `dpop` if the API does not ask for proofs."
+  ],
+  [
+    `{ oauth2: client_credentials, ${client}, header: Content-Type }`,
+    "auth.header: found the header Content-Type, which each request sets itself, expected a header that takes the token. Name the one that the API's documentation names."
+  ],
   [
     `{ oauth2: client_credentials, ${client}, params: { subdomain: acme } }`,
     "auth.params: found `params` without `provider`, expected both, or none. Name the provider whose addresses need them. Parameters of token requests belong under `token_request.params`."

@@ -87,6 +87,7 @@ describe("parsePoll", () => {
         "cron 30 0 3 * * *",
         "cron 30 0 3 * * * +02:00",
         "cron */10 * * * MON UTC",
+        "cron 0 3 29 2 *",
         "cron 0 3 * * 1"
       ].map(nextOf),
       [
@@ -97,6 +98,7 @@ describe("parsePoll", () => {
         "2026-07-02T03:00:30.000Z",
         "2026-07-02T01:00:30.000Z",
         "2026-07-06T00:00:00.000Z",
+        "2028-02-29T03:00:00.000Z",
         "2026-07-06T03:00:00.000Z"
       ]
     )
@@ -111,6 +113,8 @@ describe("parsePoll", () => {
       "every Infinity",
       "cron",
       "cron * * * *",
+      "cron 0 0 30 2 *",
+      "cron 0 0 31 4,6,9,11 * Europe/Berlin",
       "cron 61 * * * *",
       "cron 0 3 * * * Mars/Base"
     ]) {

@@ -51,6 +51,7 @@ const template = Arbitrary.flatMap(Arbitrary.schema(Schema.Boolean), (plain) =>
 const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   name: word,
   "place in an answer": Arbitrary.map(word, (name) => `data.${name}`),
+  path: Arbitrary.map(word, (name) => `/${name}`),
   "duration or unlimited": pick(["unlimited", "90 days", "1.5 hours"]),
   "duration or none, until_next_use, unlimited": pick(["none", "until_next_use", "unlimited", "30 seconds", "1 week"]),
   text,
@@ -63,6 +64,7 @@ const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   "address, may hold references": Arbitrary.map(word, (host) => `https://${host}.example/v1`),
   "path, may hold references": Arbitrary.map(word, (path) => `/${path}/\${env:${path}}`),
   "header name": Arbitrary.map(word, (name) => `x-${name}`),
+  "text without spaces": Arbitrary.map(word, (text) => `${text}-token`),
   duration: Arbitrary.flatMap(whole(1000), (amount) =>
     Arbitrary.map(
       pick(["nanos", "millis", "second", "minutes", "hours", "day", "weeks"]),
@@ -71,11 +73,13 @@ const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   ),
   "whole number": whole(1000),
   pattern: pick(["rate limit", "in (\\d+) seconds"]),
+  charset: pick(["iso-8859-1", "UTF-8", "shift_jis"]),
   "status code": pick([404, 503]),
   "form of times": pick(["%s", "%ms", "%Y-%m-%d %H:%M:%S"]),
   "whole number > 0": whole(1_000_000_000),
   // Without -0, which JSON and YAML write as 0
   number: Arbitrary.map(Arbitrary.schema(Schema.Int), (value) => value + 0),
+  "number, 0.01 to 1": pick([0.01, 0.5, 1]),
   "true or false": Arbitrary.schema(Schema.Boolean),
   selector: pick(["$", "$[*]", "$.data[*]", "$['a b'][0].x-y"]),
   field: Arbitrary.map(word, (name) => `f.${name}`),
@@ -85,7 +89,9 @@ const leaves: Readonly<Record<string, Arbitrary.Arbitrary<unknown>>> = {
   column: word,
   view: Arbitrary.map(word, (name) => `v_${name}`),
   topic: word,
-  file: pick(["./orders.ts", "steps/x.mjs"])
+  file: pick(["./orders.ts", "steps/x.mjs"]),
+  "YAML file": pick(["./manifest.yaml", "shop/m.yml"]),
+  "JSON file": pick(["./state.json", "shop/s.json"])
 }
 
 /** Generates what a user could write for a setting of this type, with every optional setting present or not. */

@@ -18,7 +18,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an empty file",
     "",
-    "1:1 : found an empty file, expected the settings connector, auth, module, config, http, streams, transform, sink. Begin with `connector: <name>`."
+    "1:1 : found an empty file, expected the settings connector, auth, module, manifest, hooks, state, config, http, streams, streams_from, transform, sink. Begin with `connector: <name>`."
   ],
   [
     "a brace that is not closed",
@@ -54,22 +54,22 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "an unknown setting at the top",
     edited("transform:\n  - drop", "transfrom:\n  - drop"),
-    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, module, config, http, streams, transform, sink. Did you mean transform?"
+    "40:1 transfrom: found the unknown setting `transfrom`, expected one of connector, auth, module, manifest, hooks, state, config, http, streams, streams_from, transform, sink. Did you mean transform?"
   ],
   [
     "an unknown setting in a stream, which is the missing one",
     edited("    path: /items", "    paht: /items"),
-    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, address, method, query, headers, body, format, csv, unpack, records, filter, expand, add, primary_key, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
+    "33:5 streams.items.paht: found the unknown setting `paht`, expected one of path, address, method, query, headers, body, format, charset, csv, unpack, records, filter, expand, add, primary_key, job, webhook, pagination, partitions, concurrency, errors, incremental, poll, jitter, schema, topic, transform, sink. Did you mean path?"
   ],
   [
     "a setting at the wrong level",
     edited("connector: shop\n", "connector: shop\nbase_url: https://x\n"),
-    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, module, config, http, streams, transform, sink. `base_url` belongs under http."
+    "2:1 base_url: found the unknown setting `base_url`, expected one of connector, auth, module, manifest, hooks, state, config, http, streams, streams_from, transform, sink. `base_url` belongs under http."
   ],
   [
     "a setting that is nothing like the known ones",
     edited("http:\n", "http:\n  wibble: 1\n"),
-    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, retries, connections, http2, proxy, tls. Remove it."
+    "10:3 http.wibble: found the unknown setting `wibble`, expected one of base_url, headers, rate_limit, connect_timeout, headers_timeout, body_timeout, page_timeout, max_page_bytes, max_pages, adapt, limit_headers, circuit_breaker, retries, connections, http2, proxy, tls. Remove it."
   ],
   [
     "a missing setting",
@@ -166,7 +166,7 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
   [
     "a form of pagination with a setting of another",
     edited("{ cursor: $.next, param: cursor }", "{ cursor: $.next, param: cursor, limit: 3 }"),
-    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param, in, more. `limit` belongs to another form of pagination."
+    "20:50 streams.orders.pagination.limit: found the unknown setting `limit`, expected one of cursor, param, in, more, end, until_empty. `limit` belongs to another form of pagination."
   ],
   [
     "a text where a form is due",
@@ -355,6 +355,26 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     edited("param: since", "param: cursor").replace("size_param: per_page", "size_param: page"),
     "21:39 streams.orders.incremental.param: found the query parameter `cursor`, which `pagination.param` also sets, expected each parameter from one setting. Give one of them another name.",
     "34:41 streams.items.pagination.size_param: found the query parameter `page`, which `pagination.page` also sets, expected each parameter from one setting. Give one of them another name."
+  ],
+  [
+    "a placeholder that is nowhere",
+    edited("param: cursor", "param: cursor, in: placeholder"),
+    "20:50 streams.orders.pagination.in: found `placeholder`, but no {cursor} in the request, expected {cursor} in the path, a query parameter, a header or the body. Write it where the value goes, or say with `in` where that is."
+  ],
+  [
+    "a variable that a GraphQL query does not have",
+    `${bare}  a:\n    path: /a\n    body: { graphql: "query($after: String) { a(after: $after) { id } }" }\n    pagination: { cursor: $.next, param: variables.after, in: body }\n`,
+    "7:35 streams.a.pagination.param: found `variables.after`, but no $variables in the query, expected the name of a variable of the GraphQL query (dots lead inside it). The query has to declare it and use it. Write after."
+  ],
+  [
+    "a token of an API that answers with rows",
+    `${bare}  a: { path: /a, format: csv, incremental: { token: $.next, param: t } }\n`,
+    "4:31 streams.a.incremental: found a value of the body, which is csv, expected `field`: a field of the records. Lines and rows hold records only; read by a field that grows."
+  ],
+  [
+    "a token that the query also has",
+    `${bare}  a: { path: /a, query: { t: x }, pagination: { cursor: $.n, param: c }, incremental: { token: $.next, param: t } }\n`,
+    "4:104 streams.a.incremental.param: found the query parameter `t`, which `query` also sets, expected each parameter from one setting. Remove it from `query`."
   ],
   [
     "a start that is not a time",

@@ -143,6 +143,7 @@ export class Fetching {
           yield* check
           const batch = result.success
           if (batch.records.length > 0 || now >= deadline) return batch
+          if (limits.returnsGaps === true && batch.next > at) return batch
           // Markers, or records of aborted transactions: they are behind us.
           at = batch.next
           if (progress !== undefined) progress.at = at

@@ -17,7 +17,7 @@ import { type Admin, ConfigResourceTypes, Kafka, logLevel } from "kafkajs"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, assert, beforeAll, describe } from "vitest"
+import { afterAll, assert, beforeAll, beforeEach, describe } from "vitest"
 import { KafkaLog } from "../src/index.ts"
 import { brokerClassPath } from "./server/Jars.ts"
 import { type KafkaCluster, quick, startCluster } from "./server/KafkaServer.ts"
@@ -83,7 +83,11 @@ const copying = (group: string, from: string, to: string) =>
 describe.skipIf(missing !== undefined)(`Three brokers${missing ? ` (${missing})` : ""}`, () => {
   beforeAll(async () => {
     cluster = await Effect.runPromise(Scope.provide(startCluster({ directory, config: quick }), scope))
-  }, 120_000)
+  }, 240_000)
+  // What a test that failed has ended is there again for the next.
+  beforeEach(() =>
+    Effect.runPromise(Effect.forEach(cluster.nodes, ({ start }) => start, { concurrency: 3, discard: true }))
+  )
   afterAll(async () => {
     await Effect.runPromise(Scope.close(scope, Exit.void))
     rmSync(directory, { recursive: true, force: true })

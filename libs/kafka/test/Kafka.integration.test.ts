@@ -226,7 +226,7 @@ if ("missing" in kafka) {
               }),
             { sessionTimeout: Duration.seconds(2) }
           ),
-        60_000
+        240_000
       )
 
       it.live("keeps its position when retention has passed it", () =>

@@ -1,6 +1,7 @@
 import { it } from "@effect/vitest"
 import { Log, LogError } from "@tributary/log"
 import { eventually, makeTopic, readAll, record, unique, values } from "@tributary/log/testing"
+import { freePort } from "@tributary/testkit"
 import { Duration, Effect, Exit, Layer, Logger, Redacted, Schedule, Scope } from "effect"
 import {
   type Admin,
@@ -20,7 +21,7 @@ import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe } from "vitest"
 import { KafkaLog } from "../src/index.ts"
 import { missing } from "./fixtures/FaultyBroker.ts"
-import { freePorts, quick, startCluster } from "./server/KafkaServer.ts"
+import { quick, startCluster } from "./server/KafkaServer.ts"
 
 const login = "org.apache.kafka.common.security"
 let plain = ""
@@ -98,7 +99,7 @@ const stranger = (greet: (socket: Socket) => void) =>
 
 describe.skipIf(missing !== undefined)(`What Kafka refuses${missing ? ` (${missing})` : ""}`, () => {
   beforeAll(async () => {
-    const [open = 0] = await freePorts(1)
+    const open = await freePort()
     const cluster = await Effect.runPromise(
       startCluster({
         nodes: 1,
@@ -120,7 +121,7 @@ describe.skipIf(missing !== undefined)(`What Kafka refuses${missing ? ` (${missi
     plain = `127.0.0.1:${open}`
     admin = new Kafka({ brokers: [plain], logLevel: logLevel.NOTHING }).admin()
     await admin.connect()
-  }, 120_000)
+  }, 240_000)
   afterAll(async () => {
     await admin.disconnect()
     await Effect.runPromise(Scope.close(scope, Exit.void))

@@ -60,6 +60,11 @@ export interface ReadLimits {
   readonly maxBytes: number
   /** How long to wait for a record when there is none. The wait ends the moment one is written. */
   readonly wait: Duration.Duration
+  /**
+   * Whether the wait ends, too, when the read has come past offsets that have no record (markers that end transactions, records of
+   * aborted ones): the batch has no records then, and `next` says how far. For who acknowledges what it has passed.
+   */
+  readonly returnsGaps?: boolean
 }
 
 /** Where a group reads on in a partition, and what its last committer wrote beside it. */

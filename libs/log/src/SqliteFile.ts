@@ -70,6 +70,11 @@ export const toLogError =
 const pageSize = 16_384
 /** The WAL is copied into the database when it has this size; then it is written from its beginning again. */
 const checkpointBytes = 4 * 1024 * 1024
+/**
+ * The same where a thread copies what it has: the writer does the rest, which is little, and begins the WAL again. Without a pause between
+ * writes the thread alone never gets to an end.
+ */
+const largestBesideBytes = 24 * 1024 * 1024
 /** Readers of other processes can keep the WAL from being started again; from this size on we wait for them, briefly. */
 const walLimit = 64 * 1024 * 1024
 
@@ -90,6 +95,8 @@ export class SqliteFile {
   readonly #statements = new Map<string, StatementSync>()
   readonly #toLogError: (cause: unknown) => LogError
   #writtenSinceCheck = 0
+  #checkpoint: (() => void) | undefined
+  #writtenSinceCheckpoint = 0
 
   /** Throws what SQLite throws. */
   constructor(options: SqliteFileOptions) {
@@ -103,7 +110,7 @@ export class SqliteFile {
         database.exec(`PRAGMA page_size = ${pageSize}`)
         database.exec("PRAGMA journal_mode = WAL")
         database.exec(`PRAGMA synchronous = ${options.synchronous}`)
-        database.exec(`PRAGMA wal_autocheckpoint = ${checkpointBytes / pageSize}`)
+        this.#autocheckpoint(checkpointBytes)
         database.exec(`PRAGMA journal_size_limit = ${walLimit}`)
         database.exec("PRAGMA foreign_keys = OFF")
         if (options.maxBytes !== undefined)
@@ -114,6 +121,16 @@ export class SqliteFile {
       database.close()
       throw cause
     }
+  }
+
+  #autocheckpoint(bytes: number): void {
+    this.#database.exec(`PRAGMA wal_autocheckpoint = ${bytes / pageSize}`)
+  }
+
+  /** Has checkpoints made elsewhere, asked for by `ask`; `undefined`: by the writer again. */
+  checkpointBeside(ask: (() => void) | undefined): void {
+    this.#checkpoint = ask
+    if (this.#database.isOpen) this.#autocheckpoint(ask === undefined ? checkpointBytes : largestBesideBytes)
   }
 
   #prepare(sql: string): StatementSync {
@@ -153,6 +170,11 @@ export class SqliteFile {
       // A full disk makes SQLite roll back by itself.
       if (this.#database.isOpen && this.#database.isTransaction) this.run("ROLLBACK")
       throw cause
+    }
+    this.#writtenSinceCheckpoint += bytes
+    if (this.#checkpoint !== undefined && this.#writtenSinceCheckpoint >= checkpointBytes) {
+      this.#writtenSinceCheckpoint = 0
+      this.#checkpoint()
     }
     this.#writtenSinceCheck += bytes
     if (this.#writtenSinceCheck > walLimit / 4) this.#boundWal()

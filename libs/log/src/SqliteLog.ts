@@ -1,6 +1,7 @@
 import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { join } from "node:path"
 import { infoOf, invalid } from "./Catalog.ts"
+import { Checkpointer } from "./Checkpointer.ts"
 import { lockDirectory } from "./DirectoryLock.ts"
 import { GroupCoordinator, type Member } from "./GroupCoordinator.ts"
 import { type Claim, type GroupOptions, Log, type Transaction } from "./Log.ts"
@@ -49,6 +50,19 @@ const make = Effect.fnUntraced(function* (options: SqliteLogOptions) {
     synchronous: options.durability === "power" ? "FULL" : "NORMAL",
     ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes })
   })
+  // Closed before the file, so that the last one to close the database is the one that has the directory.
+  yield* Effect.acquireRelease(
+    file.attempt(() => {
+      const checkpointer = new Checkpointer(file.path, () => file.checkpointBeside(undefined))
+      file.checkpointBeside(() => checkpointer.ask())
+      return checkpointer
+    }),
+    (checkpointer) =>
+      Effect.timeoutOption(
+        Effect.promise(() => checkpointer.close()),
+        closeTimeout
+      )
+  )
   const storage = yield* file.attempt(() => new Storage(file, tail))
   const source: Source = {
     file,

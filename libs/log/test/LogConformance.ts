@@ -18,7 +18,7 @@ export interface Storage<R = never> {
 }
 
 export interface Engine<R = never> extends Storage<R> {
-  /** Makes the engine apply retention, if it would not by itself within the suite's patience (30 seconds). */
+  /** Makes the engine apply retention, if it would not by itself within the suite's patience (60 seconds). */
   readonly retain?: Effect.Effect<void, LogError, R>
   /** How many random histories are compared with the model; 100 by default. */
   readonly histories?: number

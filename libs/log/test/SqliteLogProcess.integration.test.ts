@@ -5,7 +5,9 @@ import { existsSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { execPath } from "node:process"
 import { DatabaseSync } from "node:sqlite"
+import { Checkpointer } from "../src/Checkpointer.ts"
 import { Log, LogLocked, SqliteLog } from "../src/index.ts"
+import { SqliteFile } from "../src/SqliteFile.ts"
 import { bytes, eventually, makeTopic, numbers, readAll, record, textOf, values } from "./conformance/support.ts"
 import { temporaryDirectory } from "./temporaryDirectory.ts"
 
@@ -91,7 +93,7 @@ describe("SqliteLog and the processes around it", () => {
         assert.deepEqual({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
         database.close()
       }),
-    120_000
+    240_000
   )
 
   it.live("is locked while another process has it, at once and by name, until that is killed", () =>
@@ -127,6 +129,39 @@ describe("SqliteLog and the processes around it", () => {
           reads++
         }
       }).pipe(Effect.provide(SqliteLog.layerReadOnly({ directory })))
+    })
+  )
+
+  it.live("makes checkpoints beside the thread that writes", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        const log = yield* Log
+        const { name } = yield* makeTopic()
+        for (let i = 0; i < 8; i++) yield* log.publish(numbers(0, 100).map((n) => record(name, n, "x".repeat(10_000))))
+        // The writer makes none before its WAL has 24 MB.
+        assert.isBelow(statSync(join(directory, "log.db-wal")).size, 16 * 1024 * 1024)
+        const size = Effect.sync(() => statSync(join(directory, "log.db")).size)
+        yield* eventually(size, (bytes) => bytes > 4 * 1024 * 1024)
+      }).pipe(Effect.scoped, Effect.provide(SqliteLog.layer({ directory })))
+      assert.isFalse(existsSync(join(directory, "log.db-wal")))
+    })
+  )
+
+  it.live("makes its checkpoints itself when the thread beside it has ended", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const ended = yield* Effect.callback<string>((resume) => {
+        new Checkpointer(join(directory, "missing", "log.db"), () => resume(Effect.succeed("ended"))).ask()
+      })
+      assert.strictEqual(ended, "ended")
+      const file = new SqliteFile({ path: join(directory, "log.db"), readOnly: false, synchronous: "NORMAL" })
+      file.checkpointBeside(() => file.checkpointBeside(undefined))
+      file.exec("CREATE TABLE t (bytes BLOB)")
+      const bytes = new Uint8Array(1024 * 1024)
+      for (let i = 0; i < 16; i++) file.transaction(bytes.length, () => file.run("INSERT INTO t VALUES (?)", bytes))
+      assert.isBelow(file.walBytes(), 8 * 1024 * 1024)
+      file.close()
     })
   )
 

@@ -133,11 +133,15 @@ export const grantOf = (settings: Settings, authorization: Authorization, secret
       if (stored?.refreshToken === undefined) return read
       // Once a chain has begun, the file it began with may be deleted.
       const found = Effect.orElseSucceed(read, () => undefined)
-      // What is known of a store of secrets may be the older of the two: a first token that was used and replaced long ago.
+      // What is known of a store of secrets may be the older of the two: a first token that was used and replaced long ago. As long
+      // as the store does not say, it is as one that cannot be read: to send it could end the grant.
       return Effect.filterOrElse(
         found,
         (token) => token === undefined || seedOf(token) === stored.seed,
-        () => Effect.andThen(secrets.renew(reference), found)
+        () =>
+          Effect.flatMap(secrets.renew(reference, { isForced: true }), (renewal) =>
+            renewal === "unknown" ? Effect.undefined : found
+          )
       )
     }
     return {

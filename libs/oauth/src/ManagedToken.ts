@@ -9,9 +9,10 @@ import type { Timetable } from "./Timetable.ts"
 import { TokenError } from "./TokenError.ts"
 import type { AccessToken, Authorization, TokenManager } from "./TokenManager.ts"
 
-/** A failure that later callers share until `until`. */
+/** A failure that later callers share from `from` until `until`. */
 interface Hold {
   readonly error: TokenError
+  readonly from: number
   readonly until: number
   readonly streak: number
 }
@@ -137,7 +138,7 @@ const workings = (options: ManagedTokenOptions, scope: Scope.Scope, state: State
         const streak = (state.hold?.streak ?? 0) + 1
         // Looking whether a dead credential was replaced asks nobody.
         const wait = acquisition.current()?.isFinal(error) === true ? 1000 : holdFor(error, streak)
-        state.hold = { error, until: now + wait, streak }
+        state.hold = { error, from: now, until: now + wait, streak }
       })
     ),
     Effect.tapError((error) => watch.failed(error)),
@@ -165,7 +166,10 @@ const workings = (options: ManagedTokenOptions, scope: Scope.Scope, state: State
   )
 
   const joinUnlessHeldOff = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    state.flight === undefined && state.hold !== undefined && now < state.hold.until ? state.hold.error : join
+    // A clock that was put back says nothing of how long it has lasted, and must not make it last.
+    state.flight === undefined && state.hold !== undefined && state.hold.from <= now && now < state.hold.until
+      ? state.hold.error
+      : join
   )
 
   /** Replaces a token in the background while it is still handed out; a failure is tried again until it cannot be. */
@@ -231,7 +235,7 @@ const workings = (options: ManagedTokenOptions, scope: Scope.Scope, state: State
             advice: "Check `scopes`, `audience` and `resource`, and whether base_url is the API these tokens are for."
           })
           const streak = state.rejectedFresh - toleratedRejections + 1
-          state.hold = { error, until: now + holdFor(error, streak), streak }
+          state.hold = { error, from: now, until: now + holdFor(error, streak), streak }
         }
       }
       if (state.held === undefined) yield* joinUnlessHeldOff

@@ -43,14 +43,19 @@ export const makeRequestAuthorizer = Effect.fnUntraced(function* (
   const secrets = yield* Secrets
   const manager = yield* (yield* Tokens).manager(authorization, connector)
   const prover = makeProver(secrets, authorization)
+  const { header = "authorization", prefix } = authorization.oauth2
+  const name = header.toLowerCase()
+  /** Without settings of its own the header is that of RFC 6750, section 2.1. */
+  const sent = ({ tokenType }: AccessToken, value: string): Readonly<Record<string, string>> => {
+    const before = prefix ?? (name === "authorization" ? tokenType : "")
+    return { [name]: before === "" ? value : `${before} ${value}` }
+  }
   const authorize = Effect.fnUntraced(function* (token: AccessToken, method: string, url: URL) {
     const value = Redacted.value(token.value)
     const bound = yield* prover.headers(method, url, token.value)
     const proof = bound === undefined ? undefined : Redacted.value(bound)
     return {
-      headers: Redacted.make<Readonly<Record<string, string>>>(
-        proof ?? { authorization: `${token.tokenType} ${value}` }
-      ),
+      headers: Redacted.make(proof ?? sent(token, value)),
       parameters: Redacted.make({}),
       secrets: Redacted.make([value, ...(proof === undefined ? [] : [proof["dpop"] ?? ""])]),
       answered: (status: number, headers: Readonly<Record<string, string | undefined>>) =>

@@ -4,6 +4,7 @@ import { Clock, Config, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { clean } from "./clean.ts"
 import { inProvidersForm } from "./requestForm.ts"
+import { asResponse } from "./response/asResponse.ts"
 import { makeServerLink, type RequestOptions } from "./ServerLink.ts"
 import { isAcceptable, settingsOf } from "./Settings.ts"
 import { clientCodes } from "./TokenEndpoint.ts"
@@ -148,15 +149,16 @@ export const makeServerCalls = Effect.fnUntraced(function* (
       )
       return yield* passing(error)
     }
-    const headers = new Headers({ "content-type": answer.headers["content-type"] ?? "application/json" })
-    const response = new Response(answer.body === "" ? null : answer.body, { status: answer.status, headers })
     return yield* Effect.tryPromise({
-      try: () => read(as, response),
+      try: () => read(as, asResponse(answer)),
       catch: (error): CallFailure => ({
         error: link.failure(endpoint, {
           failureClass: "misconfigured",
           problem: clean(`the server answered ${answer.status} ${said(error)}.`, known),
-          advice: `Check the client's settings, and whether the server lets this client use ${what.replaceAll("_", " ")}.`
+          advice:
+            error instanceof oauth.ResponseBodyError && !refusesRequest(error)
+              ? "Check client_id, client_secret (or the client's key or certificate) and `client_auth`."
+              : `Check the client's settings, and whether the server lets this client use ${what.replaceAll("_", " ")}.`
         }),
         isFinal: refusesRequest(error)
       })

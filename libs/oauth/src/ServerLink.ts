@@ -1,10 +1,12 @@
 import { Secrets } from "@tributary/secrets"
 import type { Rate } from "@tributary/vault"
-import { Clock, Duration, Effect, Redacted } from "effect"
+import { Clock, Duration, Effect, Option, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
+import { clean } from "./clean.ts"
 import { clientAuthentication, clientTls, secretReferences, type ServerNames } from "./ClientAuthentication.ts"
+import { defectProblem } from "./defectProblem.ts"
 import { makeProver } from "./Dpop.ts"
-import { isAcceptable, misconfigured, type Settings } from "./Settings.ts"
+import { fromSecretError, isAcceptable, misconfigured, type Settings } from "./Settings.ts"
 import { TokenError } from "./TokenError.ts"
 import type { Authorization } from "./TokenManager.ts"
 import { retryAfter } from "./TokenResponse.ts"
@@ -63,6 +65,37 @@ export interface RequestOptions {
   readonly [oauth.allowInsecureRequests]: true
 }
 
+/** What it means that a proxy does not lead to the server. */
+const describeProxy = (code: string): readonly [TokenError["failureClass"], string, string] => {
+  const where = "`auth.proxy`, or HTTPS_PROXY and HTTP_PROXY of the environment"
+  if (code === "setting") {
+    return [
+      "misconfigured",
+      "the proxy's address is none (not shown, it may hold a password).",
+      `Correct ${where}: http:// or https://, a host and a port, and no path. Other proxies cannot be used for tokens; \`auth.proxy: none\` goes without.`
+    ]
+  }
+  if (code === "407") {
+    return [
+      "misconfigured",
+      "the proxy asks for credentials (407).",
+      `Write them into its address, as in http://user:password@host, where it is named: ${where}.`
+    ]
+  }
+  if (code.endsWith("address")) {
+    return [
+      "misconfigured",
+      `nothing is sent through the proxy of auth.proxy: ${code}.`,
+      "Correct its host; if it is meant, allow it with TRIBUTARY_ALLOW_PRIVATE_ADDRESSES (docs/guides/token-operations.md)."
+    ]
+  }
+  return [
+    "transient",
+    /^\d+$/u.test(code) ? `the proxy did not connect to it (${code}).` : `its proxy cannot be reached (${code}).`,
+    `It is tried again; check the proxy, which is named by ${where}.`
+  ]
+}
+
 const describe = (error: TransportError): readonly [TokenError["failureClass"], string, string] => {
   switch (error.reason) {
     case "timeout":
@@ -72,6 +105,12 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         "misconfigured",
         `its certificate is not trusted (${error.code}).`,
         "Correct the address, or give the authority: `tls.ca`, or NODE_EXTRA_CA_CERTS for all servers."
+      ]
+    case "tls":
+      return [
+        "misconfigured",
+        `no TLS connection can be made with it (${error.code}).`,
+        "Check the address and its port: what listens there may speak plain http, or only versions of TLS that are not safe any more."
       ]
     case "client-certificate":
       return [
@@ -91,6 +130,8 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         `its host has no address but a ${error.code} one, where nothing is sent to.`,
         "Correct the address; if it is meant, allow it with TRIBUTARY_ALLOW_PRIVATE_ADDRESSES (docs/guides/token-operations.md)."
       ]
+    case "proxy":
+      return describeProxy(error.code)
     case "withdrawn":
       return [
         "transient",
@@ -104,6 +145,13 @@ const describe = (error: TransportError): readonly [TokenError["failureClass"], 
         "It is tried again; check the address and the network."
       ]
   }
+}
+
+/** The issuer that metadata names, fit to be shown. */
+const issuerIn = (metadata: string): string | undefined => {
+  const parsed = Option.getOrUndefined(Option.liftThrowable((text: string): unknown => JSON.parse(text))(metadata))
+  const named: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "issuer") : undefined
+  return typeof named === "string" && named !== "" ? clean(named, []).slice(0, 200) : undefined
 }
 
 /** Makes the way to the authorization server of an authorization. Discovery happens with the first request, not before. */
@@ -133,7 +181,16 @@ export const makeServerLink = Effect.fnUntraced(function* (
       error,
       isUncertain: false
     }))
-    return yield* transport.send(tls === undefined ? request : { ...request, tls }).pipe(
+    const proxy =
+      oauth2.proxy === undefined
+        ? undefined
+        : yield* secrets.text(oauth2.proxy, authorization.base).pipe(
+            Effect.map((address) => Redacted.make(address)),
+            Effect.mapError(fromSecretError(id)),
+            Effect.mapError((error): ExchangeFailure => ({ error, isUncertain: false }))
+          )
+    const way = { ...(tls === undefined ? {} : { tls }), ...(proxy === undefined ? {} : { proxy }) }
+    return yield* transport.send({ ...request, ...way }).pipe(
       Effect.mapError((error): ExchangeFailure => {
         const [failureClass, problem, general] = describe(error)
         // With TLS 1.3 a client learns that its certificate was refused when it waits for the answer, or not at all.
@@ -143,6 +200,17 @@ export const makeServerLink = Effect.fnUntraced(function* (
             : general
         return { error: failure(endpoint, { failureClass, problem, advice }), isUncertain: error.isUncertain }
       }),
+      // Inside of any span, which would record the defect as it is: its message may quote what was to be sent.
+      Effect.catchDefect((defect) =>
+        Effect.fail<ExchangeFailure>({
+          error: failure(endpoint, {
+            failureClass: "defect",
+            problem: defectProblem(defect),
+            advice: "Please report it."
+          }),
+          isUncertain: true
+        })
+      ),
       Effect.timeoutOrElse({
         duration: limits.timeout,
         orElse: () =>
@@ -217,7 +285,12 @@ export const makeServerLink = Effect.fnUntraced(function* (
       try: () => oauth.processDiscoveryResponse(issuer, response),
       catch: (error): DiscoveryFailure => {
         const isOther = error instanceof Error && "code" in error && error.code === oauth.JSON_ATTRIBUTE_COMPARISON
-        const problem = isOther ? "its metadata names another issuer." : "its metadata is not what RFC 8414 prescribes."
+        const other = isOther ? issuerIn(answer.body) : undefined
+        const problem = !isOther
+          ? "its metadata is not what RFC 8414 prescribes."
+          : other === undefined
+            ? "its metadata names another issuer."
+            : `its metadata names another issuer: ${other}.`
         return {
           error: failure(issuer, {
             failureClass: "misconfigured",

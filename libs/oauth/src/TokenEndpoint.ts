@@ -219,7 +219,7 @@ export const makeTokenEndpoint = Effect.fnUntraced(function* (
   })
 
   /** Whether a secret of this client was replaced where it is kept since it was read. */
-  const isReplaced = secrets.renew(JSON.stringify(oauth2))
+  const isReplaced = Effect.map(secrets.renew(JSON.stringify(oauth2)), (renewal) => renewal === "changed")
 
   /** Sends a request, and once more with the nonce that the server wants in its proof, or with a secret that was replaced. */
   const perform = Effect.fnUntraced(function* (

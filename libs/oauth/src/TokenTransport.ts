@@ -1,9 +1,18 @@
+import { Environment } from "@tributary/secrets"
 import { Context, Data, Effect, Layer, Redacted } from "effect"
+import { isIP } from "node:net"
 import { Readable } from "node:stream"
-import { Agent, type buildConnector, request as send } from "undici"
+import { Agent, buildConnector, request as send } from "undici"
 import type { ClientTls } from "./ClientAuthentication.ts"
 import { fingerprint } from "./fingerprint.ts"
-import { addressGuard, type AddressGuard, AddressRefused, guardedConnector } from "./guard/AddressGuard.ts"
+import {
+  addressGuard,
+  type AddressGuard,
+  AddressRefused,
+  guardedConnector,
+  guardedLookup
+} from "./guard/AddressGuard.ts"
+import { environmentProxy, proxyAddress, ProxyFailed, throughProxy } from "./Proxies.ts"
 import type { WireResponse } from "./TokenResponse.ts"
 
 /** A request to an authorization server. Headers and body hold secrets. */
@@ -21,6 +30,8 @@ export interface WireRequest {
   readonly mayBeSent?: Effect.Effect<boolean>
   /** What the connection shows and trusts (RFC 8705); without it, it shows nothing and trusts the well-known authorities. */
   readonly tls?: Redacted.Redacted<ClientTls>
+  /** Address of the proxy to go through, or `none`; without it, the environment says which. May hold a password. */
+  readonly proxy?: Redacted.Redacted<string>
 }
 
 /** No answer. `code` is a code of Node or undici, never a message: those may quote what was sent. */
@@ -30,9 +41,11 @@ export class TransportError extends Data.TaggedError("TransportError")<{
     | "timeout"
     | "certificate"
     | "client-certificate"
+    | "tls"
     | "too-large"
     | "withdrawn"
     | "address"
+    | "proxy"
   readonly code: string
   /** Whether the server may have received the request. */
   readonly isUncertain: boolean
@@ -63,13 +76,16 @@ const toTransportError = (error: unknown) => {
   if (error instanceof TransportError) return error
   if (error instanceof AddressRefused)
     return new TransportError({ reason: "address", code: error.kind, isUncertain: false })
+  if (error instanceof ProxyFailed) return new TransportError({ reason: "proxy", code: error.code, isUncertain: false })
   const code = codeOf(error)
   const isUncertain = !notSent.has(code) && !(error instanceof Error && unconnected.has(error))
   // The server ends the handshake with an alert. With TLS 1.3 it comes after the request, and so it does where a server asks for
   // the certificate only then: what it has read of the request by that time is not known.
   if (/ALERT_(HANDSHAKE|UNKNOWN_CA|ACCESS_DENIED|\w*CERT)/.test(code))
     return new TransportError({ reason: "client-certificate", code, isUncertain })
-  if (/CERT|TLS|SSL|UNABLE_TO_/.test(code)) return new TransportError({ reason: "certificate", code, isUncertain })
+  if (/CERT|UNABLE_TO_/.test(code)) return new TransportError({ reason: "certificate", code, isUncertain })
+  // On a connection that stood, it is one that broke.
+  if (/TLS|SSL/.test(code) && !isUncertain) return new TransportError({ reason: "tls", code, isUncertain })
   const reason = /TIMEOUT|TIMEDOUT/.test(code) ? "timeout" : "unreachable"
   return new TransportError({ reason, code, isUncertain })
 }
@@ -98,36 +114,51 @@ const noting =
       callback(...result)
     })
 
-const agentWith = (guard: AddressGuard, tls: ClientTls | undefined) =>
+/** What a connection goes through. The address of a proxy that the environment names is what the operator chose, and is not guarded. */
+interface Way {
+  readonly proxy: Redacted.Redacted<URL>
+  readonly isOwn: boolean
+}
+
+/** Longest time for a connection, that to a proxy included. */
+const connectTimeout = 10_000
+
+const connectorWith = (guard: AddressGuard, tls: ClientTls | undefined, way: Way | undefined) => {
+  const options = {
+    allowH2: false,
+    timeout: connectTimeout,
+    ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+    ...(tls?.key === undefined ? {} : { key: tls.key }),
+    ...(tls?.ca === undefined ? {} : { ca: tls.ca })
+  }
+  if (way === undefined) return guardedConnector(guard, options)
+  const lookup = way.isOwn ? { lookup: guardedLookup(guard) } : {}
+  return throughProxy(way.proxy, buildConnector(options), { timeout: connectTimeout, ...lookup })
+}
+
+const agentWith = (guard: AddressGuard, tls: ClientTls | undefined, way: Way | undefined) =>
   new Agent({
     // With HTTP/2 a request goes over a connection that others use, and may leave before its permission is asked for.
     allowH2: false,
     // A kept connection may be closed by the server just when a request is sent, and whether that request
     // was carried out could then not be told.
     pipelining: 0,
-    connect: noting(
-      guardedConnector(guard, {
-        allowH2: false,
-        timeout: 10_000,
-        ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-        ...(tls?.key === undefined ? {} : { key: tls.key }),
-        ...(tls?.ca === undefined ? {} : { ca: tls.ca })
-      })
-    ),
+    connect: noting(connectorWith(guard, tls, way)),
     headersTimeout: 60_000,
     bodyTimeout: 30_000
   })
 
-/** Agents by what their connections show and trust: a new certificate has an agent, and so connections, of its own. */
+/** Agents by what their connections show, trust and go through: a new certificate has an agent, and so connections, of its own. */
 const makeAgents = (guard: AddressGuard) => {
-  const plain = agentWith(guard, undefined)
+  const plain = agentWith(guard, undefined, undefined)
   const others = new Map<string, Agent>()
   return {
-    for: (tls: Redacted.Redacted<ClientTls> | undefined): Agent => {
-      if (tls === undefined) return plain
-      const value = Redacted.value(tls)
-      const name = fingerprint(value.certificate, value.key, value.ca)
-      const agent = others.get(name) ?? agentWith(guard, value)
+    for: (tls: Redacted.Redacted<ClientTls> | undefined, way: Way | undefined): Agent => {
+      if (tls === undefined && way === undefined) return plain
+      const value = tls === undefined ? undefined : Redacted.value(tls)
+      const through = way === undefined ? [] : [Redacted.value(way.proxy).href, String(way.isOwn)]
+      const name = fingerprint(value?.certificate, value?.key, value?.ca, ...through)
+      const agent = others.get(name) ?? agentWith(guard, value, way)
       others.delete(name)
       others.set(name, agent)
       const [oldest] = others
@@ -140,6 +171,26 @@ const makeAgents = (guard: AddressGuard) => {
     },
     end: () => Promise.all([plain, ...others.values()].map((agent) => agent.destroy()))
   }
+}
+
+/** What a request goes through; `undefined`: nothing. Throws a `TransportError` where the proxy cannot be used. */
+const wayOf = (
+  { proxy, url }: WireRequest,
+  environment: Readonly<Record<string, string | undefined>>,
+  guard: AddressGuard
+): Way | undefined => {
+  const isOwn = proxy !== undefined
+  const named = isOwn ? Redacted.value(proxy) : environmentProxy(environment, new URL(url))
+  if (named === "" || (isOwn && named === "none")) return undefined
+  const address = proxyAddress(named)
+  if (address === undefined) throw new TransportError({ reason: "proxy", code: "setting", isUncertain: false })
+  const host = address.hostname.replace(/^\[(.*)\]$/u, "$1")
+  // Names are judged when they are looked up.
+  const refusal = isOwn && isIP(host) !== 0 ? guard.refusal(host, host) : undefined
+  if (refusal !== undefined) {
+    throw new TransportError({ reason: "proxy", code: `it has a ${refusal.kind} address`, isUncertain: false })
+  }
+  return { proxy: Redacted.make(address), isOwn }
 }
 
 /** Carries requests to authorization servers. */
@@ -155,6 +206,7 @@ export class TokenTransport extends Context.Service<
     TokenTransport,
     Effect.gen(function* () {
       const guard = yield* addressGuard
+      const environment = yield* Environment
       const agents = yield* Effect.acquireRelease(
         Effect.sync(() => makeAgents(guard)),
         (agents) => Effect.promise(agents.end)
@@ -167,7 +219,7 @@ export class TokenTransport extends Context.Service<
               const { mayBeSent } = request
               const hasToAsk = body !== undefined && mayBeSent !== undefined
               const answer = await send(request.url, {
-                dispatcher: agents.for(request.tls),
+                dispatcher: agents.for(request.tls, wayOf(request, environment, guard)),
                 method: request.method,
                 headers: hasToAsk ? { ...headers, "content-length": String(Buffer.byteLength(body)) } : headers,
                 body: hasToAsk ? permitted(body, mayBeSent) : (body ?? null),

@@ -5,7 +5,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { createServer as createTlsServer } from "node:https"
 import { TLSSocket } from "node:tls"
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose"
-import type { Pair } from "./certificates.ts"
+import type { Pair } from "@tributary/testkit"
 
 interface Context {
   readonly req: IncomingMessage

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { certificates } from "./certificates.ts"
+import { certificates } from "@tributary/testkit"
 import { grantServer, sha256 } from "./GrantServer.ts"
 import { calls, granted, secret, serve, tokenOf } from "./grantSupport.ts"
 

@@ -29,6 +29,19 @@ it("removes a secret that is encoded as RFC 6749 asks for, and as it does not", 
   }
 })
 
+it("removes secrets of any length", () => {
+  for (const length of [255, 256, 257, 1000, 8000, 100_000]) {
+    const secret = "planted /".repeat(length).slice(0, length)
+    for (const spelled of [
+      secret,
+      encodeURIComponent(secret),
+      new URLSearchParams({ x: secret }).toString().slice(2)
+    ]) {
+      assert.strictEqual(clean(`no: ${spelled}.`, [secret]), "no: [secret].", String(length))
+    }
+  }
+})
+
 it("removes what looks like a token and keeps words, addresses and trace ids", () => {
   assert.strictEqual(
     clean("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl is bad", []),

@@ -4,7 +4,7 @@ import { Clock, Effect, Redacted, Schedule } from "effect"
 import { createHash, X509Certificate } from "node:crypto"
 import { spawn } from "node:child_process"
 import { rmSync, writeFileSync } from "node:fs"
-import { certificates } from "./certificates.ts"
+import { certificates } from "@tributary/testkit"
 import { ec, ed25519, type GrantServer, grantServer, jwk, pem, rsa } from "./GrantServer.ts"
 import { authorization, live } from "./support.ts"
 

@@ -10,8 +10,9 @@ import {
 } from "@tributary/oauth"
 import type { ConsentServer, ConsentServerOptions } from "@tributary/testkit/consent"
 import { Visitor } from "@tributary/testkit/visitor"
+import { testHttp } from "@tributary/secrets/testing"
 import type { Secrets } from "@tributary/secrets"
-import { type Budgets, Leases, TokenStore } from "@tributary/vault"
+import { type Budgets, Leases, TokenStore, VaultError } from "@tributary/vault"
 import { Duration, Effect, Exit, Fiber, Option, Redacted, Scope } from "effect"
 import { asked, authOf, consented, consentServer, environmentOf, live } from "./consentSupport.ts"
 import { authorization } from "./support.ts"
@@ -203,7 +204,25 @@ describe("consent by the code grant", () => {
       assert.strictEqual(reasonOf(error), "unsupported")
       assert.match(error.message, /the server offers plain for PKCE, and S256 is needed/)
       assert.strictEqual(server.stats.pushed, 0)
+      // One method as a text is seen, too.
+      server.control.metadata((document) => ({ ...document, code_challenge_methods_supported: "plain" }))
+      const text = yield* Effect.flip(Effect.flatMap(makeConsent(authOf(server)), (consent) => asked(consent)))
+      assert.strictEqual(reasonOf(text), "unsupported")
+      server.control.metadata((document) => ({ ...document, code_challenge_methods_supported: "S256" }))
+      yield* consented(authOf(server))
     })
+  )
+
+  against(
+    "names the issuer that a server has in place of the one that was asked, and whom it does not know",
+    (server) =>
+      Effect.gen(function* () {
+        const wrong = yield* Effect.flip(consented(authOf(server, "web", { client_secret: "${env:OTHER_SECRET}" })))
+        assert.match(wrong.message, /401 invalid_client.*Check client_id, client_secret/u)
+        server.control.metadata((document) => ({ ...document, issuer: `${server.issuer}/other` }))
+        const error = yield* Effect.flip(consented(authOf(server)))
+        assert.include(error.message, `names another issuer: ${server.issuer}/other. Write \`issuer\` exactly`)
+      })
   )
 
   against("asks with S256 and nothing in clear, pushed or not", (server) =>
@@ -260,19 +279,79 @@ describe("consent by the code grant", () => {
     })
   )
 
-  against("without a refresh token does not take the place of one with it", (server) =>
+  /** A refresh token that nothing here knows, and what knows that it must not be sent twice. */
+  const given = (server: ConsentServer, lifecycle: Record<string, unknown>) =>
+    Effect.gen(function* () {
+      const auth = authOf(server, "web", { lifecycle })
+      yield* consented(auth)
+      const refreshToken = (yield* stored())?.refreshToken ?? assert.fail()
+      yield* TokenStore.use((store) => store.remove("shop"))
+      return { auth, refreshToken, consent: yield* makeConsent(auth) }
+    })
+  const strict = { rotation: "always", grace: "none", reuse: "revokes_family" }
+
+  against("sends a refresh token whose answer was lost no second time, where that would end the grant", (server) =>
+    Effect.gen(function* () {
+      const { consent, refreshToken } = yield* given(server, strict)
+      server.control.next("drop")
+      const before = server.stats.tokenRequests
+      for (let time = 0; time < 2; time++) {
+        const error = yield* Effect.flip(consent.adopt(refreshToken))
+        assert.strictEqual(reasonOf(error), "refused")
+        assert.match(error.message, /was sent before, and the answer was lost.*tributary consent shop/)
+      }
+      assert.strictEqual(server.stats.tokenRequests, before + 1)
+      // Another one is not held up by that, nor makes it forgotten.
+      const error = yield* Effect.flip(consent.adopt(Redacted.make("not-a-token-of-this-server")))
+      assert.match(error.message, /the server refuses the refresh token/)
+      assert.match((yield* Effect.flip(consent.adopt(refreshToken))).message, /was sent before/)
+    })
+  )
+
+  against("sends a refresh token whose answer was lost again within its grace", (server) =>
+    Effect.gen(function* () {
+      server.control.graceMs(60_000)
+      const { auth, consent, refreshToken } = yield* given(server, { ...strict, grace: "1 minute" })
+      server.control.next("drop")
+      assert.isTrue((yield* consent.adopt(refreshToken)).hasRefreshToken)
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+    })
+  )
+
+  against("sends no refresh token before the intent is durable, and none twice after a crash", (server) =>
+    Effect.gen(function* () {
+      const { auth, refreshToken } = yield* given(server, strict)
+      const store = yield* TokenStore
+      const before = server.stats.tokenRequests
+      const full = new VaultError({ authorization: "shop", problem: "no space.", failureClass: "misconfigured" })
+      const broken = (parts: Partial<TokenStore["Service"]>) =>
+        Effect.flatMap(makeConsent(auth), ({ adopt }) => adopt(refreshToken)).pipe(
+          Effect.provideService(TokenStore, TokenStore.of({ ...store, ...parts })),
+          Effect.exit
+        )
+      assert.isTrue(Exit.isFailure(yield* broken({ note: () => full })))
+      assert.strictEqual(server.stats.tokenRequests, before)
+      // The process ends between the answer and the store.
+      assert.isTrue(Exit.isFailure(yield* broken({ save: () => Effect.die("crashed") })))
+      assert.strictEqual(server.stats.tokenRequests, before + 1)
+      const error = yield* Effect.flip(Effect.flatMap(makeConsent(auth), ({ adopt }) => adopt(refreshToken)))
+      assert.match(error.message, /was sent before/)
+      assert.strictEqual(server.stats.tokenRequests, before + 1)
+    })
+  )
+
+  against("takes the place of an earlier one, also where it has no refresh token, and says so", (server) =>
     Effect.gen(function* () {
       const auth = authOf(server)
-      yield* consented(auth)
-      const before = yield* stored()
+      assert.isFalse((yield* consented(auth)).isRefreshTokenLost)
       server.control.shape(({ refresh_token: _token, ...body }) => body)
-      const error = yield* Effect.flip(consented(auth))
-      assert.strictEqual(reasonOf(error), "no-refresh-token")
-      assert.match(error.message, /run first: tributary revoke shop/)
-      assert.deepStrictEqual(yield* stored(), before)
-      // Tokens of other scopes are of no use to these settings, and are replaced.
-      const other = authOf(server, "web", { scopes: ["openid", "api:read"] })
-      assert.isFalse((yield* consented(other)).hasRefreshToken)
+      const granted = yield* consented(auth)
+      assert.deepInclude(granted, { hasRefreshToken: false, isRefreshTokenLost: true })
+      assert.isUndefined((yield* stored())?.refreshToken)
+      const token = yield* Effect.flatMap((yield* Tokens).manager(auth), ({ get }) => get)
+      assert.strictEqual((yield* orders(server, token.value)).status, 200)
+      assert.isFalse((yield* consented(auth)).isRefreshTokenLost)
     })
   )
 
@@ -468,6 +547,33 @@ describe("consent by the device grant", () => {
       }),
     { deviceCodeLife: 1 }
   )
+})
+
+describe("a device endpoint that answers oddly", () => {
+  const odd = (name: string, status: number, body: unknown, says: RegExp) =>
+    it.live(name, () =>
+      Effect.gen(function* () {
+        const server = yield* testHttp(() => ({ status, body }))
+        const auth = authorization({
+          oauth2: "device_code",
+          client_id: "app",
+          client_auth: "none",
+          token_url: `${server.url}/token`,
+          device_authorization_url: `${server.url}/device`
+        })
+        const error = yield* Effect.flip(Effect.flatMap(makeConsent(auth), ({ beginDevice }) => beginDevice))
+        assert.match(error.message, says)
+      }).pipe(Effect.provide(live()), Effect.scoped)
+    )
+  const codes = { device_code: "d", user_code: "u", expires_in: 60 }
+  odd(
+    "with an address that no browser opens",
+    200,
+    { ...codes, verification_uri: "javascript:alert(1)" },
+    /no address of a page/
+  )
+  odd("with a status that has no body, and a body", 205, codes, /answered 205 with something else than RFC 8628/)
+  odd("with a status that there is not", 600, codes, /answered 600/)
 })
 
 describe("beside consent", () => {

@@ -118,7 +118,7 @@ describe("a refresh token that was received while the store could not be written
           const after = yield* manager(change)
           const error = yield* Effect.flip(after.get)
           assert.deepInclude(error, { failureClass: "transient" })
-          assert.match(error.message, /vault\.db is locked/)
+          assert.match(error.message, /vault\.db in \S+ is locked/)
           assert.strictEqual((yield* stored)?.generation, 1)
           yield* Scope.close(outage, Exit.void)
 
@@ -205,7 +205,7 @@ describe("a refresh token that was received while the store could not be written
       assert.strictEqual(errors.length, 1, lines.join("\n"))
       assert.match(
         errors.join(),
-        /Authorization shop: a new refresh token was received and could not be stored .* waited for 2s \(.*vault\.db is locked.*\).*get a new first refresh token/
+        /Authorization shop: a new refresh token was received and could not be stored .* waited for 2s \(.*vault\.db in \S+ is locked.*\).*get a new first refresh token/
       )
       for (const token of issued) assert.notInclude(lines.join("\n"), token)
       const told = lines.length

@@ -205,5 +205,5 @@ const check = Effect.fnUntraced(function* ({ commands, grant, hasExpiry, life }:
 
 it.effect.prop("no interleaving of two processes breaks a promise", [Run], ([run]) => check(run), {
   arbitrary: { runs: 150 },
-  timeout: 60_000
+  timeout: 240_000
 })

@@ -75,7 +75,7 @@ describe("each profile against the strict server in its provider's manner", () =
         assert.strictEqual(providers.size, (yield* all).length)
         assert.isAtLeast(tried, 65)
       }),
-    120_000
+    240_000
   )
 
   it.effect(
@@ -167,7 +167,7 @@ describe("a quirk that is not applied is noticed", () => {
           }
           assert.isAtLeast(tried, 1)
         }),
-      60_000
+      240_000
     )
   }
 

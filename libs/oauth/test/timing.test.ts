@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
+import { Effect, Exit, Fiber, Redacted } from "effect"
+import { TestClock } from "effect/testing"
 import { advance, memoryServer, memoryStore, restartable, settle } from "./memory.ts"
 import { authorization } from "./support.ts"
 
@@ -121,6 +122,22 @@ describe("failures", () => {
       server.faults.length = 0
       yield* advance(12_000)
       assert.strictEqual((yield* get).generation, 1)
+    })
+  )
+
+  it.effect("are not shared for longer because the clock was put back meanwhile", () =>
+    Effect.gen(function* () {
+      const { get, program, server } = yield* world()
+      yield* TestClock.setTime(10 * hour)
+      server.faults.push("refused", "refused", "refused", "refused")
+      const fiber = yield* Effect.forkChild(Effect.exit(program.running.manager.get))
+      yield* settle
+      yield* advance(5000)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+      assert.strictEqual(server.requests, 4)
+      yield* TestClock.setTime(hour)
+      yield* get
+      assert.strictEqual(server.requests, 5)
     })
   )
 

@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { createSecureServer } from "node:http2"
 import { spawn } from "node:child_process"
-import type { Server } from "node:net"
-import { certificates } from "./certificates.ts"
+import { connect, createServer as createTcpServer, type Server } from "node:net"
+import { createServer as createPlainServer } from "node:http"
+import { certificates } from "@tributary/testkit"
 
 const transport = TokenTransport.layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({}))))
 
@@ -88,6 +89,64 @@ describe("a server with TLS", () => {
       // The connection may be closed before the client has read why.
       assert.match(error.code, /ALERT_CERTIFICATE_REQUIRED|UND_ERR_SOCKET|ECONNRESET|EPIPE/u)
       assert.isTrue(error.isUncertain)
+    }).pipe(Effect.scoped, Effect.provide(transport))
+  )
+
+  /** Passes bytes on to a server, until the server has read the request: then the client gets these bytes in place of the answer. */
+  const breaking = (port: number, instead: Buffer | undefined, whenRead: (act: () => void) => void) =>
+    createTcpServer((client) => {
+      const server = connect(port, "127.0.0.1")
+      let isBroken = false
+      client.on("data", (bytes) => server.write(bytes))
+      server.on("data", (bytes) => isBroken || client.write(bytes))
+      for (const socket of [client, server]) socket.on("error", () => socket.destroy())
+      client.once("close", () => server.destroy())
+      whenRead(() => {
+        isBroken = true
+        if (instead === undefined) client.destroy()
+        else client.end(instead)
+      })
+    })
+
+  const record = (type: number, contents: Buffer) =>
+    Buffer.concat([Buffer.from([type, 3, 3, contents.length >> 8, contents.length & 255]), contents])
+
+  for (const [what, instead] of [
+    ["a record that was changed on its way", record(23, Buffer.alloc(64, 7))],
+    ["an alert that nobody signed", record(21, Buffer.from([2, 40]))],
+    ["something else than TLS", Buffer.from("HTTP/1.1 502 Bad Gateway\r\n\r\n")],
+    ["the end of the connection", undefined]
+  ] as const) {
+    it.live(`whose answer is ${what} may have carried the request out, and it is no matter of certificates`, () =>
+      Effect.gen(function* () {
+        const { certificate, key } = (yield* certificates).selfSigned(
+          "broken",
+          "-addext",
+          "subjectAltName=IP:127.0.0.1"
+        )
+        let act = () => {}
+        let carriedOut = 0
+        const server = createSecureServer({ cert: certificate, key, allowHTTP1: true }, (request) => {
+          request.resume()
+          request.once("end", () => {
+            carriedOut++
+            act()
+          })
+        })
+        const { port } = new URL(yield* listening(server))
+        const url = yield* listening(breaking(Number(port), instead, (next) => (act = next)))
+        const error = yield* Effect.flip(send(url, certificate, Effect.succeed(true)))
+        assert.strictEqual(carriedOut, 1)
+        assert.deepInclude(error, { reason: "unreachable", isUncertain: true }, error.code)
+      }).pipe(Effect.scoped, Effect.provide(transport))
+    )
+  }
+
+  it.live("that is none, but speaks plain http, is told from one whose certificate is not trusted", () =>
+    Effect.gen(function* () {
+      const url = yield* listening(createPlainServer((_request, response) => response.end("{}")))
+      const error = yield* Effect.flip(send(url, undefined))
+      assert.deepInclude(error, { reason: "tls", isUncertain: false })
     }).pipe(Effect.scoped, Effect.provide(transport))
   )
 })

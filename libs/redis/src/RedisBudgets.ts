@@ -1,4 +1,4 @@
-import { Budgets, type Rate } from "@tributary/vault"
+import { Budgets, probeTime, type Rate } from "@tributary/vault"
 import { Clock, Duration, Effect, Layer, Semaphore } from "effect"
 import { randomUUID } from "node:crypto"
 import { attendance, BudgetShare, type Measure, Outage, type Sent } from "./BudgetShare.ts"
@@ -8,9 +8,10 @@ import {
   decodeAttendance,
   decodeMicros,
   decodeReservation,
+  learnLimits,
   lengthen,
-  pauseLeft,
   reserve,
+  spend,
   tell
 } from "./budgetScripts.ts"
 import { Redis } from "./Redis.ts"
@@ -44,6 +45,8 @@ interface Budget {
   readonly sent: Map<string, { readonly measure: Measure; list: Array<Sent> }>
   /** Milliseconds since 1970. */
   usedAt: number
+  /** Whether the API tells what is left. */
+  isTold: boolean
 }
 
 const make = Effect.gen(function* () {
@@ -62,13 +65,14 @@ const make = Effect.gen(function* () {
   const budgetOf = (key: string): Budget => {
     let budget = budgets.get(key)
     if (budget === undefined) {
-      budget = { line: Semaphore.makeUnsafe(1), share: new BudgetShare(), sent: new Map(), usedAt: 0 }
+      budget = { line: Semaphore.makeUnsafe(1), share: new BudgetShare(), sent: new Map(), usedAt: 0, isTold: false }
       budgets.set(key, budget)
     }
     return budget
   }
   const bornKey = `${prefix}budgets-born`
   const pauseKey = (key: string) => `${prefix}pause:{${key}}`
+  const limitsKey = (key: string) => `${prefix}limits:{${key}}`
   const sharersKey = (key: string) => `${prefix}sharers:{${key}}`
 
   const failed = Effect.fnUntraced(function* (error: RedisError) {
@@ -198,23 +202,27 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const sharedPause = Effect.fnUntraced(function* (key: string) {
+  /** Waits for the end of a pause, and for something to be left of what the API allows. */
+  const sharedLimits = Effect.fnUntraced(function* (key: string) {
     for (;;) {
-      const left = yield* ask(connection.script(pauseLeft, [pauseKey(key)], []))
+      const left = yield* ask(connection.script(spend, [pauseKey(key), limitsKey(key)], [probeTime * 1000]))
       if (left === undefined) return
       const micros = decodeMicros(left)
       if (micros === 0) return
-      yield* Effect.sleep(Math.ceil(micros / 1000))
+      // What is left may be learnt of earlier.
+      yield* Effect.sleep(Math.min(Math.ceil(micros / 1000), retryAfter))
     }
   })
 
   const inTurn = Effect.fnUntraced(function* (key: string, budget: Budget, rate: Rate | undefined) {
     if (rate === undefined) {
-      yield* sharedPause(key)
+      yield* sharedLimits(key)
       return yield* local.take(key, undefined)
     }
     const measure = measureOf(rate)
     const name = `${measure.requests}/${measure.per}`
+    // Before a time is reserved, which has to be used when it comes.
+    if (budget.isTold) yield* sharedLimits(key)
     for (;;) {
       budget.usedAt = yield* Clock.currentTimeMillis
       const granted = yield* shared(key, budget, name, measure)
@@ -251,6 +259,13 @@ const make = Effect.gen(function* () {
         yield* local.pause(key, duration)
         const millis = Math.ceil(Duration.toMillis(duration))
         if (millis > 0) yield* ask(connection.script(lengthen, [pauseKey(key)], [millis]))
+      }),
+    learn: (key, allowances) =>
+      Effect.gen(function* () {
+        yield* local.learn(key, allowances)
+        budgetOf(key).isTold = true
+        const words = allowances.flatMap(({ name, remaining, resetIn }) => [name, remaining, Math.ceil(resetIn * 1000)])
+        if (words.length > 0) yield* ask(connection.script(learnLimits, [limitsKey(key)], words))
       })
   })
 })

@@ -1,4 +1,12 @@
-import { type Lease, LeaseError, LeaseLost, type LeaseOptions, Leases, LeaseTaken } from "@tributary/vault"
+import {
+  type Lease,
+  LeaseError,
+  LeaseLost,
+  type LeaseOptions,
+  type LeasePurpose,
+  Leases,
+  LeaseTaken
+} from "@tributary/vault"
 import { Clock, Deferred, Duration, Effect, Layer, Random, Result, Schema } from "effect"
 import { randomUUID } from "node:crypto"
 import { Redis } from "./Redis.ts"
@@ -10,12 +18,16 @@ import { script } from "./Script.ts"
  * only the epoch stays when the lease is given back. An epoch is at least the server's time in milliseconds, so that it does
  * not go back when the server lost its data. A lease without an end was not made here, or its end was taken away: it gets one.
  *
- * KEYS lease, epoch. ARGV owner, ttl. Gives { 1, epoch, whether the holder before did not give it back } or
- * { 0, milliseconds until the lease ends, 0 }.
+ * An owner may begin with what the lease is held for and `#`; then it takes the lease over from an owner that begins so.
+ *
+ * KEYS lease, epoch. ARGV owner, ttl, the beginning, '1' if it is only to be taken over. Gives { 1, epoch, whether the holder before did
+ * not give it back } or { 0, milliseconds until the lease ends, 0 }.
  */
 const take = script(`
   local held = redis.call('GET', KEYS[1])
-  if held then
+  local same = held and ARGV[3] ~= '' and string.find(held, '/' .. ARGV[3], 1, true)
+  if not held and ARGV[4] == '1' then return { 0, 0, 0 } end
+  if held and not same then
     local left = redis.call('PTTL', KEYS[1])
     if left < 0 then
       redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -86,13 +98,18 @@ const make = Effect.gen(function* () {
       )
     )
 
+  /** What is unfinished may be somebody's already, who had it before this attempt: its lease is left to end by itself. */
+  const leave = (key: string, owner: string, purpose: LeasePurpose | undefined) =>
+    Effect.suspend(() => (purpose?.isUnfinished() === true ? Effect.void : giveBack(key, owner)))
+
   /** Renews in the background until the scope closes. */
   const hold = Effect.fnUntraced(function* (
     key: string,
     owner: string,
     [epoch, isInherited]: readonly [number, boolean],
     ttl: number,
-    sentAt: Moment
+    sentAt: Moment,
+    purpose: LeasePurpose | undefined
   ) {
     const [leaseKey] = keysOf(key)
     const lostSignal = Deferred.makeUnsafe<never, LeaseLost>()
@@ -148,7 +165,7 @@ const make = Effect.gen(function* () {
       }
     })
 
-    yield* Effect.addFinalizer(() => giveBack(key, owner))
+    yield* Effect.addFinalizer(() => leave(key, owner, purpose))
     yield* Effect.forkScoped(Effect.interruptible(keep))
 
     const check = Effect.gen(function* () {
@@ -172,18 +189,22 @@ const make = Effect.gen(function* () {
     const ttl = Math.max(shortest, Math.round(Duration.toMillis(options.ttl)))
     const startedAt = yield* moment
     const wait = Duration.toMillis(options.wait ?? 0)
+    const { purpose } = options
+    const beginning = purpose === undefined ? "" : `${purpose.name}#`
     for (;;) {
       // A new name for every attempt: an earlier one whose answer was lost may have taken the lease, or may take it yet.
-      const owner = randomUUID()
+      const owner = `${beginning}${randomUUID()}`
       const sentAt = yield* moment
       const attempt = yield* Effect.uninterruptibleMask((restore) =>
-        restore(connection.script(take, keysOf(key), [owner, ttl])).pipe(
-          Effect.onError(() => giveBack(key, owner)),
+        restore(
+          connection.script(take, keysOf(key), [owner, ttl, beginning, purpose?.onlyOver === true ? "1" : "0"])
+        ).pipe(
+          Effect.onError(() => leave(key, owner, purpose)),
           Effect.mapError(failed(key)),
           Effect.map((reply) => decodeTaken(reply)),
           Effect.flatMap(([isTaken, value, isInherited]) =>
             isTaken === 1
-              ? hold(key, owner, [value, isInherited === 1], ttl, sentAt)
+              ? hold(key, owner, [value, isInherited === 1], ttl, sentAt, purpose)
               : Effect.fail(new LeaseTaken({ key, endsIn: value }))
           ),
           Effect.result

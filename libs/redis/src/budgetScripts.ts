@@ -1,3 +1,4 @@
+import { mostLimits } from "@tributary/vault"
 import { Schema } from "effect"
 import { script } from "./Script.ts"
 
@@ -115,10 +116,63 @@ export const confirm = script(`
   return math.max(0, slot - now)
 `)
 
-/** KEYS pause. Gives the microseconds that are left of a pause. */
-export const pauseLeft = script(`
+/**
+ * Limits that the API told of: a hash with, of each, what is left, until when (microseconds), and whether one request is to find out
+ * what is left after a reset. As `Allowances` of the vault, which says why.
+ */
+const limits = `
   local time = redis.call('TIME')
-  return math.max(0, (tonumber(redis.call('GET', KEYS[1])) or 0) - time[1] * 1000000 - time[2])
+  local now = time[1] * 1000000 + time[2]
+  local function read(value)
+    local left, till, probe = string.match(value, '^(-?%d+) (%d+) (%d)$')
+    return tonumber(left), tonumber(till), probe == '1'
+  end
+  local function write(key, name, left, till, probe)
+    redis.call('HSET', key, name, string.format('%d %.0f %d', left, till, probe and 1 or 0))
+  end
+`
+
+/** KEYS limits. ARGV name, remaining and microseconds until the reset of each. */
+export const learnLimits = script(`${limits}
+  local latest = now
+  for index = 1, #ARGV, 3 do
+    local remaining, reset = math.floor(tonumber(ARGV[index + 1])), now + ARGV[index + 2]
+    local value = redis.call('HGET', KEYS[1], ARGV[index])
+    if value then
+      local left, till, probe = read(value)
+      if not probe and now < till then
+        remaining, reset = math.min(left, remaining), math.min(till, reset)
+      end
+    end
+    if value or redis.call('HLEN', KEYS[1]) < ${mostLimits} then
+      write(KEYS[1], ARGV[index], remaining, reset, false)
+      latest = math.max(latest, reset)
+    end
+  end
+  if redis.call('PTTL', KEYS[1]) < (latest - now) / 1000 then
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((latest - now) / 1000) + 10000))
+  end
+  return 0
+`)
+
+/** KEYS pause, limits. ARGV microseconds for a probe. Counts a request and gives 0, or microseconds until it may be sent. */
+export const spend = script(`${limits}
+  local wait = math.max(0, (tonumber(redis.call('GET', KEYS[1])) or 0) - now)
+  local all = redis.call('HGETALL', KEYS[2])
+  local kept = {}
+  for index = 1, #all, 2 do
+    local left, till, probe = read(all[index + 1])
+    if now >= till and probe then
+      redis.call('HDEL', KEYS[2], all[index])
+    else
+      if now >= till then left, till, probe = 1, now + ARGV[1], true end
+      if left <= 0 then wait = math.max(wait, till - now) end
+      kept[#kept + 1] = { all[index], left, till, probe }
+    end
+  end
+  if wait > 0 then return wait end
+  for _, one in ipairs(kept) do write(KEYS[2], one[1], one[2] - 1, one[3], one[4]) end
+  return 0
 `)
 
 /** KEYS pause. ARGV milliseconds. Lengthens the pause. */

@@ -110,7 +110,7 @@ it.effect.prop(
   "processes together never exceed the rate, whenever Redis goes away, comes back or loses its data",
   [Run],
   ([run]) => Effect.sync(() => assert.isAtMost(simulate(run).most, run.requests)),
-  { arbitrary: { runs: 3000 }, timeout: 120_000 }
+  { arbitrary: { runs: 3000 }, timeout: 240_000 }
 )
 
 it("is used while Redis is down: each process has its part", () => {

@@ -1,7 +1,7 @@
 import { Budgets } from "@tributary/connector"
 import { RedisBudgets } from "@tributary/redis"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Logger, type Scope } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import { fresh, settled } from "../src/BudgetShare.ts"
 import { newKey } from "./keys.ts"
 import { logged } from "./logged.ts"
@@ -59,7 +59,7 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         assert.isAtLeast(alone.length, 0.7 * requests * 2)
         assert.isAtMost(most(sentAt(lines), 1000 - jitter), requests)
       }),
-    150_000
+    240_000
   )
 
   it.live(
@@ -99,7 +99,7 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         yield* until("they go on", (all) => sentAt(all.slice(from)).length > 3 * requests)
         assert.isAtMost(most(sentAt(lines), 1000 - jitter), requests)
       }),
-    150_000
+    240_000
   )
 
   /** Budgets of one process over a server of the test's own. */
@@ -116,6 +116,39 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         )
       )
     })
+
+  it.live(
+    "share what the API says is left: two processes together send no more, and one request after a reset",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* redisServer()
+        const process = Layer.build(Layer.fresh(RedisBudgets.layer.pipe(Layer.provide(server.layer({}))))).pipe(
+          Effect.map(Context.get(Budgets))
+        )
+        const both = [yield* process, yield* process]
+        // Both have heard of it, as from answers of their own.
+        for (const budgets of both) yield* budgets.learn("x", [{ name: "limit", remaining: 6, resetIn: 2000 }])
+        let sent = 0
+        for (const budgets of both) {
+          for (let n = 0; n < 8; n++) {
+            yield* Effect.forkScoped(
+              Effect.andThen(
+                budgets.take("x", undefined),
+                Effect.sync(() => sent++)
+              )
+            )
+          }
+        }
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent >= 6 }), Effect.timeout("10 seconds"))
+        assert.strictEqual(sent, 6)
+        // The reset passes; what one request is told lets the others go.
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent > 6 }), Effect.timeout("10 seconds"))
+        assert.isAtMost(sent, 8)
+        for (const budgets of both) yield* budgets.learn("x", [{ name: "limit", remaining: 100, resetIn: 60_000 }])
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent === 16 }), Effect.timeout("20 seconds"))
+      }).pipe(Effect.scoped),
+    240_000
+  )
 
   it.live(
     "waits for Redis if it could not get to know the others yet, and tells Redis what it sent without it",
@@ -144,7 +177,7 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
           assert.strictEqual(known, 5)
         })
       ),
-    150_000
+    240_000
   )
 
   it.live("says once that Redis is down, and once that it is back", () =>

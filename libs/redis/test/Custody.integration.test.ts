@@ -107,7 +107,7 @@ describe.skipIf(missing !== undefined)(title, () => {
           assert.deepInclude(auth.stats, { reuses: 0, refused: 0, maxInFlight: 1 })
         }).pipe(Effect.scoped, Effect.provide(process))
       }),
-    60_000
+    240_000
   )
 
   it.live(
@@ -145,7 +145,7 @@ describe.skipIf(missing !== undefined)(title, () => {
           assert.deepInclude(auth.stats, { reuses: 0, refused: 0, maxInFlight: 1 })
         }).pipe(Effect.scoped, Effect.provide(process))
       }),
-    60_000
+    240_000
   )
 
   const ending = Effect.fnUntraced(function* (drain: string) {
@@ -176,7 +176,7 @@ describe.skipIf(missing !== undefined)(title, () => {
           assert.deepInclude(auth.stats, { issued: 3, reuses: 0, refused: 0 })
         }).pipe(Effect.scoped, Effect.provide(process))
       }),
-    60_000
+    240_000
   )
 
   it.live(
@@ -194,6 +194,6 @@ describe.skipIf(missing !== undefined)(title, () => {
           /Authorization shop: a new refresh token was received .* waited for 3s 200ms \(.*Redis/
         )
       }),
-    60_000
+    240_000
   )
 })

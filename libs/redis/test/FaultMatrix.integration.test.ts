@@ -30,6 +30,6 @@ describe("the fault matrix of refresh tokens", () => {
         assert.isAbove(results.filter((result) => result.verdict === "lost").length, 3)
         assert.isAbove(results.filter((result) => result.revoked > 0).length, 3)
       }),
-    120_000
+    240_000
   )
 })

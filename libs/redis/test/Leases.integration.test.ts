@@ -92,7 +92,7 @@ describe.skipIf(missing !== undefined)(`RedisLeases${missing === undefined ? "" 
           "a holder was told"
         )
       }),
-    150_000
+    240_000
   )
 
   it.live("a holder that was paused cannot write what another has written meanwhile", () =>

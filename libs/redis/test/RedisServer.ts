@@ -1,9 +1,9 @@
 import { Redis, type RedisOptions } from "@tributary/redis"
-import { findServer } from "@tributary/testkit"
+import { findServer, freePort } from "@tributary/testkit"
 import { Redis as Client } from "ioredis"
 import { Effect, Layer, Redacted, Schedule } from "effect"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
@@ -28,15 +28,6 @@ export const canWaitForDisk =
   !("missing" in program) && (program.version[0] > 7 || (program.version[0] === 7 && program.version[1] >= 2))
 
 export const hasTls = !("missing" in program) && program.tls
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 /** Waits until something accepts connections and Redis has loaded its data. */
 const answering = (port: number) =>
@@ -85,7 +76,7 @@ const temporaryDirectory = Effect.acquireRelease(
 /** A server of the test's own, with settings of its command line; ended with the scope. */
 export const startRedis = Effect.fnUntraced(function* (place: RedisPlace, ...settings: ReadonlyArray<string>) {
   if ("missing" in program) return yield* Effect.die(missing)
-  const port = place.port ?? (yield* freePort)
+  const port = place.port ?? (yield* Effect.promise(freePort))
   const directory = place.directory ?? (yield* temporaryDirectory)
   mkdirSync(directory, { recursive: true })
   let current: RedisProcess | undefined

@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)(
             [[refreshed.length, "current"]]
           )
         }),
-      120_000
+      240_000
     )
   }
 )

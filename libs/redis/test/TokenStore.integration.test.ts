@@ -93,7 +93,7 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
           )
         }
       }),
-    150_000
+    240_000
   )
 
   it.live("of processes that compete each generation is one's", () =>

@@ -89,7 +89,7 @@ describe.skipIf(missing !== undefined)(title, () => {
           assert.isAtLeast(tokensOf(lines).size, 8)
           assert.isEmpty(messagesOf(lines))
         }),
-      150_000
+      240_000
     )
   }
 
@@ -197,7 +197,7 @@ describe.skipIf(missing !== undefined)(title, () => {
         assert.deepInclude(auth.stats, { reuses: 0, refused: 0, maxInFlight: 1 })
         tokensOf(lines)
       }),
-    150_000
+    240_000
   )
 
   it.live(
@@ -237,7 +237,7 @@ describe.skipIf(missing !== undefined)(title, () => {
         yield* allServed([...names, "w4"])
         assert.strictEqual(auth.stats.reuses, 1)
       }),
-    150_000
+    240_000
   )
 
   it.live(
@@ -260,7 +260,7 @@ describe.skipIf(missing !== undefined)(title, () => {
         yield* allServed(["w1", "w2"])
         assert.deepInclude(auth.stats, { reuses: 0, refused: 0 })
       }),
-    150_000
+    240_000
   )
 
   it.live(
@@ -280,6 +280,6 @@ describe.skipIf(missing !== undefined)(title, () => {
         // At the change each may ask once more for itself.
         assert.isAtMost(auth.stats.issued - before, 4 + 2)
       }),
-    150_000
+    240_000
   )
 })

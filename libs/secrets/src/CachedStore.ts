@@ -3,10 +3,15 @@ import { makeFlights } from "./flights.ts"
 import type { PlaceError } from "./PlaceError.ts"
 import type { SecretStore } from "./SecretStore.ts"
 
+/** What came of asking again. `unknown`: a store did not answer, so what is known may be older than what it holds. */
+export type Renewal = "changed" | "unchanged" | "unknown"
+
 /** What is known of a secret. Times are milliseconds since 1970. */
 interface Entry {
   value: Redacted.Redacted<string> | undefined
   readAt: number
+  /** How often the store has told it. */
+  answers: number
   /** Until then it is used without being asked for. */
   goodUntil: number
 }
@@ -41,6 +46,7 @@ export const makeCachedStore = (
     if (result._tag === "Success") {
       entry.value = result.success
       entry.readAt = now
+      entry.answers++
       entry.goodUntil = now + keptFor
       return result.success
     }
@@ -57,22 +63,29 @@ export const makeCachedStore = (
   return {
     read: (name: string): Effect.Effect<Redacted.Redacted<string>, PlaceError> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const entry = entries.get(name) ?? { value: undefined, readAt: 0, goodUntil: 0 }
+        const entry = entries.get(name) ?? { value: undefined, readAt: 0, answers: 0, goodUntil: 0 }
         entries.set(name, entry)
         return entry.value !== undefined && now < entry.goodUntil
           ? Effect.succeed(entry.value)
           : share(name, look(name, entry))
       }),
-    /** Asks again for a secret that is known, unless that was done just now; says whether it is another one than before. */
-    renew: (name: string): Effect.Effect<boolean> =>
+    /** Asks again for a secret that is known, unless that was done just now (`isForced`: even then). */
+    renew: (name: string, isForced: boolean): Effect.Effect<Renewal> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const entry = entries.get(name)
         const before = entry?.value
-        if (entry === undefined || before === undefined || now - entry.readAt < freshFor) return Effect.succeed(false)
+        if (entry === undefined || before === undefined) return Effect.succeed<Renewal>("unchanged")
+        if (!isForced && now - entry.readAt < freshFor) return Effect.succeed<Renewal>("unchanged")
+        const { answers } = entry
         return Effect.match(share(name, look(name, entry)), {
           // Whoever needs it next is told.
-          onFailure: () => false,
-          onSuccess: (value) => Redacted.value(value) !== Redacted.value(before)
+          onFailure: (): Renewal => "unknown",
+          onSuccess: (value): Renewal =>
+            entry.answers === answers
+              ? "unknown"
+              : Redacted.value(value) === Redacted.value(before)
+                ? "unchanged"
+                : "changed"
         })
       })
   }

@@ -1,6 +1,6 @@
 import { nearest } from "@tributary/domain"
 import { Config, Context, Duration, Effect, Layer, Option, Redacted, Schema, Scope } from "effect"
-import { makeCachedStore } from "./CachedStore.ts"
+import { makeCachedStore, type Renewal } from "./CachedStore.ts"
 import { Environment } from "./Environment.ts"
 import { makeFileSecrets } from "./FileSecrets.ts"
 import { wrongSetting } from "./limited.ts"
@@ -74,11 +74,11 @@ export class Secrets extends Context.Service<
     /** Replaces every reference inside a setting that is not secret (an address, a header). */
     readonly text: (template: string, base: string) => Effect.Effect<string, SecretError>
     /**
-     * Asks the stores again for what the references in this text name, and says whether any of it has changed: to be called when
-     * it was refused. What was read in the last 5 seconds is not asked for again, and what cannot be read has not changed.
-     * Environment and files are looked at each time anyway.
+     * Asks the stores again for what the references in this text name, and says whether any of it has changed, or else whether any
+     * store did not tell: to be called when it was refused. What was read in the last 5 seconds is not asked for again, unless
+     * `isForced`. Environment and files are looked at each time anyway.
      */
-    readonly renew: (template: string) => Effect.Effect<boolean>
+    readonly renew: (template: string, options?: { readonly isForced?: boolean }) => Effect.Effect<Renewal>
   }
 >()("@tributary/secrets/Secrets") {
   /**
@@ -150,16 +150,17 @@ export class Secrets extends Context.Service<
         return out + template.slice(end)
       })
 
-      const renew = Effect.fnUntraced(function* (template: string) {
+      const renew = Effect.fnUntraced(function* (template: string, options?: { readonly isForced?: boolean }) {
         const asked = new Set<string>()
-        let isChanged = false
+        const found = new Set<Renewal>()
         for (const [, body = ""] of template.matchAll(anyReference)) {
           const { kind, name } = partsOf(body)
           if (!isStoreKind(kind) || asked.has(`${kind}:${name}`)) continue
           asked.add(`${kind}:${name}`)
-          if ((yield* stores.get(kind)?.renew(name) ?? Effect.succeed(false)) === true) isChanged = true
+          const store = stores.get(kind)
+          if (store !== undefined) found.add(yield* store.renew(name, options?.isForced === true))
         }
-        return isChanged
+        return (["changed", "unknown"] as const).find((one) => found.has(one)) ?? "unchanged"
       })
 
       return Secrets.of({ secret, text, renew })

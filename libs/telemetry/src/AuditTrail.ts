@@ -1,5 +1,5 @@
 import { FailureClass } from "@tributary/domain"
-import { Clock, Context, Effect, Latch, Schedule, Schema, type Scope } from "effect"
+import { Clock, Context, Effect, Latch, Schedule, Schema, type Scope, Semaphore } from "effect"
 
 /** What happened to a credential. The token itself is never part of it. */
 export const AuditEvent = Schema.Struct({
@@ -79,12 +79,12 @@ export interface AuditStore {
 /** So many events wait to be written at most; of more the oldest are given up, which is written when it can be. */
 const mostWaiting = 10_000
 const mostAtOnce = 500
-/** At the end of the process so long is waited for what is not written. */
-const patience = "2 seconds"
+/** At the end of the process so long is waited for what is not written; a short command may only then connect to where it is kept. */
+const patience = "5 seconds"
 
 const again = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("30 seconds")]).pipe(Schedule.jittered)
 
-/** An audit trail over a store that may be slow or away. What waits is written when the scope closes, for up to 2 seconds. */
+/** An audit trail over a store that may be slow or away. What waits is written when the scope closes, for up to 5 seconds. */
 export const makeAuditTrail = Effect.fnUntraced(function* (
   process: string,
   store: AuditStore
@@ -92,10 +92,13 @@ export const makeAuditTrail = Effect.fnUntraced(function* (
   let waiting: Array<AuditEvent> = []
   let lost = 0
   const news = Latch.makeUnsafe(false)
+  /** One write at a time: what is being written is not written by somebody else as well. */
+  const writing = Semaphore.makeUnsafe(1)
 
   const writeSome = Effect.gen(function* () {
     const some = waiting.slice(0, mostAtOnce)
     const missed = lost
+    if (some.length === 0 && missed === 0) return
     const at = yield* Clock.currentTimeMillis
     const gap: ReadonlyArray<AuditEvent> =
       missed === 0
@@ -115,18 +118,13 @@ export const makeAuditTrail = Effect.fnUntraced(function* (
     lost -= missed
     const written = new Set(some)
     waiting = waiting.filter((event) => !written.has(event))
-  })
+  }).pipe(writing.withPermit)
   const writeAll = Effect.whileLoop({
     while: () => waiting.length > 0 || lost > 0,
     body: () => writeSome,
     step: () => {}
   })
 
-  yield* Effect.addFinalizer(() =>
-    Effect.timeoutOption(writeAll, patience).pipe(
-      Effect.catch((error) => Effect.logError(`${error.message} ${waiting.length} events of tokens are lost.`))
-    )
-  )
   const drain = Effect.gen(function* () {
     yield* news.await
     news.closeUnsafe()
@@ -142,6 +140,12 @@ export const makeAuditTrail = Effect.fnUntraced(function* (
     )
   })
   yield* Effect.forkScoped(Effect.forever(drain))
+  // Comes before the end of that fiber: what it is writing is waited for, and not written again.
+  yield* Effect.addFinalizer(() =>
+    Effect.timeoutOption(writeAll, patience).pipe(
+      Effect.catch((error) => Effect.logError(`${error.message} ${waiting.length} events of tokens are lost.`))
+    )
+  )
 
   return AuditTrail.of({
     record: (event) =>

@@ -1,5 +1,5 @@
 import { Config, Effect, Layer, Option, Schema } from "effect"
-import { appendFile, mkdir, readFile, rename, rm, stat } from "node:fs/promises"
+import { appendFile, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { AuditError, AuditEvent, type AuditQuery, AuditTrail, isAskedFor, makeAuditTrail } from "./AuditTrail.ts"
 
@@ -18,6 +18,17 @@ const codeOf = (error: unknown) =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown"
 
 const isMissing = (error: unknown) => codeOf(error) === "ENOENT"
+
+/** Whether a file of this size ends with a line break. */
+const endsLine = async (file: string, size: number): Promise<boolean> => {
+  const handle = await open(file, "r")
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1)
+    return bytesRead === 0 || buffer[0] === 0x0a
+  } finally {
+    await handle.close()
+  }
+}
 
 const storeOf = (directory: string, size: number) => {
   const files = filesOf(directory)
@@ -53,8 +64,11 @@ const storeOf = (directory: string, size: number) => {
         const lines = events.map((event) => `${encode(event)}\n`).join("")
         await mkdir(directory, { recursive: true, mode: 0o700 })
         const before = await sizeOf(current)
-        if (before > 0 && before + Buffer.byteLength(lines) > size) await rotate()
-        await appendFile(current, lines, { mode: 0o600 })
+        const isFull = before > 0 && before + Buffer.byteLength(lines) > size
+        if (isFull) await rotate()
+        // A process that was killed, or a disk that was full, may have left half a line; this one is not to become part of it.
+        const isWhole = isFull || before === 0 || (await endsLine(current, before))
+        await appendFile(current, isWhole ? lines : `\n${lines}`, { mode: 0o600 })
       }),
     read: (query: AuditQuery) =>
       attempt(async () => {

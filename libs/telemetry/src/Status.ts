@@ -193,7 +193,11 @@ export class Status extends Context.Service<
         ),
         notice: (connector, kind, message) =>
           Effect.flatMap(Clock.currentTimeMillis, (at) => {
-            const others = (notices.get(connector) ?? []).filter((notice) => notice.kind !== kind)
+            const known = notices.get(connector) ?? []
+            const one = known.find((notice) => notice.kind === kind)
+            // What is up, or down, already is no change.
+            if (one?.message === message) return Effect.void
+            const others = known.filter((notice) => notice !== one)
             const all = message === undefined ? others : [...others, { kind, message, at }]
             if (all.length === 0) notices.delete(connector)
             else notices.set(connector, all)
@@ -202,6 +206,7 @@ export class Status extends Context.Service<
         forget: (connector) =>
           Effect.sync(() => {
             for (const [key, entry] of streams) if (entry.connector === connector) streams.delete(key)
+            notices.delete(connector)
           }),
         changes: PubSub.subscribe(changed)
       })

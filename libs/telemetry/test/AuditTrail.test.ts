@@ -30,7 +30,7 @@ describe("the audit trail in files", () => {
         )
       yield* write(event("shop", ["shop"]), event("shared", ["orders", "stock"]))
       // A process that was killed leaves half a line.
-      appendFileSync(join(directory, "audit.jsonl"), '{"at":1,"pro\n')
+      appendFileSync(join(directory, "audit.jsonl"), '{"at":1,"pro')
       yield* write(event("shop", ["shop"]), event("other"))
       yield* Effect.gen(function* () {
         const trail = yield* AuditTrail
@@ -101,6 +101,29 @@ describe("an audit trail whose store is away", () => {
     })
   )
 
+  it.effect("gets each event once, also from a process that ends while it is written", () =>
+    Effect.gen(function* () {
+      const written: Array<AuditEvent> = []
+      const scope = yield* Scope.make()
+      const trail = yield* makeAuditTrail("here", {
+        // As a file or a server: what was begun is done, whether somebody waits for it or not.
+        append: (events) =>
+          Effect.andThen(
+            Effect.sync(() => void written.push(...events)),
+            Effect.sleep("1 second")
+          ),
+        read: () => Effect.succeed([])
+      }).pipe(Scope.provide(scope))
+      yield* trail.record(event("one"))
+      yield* TestClock.adjust("100 millis")
+      yield* trail.record(event("two"))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(names(written), ["one", "two"])
+    })
+  )
+
   it.effect("does not hold up the end of the process", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
@@ -110,7 +133,7 @@ describe("an audit trail whose store is away", () => {
       }).pipe(Scope.provide(scope))
       yield* trail.record(event("shop"))
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("6 seconds")
       assert.isDefined(closing.pollUnsafe())
     })
   )

@@ -67,7 +67,12 @@ export interface ConsentServer {
   /** `app` (public), `web` (secret, HTTP Basic), `other` (as `web`), `service` (client credentials). */
   readonly clients: Readonly<Record<"app" | "web" | "other" | "service", ConsentClient>>
   readonly control: ConsentControl
-  readonly stats: { readonly tokenRequests: number; readonly keyReads: number; readonly pushed: number }
+  readonly stats: {
+    readonly tokenRequests: number
+    readonly keyReads: number
+    readonly pushed: number
+    readonly revocations: number
+  }
   readonly stop: () => Promise<void>
 }
 
@@ -135,7 +140,7 @@ export const startConsentServer = async (options: ConsentServerOptions = {}): Pr
     application_type: "native",
     grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
     response_types: ["code"],
-    redirect_uris: ["http://127.0.0.1/callback", "http://localhost/callback"],
+    redirect_uris: ["http://127.0.0.1/callback", "http://localhost/callback", "http://[::1]/callback"],
     scope: "openid offline_access api:read api:write"
   }
   const confidential = ({ id, secret }: ConsentClient) => ({
@@ -146,7 +151,7 @@ export const startConsentServer = async (options: ConsentServerOptions = {}): Pr
   })
   const adapter = memoryAdapter()
   const consents: Consents = { grants: new Set() }
-  const stats = { keyReads: 0, pushed: 0 }
+  const stats = { keyReads: 0, pushed: 0, revocations: 0 }
   const cookies = [randomUUID()]
 
   const makeProvider = (key: JsonWebKey): Provider =>
@@ -309,6 +314,7 @@ export const startConsentServer = async (options: ConsentServerOptions = {}): Pr
     if (path === "/token") return gate.handle(passing, response)
     if (path === "/jwks") stats.keyReads++
     if (path === "/request") stats.pushed++
+    if (path === "/token/revocation") stats.revocations++
     const found = await forward(innerPort, passing)
     if (path !== "/.well-known/openid-configuration") return reply(response, found)
     const document: unknown = JSON.parse(found.body.toString())
@@ -334,6 +340,9 @@ export const startConsentServer = async (options: ConsentServerOptions = {}): Pr
       },
       get pushed() {
         return stats.pushed
+      },
+      get revocations() {
+        return stats.revocations
       }
     },
     control: {

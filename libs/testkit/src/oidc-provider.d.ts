@@ -1,4 +1,4 @@
-/** The part of oidc-provider that the testkit uses; the package brings no types. */
+/** The part of oidc-provider that the testkit and the flights' API use; the package brings no types. */
 declare module "oidc-provider" {
   import type { IncomingMessage, RequestListener, ServerResponse } from "node:http"
 
@@ -17,6 +17,7 @@ declare module "oidc-provider" {
     readonly clientId: string
     readonly scope: string | undefined
     readonly aud: string | ReadonlyArray<string> | undefined
+    readonly isValid: boolean
   }
   /** A person's visit to the login and consent pages. */
   interface Interaction {
@@ -36,6 +37,7 @@ declare module "oidc-provider" {
   export class Provider {
     constructor(issuer: string, configuration: Readonly<Record<string, unknown>>)
     callback(): RequestListener
+    on(event: "client_credentials.saved", listener: () => void): this
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>
     interactionFinished(
       request: IncomingMessage,

@@ -1,4 +1,5 @@
-import { Clock, Context, Duration, Effect, Layer, Semaphore } from "effect"
+import { type Allowance, Allowances } from "./Allowances.ts"
+import { Clock, Context, Deferred, Duration, Effect, Layer, Semaphore } from "effect"
 
 /** Largest rate of requests: never more than `requests` in any period of length `per`. */
 export interface Rate {
@@ -40,13 +41,19 @@ class Recent {
   }
 }
 
+/** Milliseconds by a clock that is never put back: no budget stands still because this machine's clock was. */
+const elapsed = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
 interface Budget {
   /** One request at a time waits for its turn; the others stand in line behind it. */
   readonly line: Semaphore.Semaphore
-  /** Milliseconds since 1970. */
+  /** As `elapsed` counts. */
   pausedUntil: number
   /** By number of requests and length of the period. */
   readonly recent: Map<string, Recent>
+  readonly allowances: Allowances
+  /** Wakes who waits for what was left, as more of it may be. */
+  learnt: Deferred.Deferred<void>
 }
 
 /**
@@ -63,6 +70,8 @@ export class Budgets extends Context.Service<
     readonly take: (key: string, rate: Rate | undefined) => Effect.Effect<void>
     /** Holds back all requests of the key from now on for this long, because the API asked for it. Never shortens a pause. */
     readonly pause: (key: string, duration: Duration.Duration) => Effect.Effect<void>
+    /** Takes note of what the API says is left; requests of the key wait when nothing is. */
+    readonly learn: (key: string, allowances: ReadonlyArray<Allowance>) => Effect.Effect<void>
   }
 >()("@tributary/vault/Budgets") {
   /** Budgets of this process. */
@@ -71,7 +80,13 @@ export class Budgets extends Context.Service<
     const budgetOf = (key: string): Budget => {
       let budget = budgets.get(key)
       if (budget === undefined) {
-        budget = { line: Semaphore.makeUnsafe(1), pausedUntil: 0, recent: new Map() }
+        budget = {
+          line: Semaphore.makeUnsafe(1),
+          pausedUntil: Number.NEGATIVE_INFINITY,
+          recent: new Map(),
+          allowances: new Allowances(),
+          learnt: Deferred.makeUnsafe()
+        }
         budgets.set(key, budget)
       }
       return budget
@@ -91,12 +106,18 @@ export class Budgets extends Context.Service<
       const recent = measure === undefined ? undefined : recentOf(budget, measure)
       const per = measure?.per ?? 0
       for (;;) {
-        const now = yield* Clock.currentTimeMillis
-        const free = recent === undefined ? 0 : recent.oldest + per
+        const now = yield* elapsed
+        const free = recent === undefined ? Number.NEGATIVE_INFINITY : recent.oldest + per
         const wait = Math.max(free, budget.pausedUntil) - now
         if (wait <= 0) {
-          recent?.add(now)
-          return
+          const early = budget.allowances.take(now)
+          if (early <= 0) {
+            recent?.add(now)
+            return
+          }
+          // More may be told to be left before the time is over.
+          yield* Effect.timeoutOption(Deferred.await(budget.learnt), early)
+          continue
         }
         // A pause may grow meanwhile, so the time is looked at again afterwards.
         yield* Effect.sleep(wait)
@@ -110,9 +131,17 @@ export class Budgets extends Context.Service<
           return budget.line.withPermit(inTurn(budget, rate))
         }),
       pause: (key, duration) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        Effect.map(elapsed, (now) => {
           const budget = budgetOf(key)
           budget.pausedUntil = Math.max(budget.pausedUntil, now + Duration.toMillis(duration))
+        }),
+      learn: (key, allowances) =>
+        Effect.map(elapsed, (now) => {
+          const budget = budgetOf(key)
+          budget.allowances.learn(allowances, now)
+          const { learnt } = budget
+          budget.learnt = Deferred.makeUnsafe()
+          Deferred.doneUnsafe(learnt, Effect.void)
         })
     })
   })

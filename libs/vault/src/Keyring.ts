@@ -3,7 +3,7 @@ import { Config, Effect, Option, Redacted } from "effect"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { createKeyFile, makeKeyFile, narrowMode } from "./KeyFile.ts"
-import { VaultError } from "./TokenStore.ts"
+import { forgetAdvice, VaultError } from "./TokenStore.ts"
 import { keyBytes, localKey, type VaultKey } from "./VaultKey.ts"
 
 /** Keys of the vault at one moment: records are sealed with `current`, and every key of `byId` opens them. */
@@ -85,11 +85,15 @@ export interface KeyPlace {
   readonly directory: string | undefined
 }
 
+/** What is left where nobody has the key any more. */
+const beginAnew = (store: string): string =>
+  `If it is lost, begin anew: move ${store.startsWith("vault.db") ? "vault.db" : "its records"} away; every authorization then needs a new first token or a consent.`
+
 const list = (ids: Iterable<string>) => [...ids].join(", ")
 
 /** What is wrong when a record needs a key that is not given. */
-export const missingKey = (id: string, keys: Keys, places: string): string =>
-  `they were sealed with a key that is not given (id ${id}; given are ${list(keys.byId.keys())}). Add that key to ${places}, or remove the tokens of this authorization.`
+export const missingKey = (authorization: string, id: string, keys: Keys, places: string): string =>
+  `they were sealed with a key that is not given (id ${id}; given are ${list(keys.byId.keys())}). Add that key to ${places}, or forget the tokens of this authorization: ${forgetAdvice(authorization)}`
 
 /**
  * The keys of a vault: those of `TRIBUTARY_VAULT_KEY`, then those of the file `vault.key` in its directory, if it has one. The
@@ -117,7 +121,7 @@ export const loadKeyring = Effect.fnUntraced(function* (
     if (!existsSync(path)) {
       if (sealedWith.length > 0) {
         return yield* misconfigured(
-          `${store} holds tokens, but the key that sealed them is gone (id ${list(sealedWith)}): there is neither ${variable} nor ${path}. Restore the key. To begin anew, move vault.db away; every authorization then needs a new first token.`
+          `${store} holds tokens, but the key that sealed them is gone (id ${list(sealedWith)}): there is neither ${variable} nor ${path}. Restore the key. ${beginAnew(store)}`
         )
       }
       yield* Effect.try({
@@ -145,7 +149,7 @@ export const loadKeyring = Effect.fnUntraced(function* (
   const first = yield* now
   if (sealedWith.length > 0 && !sealedWith.some((id) => first.byId.has(id))) {
     return yield* misconfigured(
-      `the tokens of ${store} were sealed with another key (id ${list(sealedWith)}) than the one given (id ${list(first.byId.keys())}). Give that key in ${places}; several keys are separated by commas.`
+      `the tokens of ${store} were sealed with another key (id ${list(sealedWith)}) than the one given (id ${list(first.byId.keys())}). Give that key in ${places}; several keys are separated by commas. ${beginAnew(store)}`
     )
   }
   return { places, now } satisfies Keyring

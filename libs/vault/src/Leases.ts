@@ -71,6 +71,21 @@ export interface LeaseOptions {
   readonly ttl: Duration.Input
   /** How long to wait for another holder; by default not at all. */
   readonly wait?: Duration.Input
+  /** What the lease is held for, where that outlives its holder. */
+  readonly purpose?: LeasePurpose
+}
+
+/**
+ * What a lease is held for: work that goes on elsewhere when its holder ends. Whoever goes on with it takes the lease over from the
+ * holder at once, whether that one is still there or not.
+ */
+export interface LeasePurpose {
+  /** The same for all who hold the lease for it; made of letters, digits and `-`. */
+  readonly name: string
+  /** Asked when the scope of the holder closes. `true`: the lease is not given back, it ends by itself after its time. */
+  readonly isUnfinished: () => boolean
+  /** Takes the lease only from one who held it for the same; else it counts as taken. */
+  readonly onlyOver?: boolean
 }
 
 /**
@@ -86,45 +101,66 @@ export class Leases extends Context.Service<
   }
 >()("@tributary/vault/Leases") {
   /**
-   * Leases among the fibers of this process, for an engine that runs in one. They end with the scope of their holder only:
+   * Leases among the fibers of this process, for an engine that runs in one. They end with the scope of their holder:
    * holders here cannot vanish. Epochs begin at the present time in milliseconds, so they also grow over restarts.
    */
   static readonly layerMemory = Layer.sync(Leases, () => {
-    const held = new Map<string, Deferred.Deferred<void>>()
+    interface Holding {
+      readonly released: Deferred.Deferred<void>
+      readonly purpose: string | undefined
+      /** When it ends, for one whose scope has closed; milliseconds since 1970. */
+      endsAt: number
+    }
+    const held = new Map<string, Holding>()
     const epochs = new Map<string, number>()
 
-    const take = Effect.fnUntraced(function* (key: string) {
+    const take = Effect.fnUntraced(function* (key: string, { purpose, ttl }: LeaseOptions) {
       const now = yield* Clock.currentTimeMillis
       const epoch = Math.max((epochs.get(key) ?? 0) + 1, Math.floor(now))
-      const released = Deferred.makeUnsafe<void>()
-      held.set(key, released)
+      const holding: Holding = { released: Deferred.makeUnsafe(), purpose: purpose?.name, endsAt: Infinity }
+      const isInherited = held.has(key)
+      held.set(key, holding)
       epochs.set(key, epoch)
       const lease: Lease = {
         key,
         owner: randomUUID(),
         epoch,
         lost: Effect.never,
-        check: Effect.void,
+        check: Effect.suspend(() =>
+          held.get(key) === holding
+            ? Effect.void
+            : Effect.fail(new LeaseLost({ key, epoch, problem: "it was taken over." }))
+        ),
         left: Effect.succeed(Infinity),
-        isInherited: false
+        isInherited
       }
       yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          held.delete(key)
-          Deferred.doneUnsafe(released, Effect.void)
+        Effect.gen(function* () {
+          if (purpose?.isUnfinished() === true) {
+            holding.endsAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(ttl)
+          } else if (held.get(key) === holding) held.delete(key)
+          yield* Deferred.succeed(holding.released, undefined)
         })
       )
       return lease
     }, Effect.uninterruptible)
 
-    const acquire = Effect.fn("Leases.acquire")(function* (key: string, { ttl, wait = 0 }: LeaseOptions) {
+    const acquire = Effect.fn("Leases.acquire")(function* (key: string, options: LeaseOptions) {
+      const { purpose, ttl, wait = 0 } = options
       const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
       for (;;) {
         const holder = held.get(key)
-        if (holder === undefined) return yield* take(key)
-        const left = deadline - (yield* Clock.currentTimeMillis)
-        if (left <= 0) return yield* new LeaseTaken({ key, endsIn: Duration.toMillis(ttl) })
-        yield* Effect.timeoutOption(Deferred.await(holder), left)
+        const now = yield* Clock.currentTimeMillis
+        const isFree = holder === undefined || holder.endsAt <= now
+        const isSame = holder !== undefined && purpose !== undefined && holder.purpose === purpose.name
+        if (isSame || (isFree && purpose?.onlyOver !== true)) return yield* take(key, options)
+        const left = deadline - now
+        if (holder === undefined || left <= 0) return yield* new LeaseTaken({ key, endsIn: Duration.toMillis(ttl) })
+        // One that is left behind ends by itself.
+        const released = Number.isFinite(holder.endsAt)
+          ? Effect.sleep(holder.endsAt - now)
+          : Deferred.await(holder.released)
+        yield* Effect.timeoutOption(released, left)
       }
     })
 

@@ -5,7 +5,7 @@ import { makeDataKeys } from "./DataKeys.ts"
 import { isEnvelope, openEnvelope, openFirstForm, readEnvelope, sealEnvelope } from "./Envelope.ts"
 import { type KeyPlace, type Keys, loadKeyring, missingKey } from "./Keyring.ts"
 import type { KeyIds } from "./SealedRecords.ts"
-import { type StoredTokens, VaultError } from "./TokenStore.ts"
+import { forgetAdvice, type StoredTokens, VaultError } from "./TokenStore.ts"
 
 /** What seals records now, without waiting for anything. */
 export interface Seal {
@@ -51,7 +51,7 @@ export const makeSealer = Effect.fnUntraced(function* (where: KeyPlace, sealedWi
     if (key !== undefined) return key
     throw new VaultError({
       authorization,
-      problem: missingKey(id, keys, keyring.places),
+      problem: missingKey(authorization, id, keys, keyring.places),
       failureClass: "misconfigured"
     })
   }
@@ -71,7 +71,7 @@ export const makeSealer = Effect.fnUntraced(function* (where: KeyPlace, sealedWi
   const open: Sealer["open"] = Effect.fnUntraced(function* (authorization, generation, keyId, sealed) {
     const damaged = new VaultError({
       authorization,
-      problem: `the record in ${where.store} was changed or damaged. Restore ${where.store} from a backup, or remove the tokens of this authorization.`,
+      problem: `the record in ${where.store} was changed or damaged. Restore ${where.store} from a backup, or forget the tokens of this authorization: ${forgetAdvice(authorization)}`,
       failureClass: "misconfigured"
     })
     const keys = yield* keyring.now

@@ -6,7 +6,7 @@ import { isEnvelope } from "./Envelope.ts"
 import { decodeEntry, encodeEntry, isOpenTo, isSameEntry, type JournalEntry } from "./JournalEntry.ts"
 import { SealedRecords } from "./SealedRecords.ts"
 import { makeSealer } from "./Sealer.ts"
-import { Conflict, type StoredTokens, Superseded, TokenStore, VaultError } from "./TokenStore.ts"
+import { Conflict, forgetAdvice, type StoredTokens, Superseded, TokenStore, VaultError } from "./TokenStore.ts"
 
 /** 3: records are envelopes, which earlier versions cannot open; those that they sealed are still read. */
 const schemaVersion = 3
@@ -22,47 +22,56 @@ const decodeKeyRow = Schema.decodeUnknownSync(KeyRow)
 const SealedRow = Schema.Struct({ authorization: Schema.String, key_id: Schema.String, head: Schema.Uint8Array })
 const decodeSealedRow = Schema.decodeUnknownSync(SealedRow)
 
-const problemOf = (error: unknown): { readonly text: string; readonly failureClass: VaultError["failureClass"] } => {
+/** What is the matter with the file `place`. */
+const problemOf = (
+  place: string,
+  error: unknown
+): { readonly text: string; readonly failureClass: VaultError["failureClass"] } => {
+  const notWritable = {
+    text: `${place} cannot be opened for writing. Check its owner and permissions, those of its folder, and --data.`,
+    failureClass: "misconfigured"
+  } as const
+  const noSpace = {
+    text: `there is no space left for ${place}. Make room; nothing was lost.`,
+    failureClass: "transient"
+  } as const
+  // Of the file system, before SQLite has the file.
+  const system = error instanceof Error && "code" in error ? String(error.code) : ""
+  if (/^(EACCES|EPERM|EROFS|EISDIR|ENOTDIR|ENOENT|EEXIST|ELOOP|ENAMETOOLONG)$/u.test(system)) return notWritable
+  if (/^(ENOSPC|EDQUOT)$/u.test(system)) return noSpace
   const code = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0
   switch (code & 0xff) {
     case 5:
     case 6:
-      return { text: "vault.db is locked by another process.", failureClass: "transient" }
+      return { text: `${place} is locked by another process.`, failureClass: "transient" }
     case 13:
-      return { text: "there is no space left for vault.db. Make room; nothing was lost.", failureClass: "transient" }
+      return noSpace
     case 8:
     case 14:
     case 23:
-      return {
-        text: "vault.db cannot be opened for writing. Check its owner and permissions.",
-        failureClass: "misconfigured"
-      }
+      return notWritable
+    // A table that should be there is not.
+    case 1:
     case 11:
     case 26:
-      return { text: "vault.db is damaged. Restore it from a backup.", failureClass: "misconfigured" }
+      return { text: `${place} is damaged. Restore it from a backup.`, failureClass: "misconfigured" }
     default:
-      return { text: `vault.db cannot be used (SQLite code ${code}).`, failureClass: "transient" }
+      return { text: `${place} cannot be used (SQLite code ${code}).`, failureClass: "transient" }
   }
 }
 
-const failed = (authorization: string | undefined) => (error: unknown) => {
+const failedAt = (place: string) => (authorization: string | undefined) => (error: unknown) => {
   if (error instanceof VaultError) return error
-  const { failureClass, text } = problemOf(error)
+  const { failureClass, text } = problemOf(place, error)
   return new VaultError({ authorization, problem: text, failureClass, cause: error })
 }
 
-/** Opens the file so that it and its side files, which take over its mode, are the owner's alone from the start. */
-const openDatabase = (directory: string): DatabaseSync => {
-  mkdirSync(directory, { recursive: true })
-  const path = join(directory, "vault.db")
-  closeSync(openSync(path, "a", 0o600))
-  chmodSync(path, 0o600)
-  const database = new DatabaseSync(path, { timeout: 1000 })
+/** Brings a file that was opened into the form that is used here. */
+const prepareDatabase = (database: DatabaseSync, directory: string): void => {
   // FULL syncs the write-ahead log at every commit; fullfsync makes macOS really do it.
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA secure_delete = ON")
   const version = database.prepare("PRAGMA user_version").get()?.["user_version"]
   if (typeof version === "number" && version > schemaVersion) {
-    database.close()
     throw new VaultError({
       authorization: undefined,
       problem: `vault.db in ${directory} was written by a newer version of Tributary (format ${version}, this one reads ${schemaVersion}). Use that version.`,
@@ -70,7 +79,7 @@ const openDatabase = (directory: string): DatabaseSync => {
     })
   }
   // Nothing is written to open the file: a process that only looks does not wait for those that write.
-  if (version === schemaVersion) return database
+  if (version === schemaVersion) return
   // A removed record keeps its row and generation, see `TokenStore.save`.
   database.exec(`
     CREATE TABLE IF NOT EXISTS tokens (
@@ -84,10 +93,47 @@ const openDatabase = (directory: string): DatabaseSync => {
       entry TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = ${schemaVersion}`)
-  return database
 }
 
+/** Opens the file so that it and its side files, which take over its mode, are the owner's alone from the start. */
+const openDatabase = (directory: string): DatabaseSync => {
+  mkdirSync(directory, { recursive: true })
+  const path = join(directory, "vault.db")
+  closeSync(openSync(path, "a", 0o600))
+  chmodSync(path, 0o600)
+  const database = new DatabaseSync(path, { timeout: 1000 })
+  try {
+    prepareDatabase(database, directory)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+const statementsOf = (database: DatabaseSync) => ({
+  select: database.prepare(`
+    SELECT ifnull(generation, 0) AS generation, key_id, sealed, entry AS journal
+    FROM (SELECT ? AS name) LEFT JOIN tokens ON tokens.authorization = name LEFT JOIN journal ON journal.authorization = name`),
+  upsert: database.prepare(`
+    INSERT INTO tokens (authorization, generation, key_id, sealed) VALUES (?, ?, ?, ?)
+    ON CONFLICT (authorization) DO UPDATE SET
+      generation = excluded.generation, key_id = excluded.key_id, sealed = excluded.sealed`),
+  erase: database.prepare("UPDATE tokens SET key_id = NULL, sealed = NULL WHERE authorization = ?"),
+  write: database.prepare(
+    "INSERT INTO journal (authorization, entry) VALUES (?, ?) ON CONFLICT (authorization) DO UPDATE SET entry = excluded.entry"
+  ),
+  clear: database.prepare("DELETE FROM journal WHERE authorization = ?"),
+  names: database.prepare(
+    "SELECT authorization, key_id, substr(sealed, 1, 16) AS head FROM tokens WHERE sealed IS NOT NULL ORDER BY authorization"
+  ),
+  replace: database.prepare(
+    "UPDATE tokens SET key_id = ?, sealed = ? WHERE authorization = ? AND generation = ? AND key_id = ? AND sealed = ?"
+  )
+})
+
 const make = Effect.fnUntraced(function* (directory: string) {
+  const failed = failedAt(`vault.db in ${directory}`)
   const database = yield* Effect.acquireRelease(
     Effect.try({ try: () => openDatabase(directory), catch: failed(undefined) }),
     (database) => Effect.sync(() => database.close())
@@ -102,18 +148,10 @@ const make = Effect.fnUntraced(function* (directory: string) {
   })
   const sealer = yield* makeSealer({ store: `vault.db in ${directory}`, directory }, sealedWith)
 
-  const select = database.prepare(`
-    SELECT ifnull(generation, 0) AS generation, key_id, sealed, entry AS journal
-    FROM (SELECT ? AS name) LEFT JOIN tokens ON tokens.authorization = name LEFT JOIN journal ON journal.authorization = name`)
-  const upsert = database.prepare(`
-    INSERT INTO tokens (authorization, generation, key_id, sealed) VALUES (?, ?, ?, ?)
-    ON CONFLICT (authorization) DO UPDATE SET
-      generation = excluded.generation, key_id = excluded.key_id, sealed = excluded.sealed`)
-  const erase = database.prepare("UPDATE tokens SET key_id = NULL, sealed = NULL WHERE authorization = ?")
-  const write = database.prepare(
-    "INSERT INTO journal (authorization, entry) VALUES (?, ?) ON CONFLICT (authorization) DO UPDATE SET entry = excluded.entry"
-  )
-  const clear = database.prepare("DELETE FROM journal WHERE authorization = ?")
+  const { clear, erase, names, replace, select, upsert, write } = yield* Effect.try({
+    try: () => statementsOf(database),
+    catch: failed(undefined)
+  })
 
   const rowOf = (authorization: string) => {
     const row = Option.getOrUndefined(decodeRow(select.get(authorization)))
@@ -126,7 +164,7 @@ const make = Effect.fnUntraced(function* (directory: string) {
     } catch {
       throw new VaultError({
         authorization,
-        problem: `the journal in vault.db in ${directory} was changed or damaged. Restore vault.db from a backup, or remove the tokens of this authorization.`,
+        problem: `the journal in vault.db in ${directory} was changed or damaged. Restore vault.db from a backup, or forget the tokens of this authorization: ${forgetAdvice(authorization)}`,
         failureClass: "misconfigured"
       })
     }
@@ -213,9 +251,6 @@ const make = Effect.fnUntraced(function* (directory: string) {
     })
   })
 
-  const names = database.prepare(
-    "SELECT authorization, key_id, substr(sealed, 1, 16) AS head FROM tokens WHERE sealed IS NOT NULL ORDER BY authorization"
-  )
   const list = Effect.try({
     try: () =>
       names.all().map((found) => {
@@ -224,9 +259,6 @@ const make = Effect.fnUntraced(function* (directory: string) {
       }),
     catch: failed(undefined)
   })
-  const replace = database.prepare(
-    "UPDATE tokens SET key_id = ?, sealed = ? WHERE authorization = ? AND generation = ? AND key_id = ? AND sealed = ?"
-  )
   const reseal = Effect.fn("SealedRecords.reseal")(function* (authorization: string) {
     const { generation, sealed } = yield* row(authorization)
     if (sealed === undefined) return "changed" as const

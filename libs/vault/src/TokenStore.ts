@@ -67,6 +67,9 @@ export class VaultError extends Schema.TaggedError<VaultError>()("VaultError", {
   }
 }
 
+/** The way out where what is stored of an authorization cannot be opened any more. */
+export const forgetAdvice = (authorization: string): string => `tributary revoke ${authorization} --forget`
+
 /** What is stored of an authorization, read at one moment. */
 export interface StoredRecord {
   readonly tokens: StoredTokens | undefined

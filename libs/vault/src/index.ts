@@ -1,3 +1,4 @@
+export * from "./Allowances.ts"
 export * from "./Budgets.ts"
 export * from "./JournalEntry.ts"
 export * from "./Leases.ts"

@@ -31,6 +31,37 @@ export const leasesConformance = <E>(name: string, layer: Layer.Layer<Leases, E>
       })
     )
 
+    promises("passes on to who goes on with what it is held for, at once, and ends by itself else", (leases) =>
+      Effect.gen(function* () {
+        const ttl = 400
+        let isUnfinished = true
+        const purposeOf = (name: string, onlyOver = false) => ({ name, isUnfinished: () => isUnfinished, onlyOver })
+        const scope = yield* Scope.make()
+        const first = yield* Scope.provide(leases.acquire("place", { ttl, purpose: purposeOf("job-1") }), scope)
+        // Whether the first holder is there or not.
+        const second = yield* Effect.scoped(
+          Effect.tap(leases.acquire("place", { ttl, purpose: purposeOf("job-1", true) }), (lease) => lease.check)
+        )
+        assert.isAbove(second.epoch, first.epoch)
+        yield* Scope.close(scope, Exit.void)
+        for (const name of ["job-2", "job"]) {
+          const refused = yield* Effect.flip(Effect.scoped(leases.acquire("place", { ttl, purpose: purposeOf(name) })))
+          assert.instanceOf(refused, LeaseTaken)
+        }
+        assert.instanceOf(yield* Effect.flip(Effect.scoped(leases.acquire("place", { ttl }))), LeaseTaken)
+        const third = yield* Effect.scoped(
+          leases.acquire("place", { ttl, wait: "5 seconds", purpose: purposeOf("job-2") })
+        )
+        assert.isAbove(third.epoch, second.epoch)
+        isUnfinished = false
+        yield* Effect.scoped(leases.acquire("place", { ttl, purpose: purposeOf("job-2") }))
+        // Given back: nobody has it, so there is nothing to take over.
+        const only = leases.acquire("place", { ttl, purpose: purposeOf("job-2", true) })
+        assert.instanceOf(yield* Effect.flip(Effect.scoped(only)), LeaseTaken)
+        yield* Effect.scoped(leases.acquire("place", { ttl }))
+      })
+    )
+
     promises("keeps keys apart, whatever they are", (leases) =>
       Effect.scoped(
         Effect.forEach(["a", "A", "a/b", "ä", "{a}", "}{", "* KEYS[1]", ""], (key) =>

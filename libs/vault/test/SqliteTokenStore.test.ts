@@ -9,7 +9,7 @@ import {
   type VaultError
 } from "@tributary/vault"
 import { randomBytes } from "node:crypto"
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { entry, temporaryDirectory, tokens } from "./tokens.ts"
@@ -219,6 +219,62 @@ describe("SqliteTokenStore", () => {
       newer.close()
       const tooNew = yield* Effect.flip(run(directory, {}, accessTokenOf))
       assert.match(tooNew.message, /newer version/)
+    })
+  )
+
+  it.effect("says which file is damaged, however it was, and forgets no token for it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const path = join(directory, "vault.db")
+      yield* run(directory, {}, (store) =>
+        Effect.forEach(
+          Array.from({ length: 60 }, (_, k) => `a${k}`),
+          (id) => store.save(id, 0, tokens(id))
+        )
+      )
+      const whole = readFileSync(path)
+      const damages: ReadonlyArray<readonly [string, () => void]> = [
+        ["cut after its first page", () => writeFileSync(path, whole.subarray(0, 4096))],
+        ["cut in the middle", () => writeFileSync(path, whole.subarray(0, whole.length - 5000))],
+        ["overwritten in the middle", () => writeFileSync(path, Buffer.from(whole).fill(0x55, 4096, 20_000))],
+        [
+          "without a table",
+          () => {
+            writeFileSync(path, whole)
+            const database = new DatabaseSync(path)
+            database.exec("DROP TABLE journal")
+            database.close()
+          }
+        ]
+      ]
+      for (const [what, damage] of damages) {
+        damage()
+        const error = yield* Effect.flip(
+          run(directory, {}, (store) =>
+            Effect.forEach(
+              Array.from({ length: 60 }, (_, k) => `a${k}`),
+              store.read
+            )
+          )
+        )
+        assert.deepInclude(error, { _tag: "VaultError", failureClass: "misconfigured" }, what)
+        assert.include(error.message, `vault.db in ${directory} is damaged`, what)
+      }
+      writeFileSync(path, whole)
+      assert.strictEqual(yield* run(directory, {}, (store) => accessTokenOf(store, "a59")), "access-a59")
+    })
+  )
+
+  it.effect("says where the file cannot be opened", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      writeFileSync(join(directory, "file"), "")
+      mkdirSync(join(directory, "taken", "vault.db"), { recursive: true })
+      for (const place of [join(directory, "file"), join(directory, "file", "below"), join(directory, "taken")]) {
+        const error = yield* Effect.flip(run(place, {}, accessTokenOf))
+        assert.deepInclude(error, { _tag: "VaultError", failureClass: "misconfigured" })
+        assert.include(error.message, `vault.db in ${place} cannot be opened for writing`)
+      }
     })
   )
 

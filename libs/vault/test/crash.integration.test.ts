@@ -65,5 +65,5 @@ it.live(
       }
       assert.isAbove(saves, kills)
     }),
-  60_000
+  240_000
 )

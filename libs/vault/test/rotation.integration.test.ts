@@ -73,7 +73,7 @@ describe("rotation of the vault's keys", () => {
         assert.deepStrictEqual(last.problems, [])
         assert.strictEqual(last.status.keys.length, 1)
       }),
-    120_000
+    240_000
   )
 
   it.live(
@@ -85,6 +85,6 @@ describe("rotation of the vault's keys", () => {
         assert.isNotEmpty(problems)
         assert.isTrue(yield* Effect.provide(Effect.as(TokenStore, true), opened(directory, `${newer},${older}`)))
       }),
-    120_000
+    240_000
   )
 })

@@ -21,7 +21,7 @@ export const showAudit = Effect.fn("cli.audit")(function* (options: {
 }) {
   const screen = yield* Screen
   const trail = yield* AuditTrail
-  const events = yield* trail.read({ connector: options.connector, last: Math.max(0, options.last) })
+  const events = yield* trail.read({ connector: options.connector, last: options.last })
   if (options.json) {
     for (const event of events) yield* screen.print(JSON.stringify(event))
     return

@@ -1,12 +1,14 @@
-import { makeDirectory } from "@tributary/log"
 import { Secrets } from "@tributary/secrets"
-import { Console, Duration, Effect, Layer, Option, Path, Schema } from "effect"
+import { Console, Duration, Effect, Layer, Option, Path, Schedule } from "effect"
 import { Argument, CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import { askingCommands, onCassette } from "./AskingCommands.ts"
 import { loadConnectors } from "./ConnectorFiles.ts"
+import { countOf } from "./CountFlag.ts"
+import { dataFolder } from "./DataFolder.ts"
+import { defaultData } from "./Directories.ts"
 import { connectorsCommand } from "./ConnectorsCommand.ts"
 import { auditOf, authorizations, catalogOf, engine, schemasOf, tablesOf, topicsOf } from "./Engine.ts"
 import { loadCommand } from "./LoadCommand.ts"
-import { preview } from "./Preview.ts"
 import { exitCodes, runProcess } from "./Process.ts"
 import { query } from "./Query.ts"
 import { requireConnectors, runOnce } from "./RunOnce.ts"
@@ -27,15 +29,12 @@ const root = Command.make("tributary").pipe(
     ),
     data: Flag.String("data").pipe(
       Flag.withDescription("Folder that the embedded engine keeps its data in"),
-      Flag.withDefault("./.tributary")
+      Flag.withDefault(defaultData)
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print results as JSON"), Flag.withDefault(false))
   }),
   Command.withDescription("Streams OAuth2-protected APIs into Kafka and ClickHouse")
 )
-
-/** A flag that counts something. */
-const countOf = (name: string) => Flag.Int(name).pipe(Flag.withSchema(Schema.Natural))
 
 /** What a signal makes of a command: one that stays ends well, one that was under way did not. */
 const signalled: { code: number } = { code: exitCodes.stopped }
@@ -44,35 +43,33 @@ const staying = Effect.sync(() => {
   signalled.code = exitCodes.done
 })
 
-/** The data folder cannot be made or written. */
-export class DataFolder extends Schema.TaggedError<DataFolder>()("DataFolder", {
-  path: Schema.String,
-  problem: Schema.String
-}) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return `The data folder ${this.path} cannot be made (${this.problem}). Name another with --data.`
-  }
-}
-
-/** The data folder as an absolute path, made if need be. */
-const dataFolder = Effect.fnUntraced(function* (data: string) {
-  const path = yield* Path.Path
-  const folder = path.resolve(data)
-  yield* Effect.try({
-    try: () => makeDirectory(folder, 0o700),
-    catch: (error) => new DataFolder({ path: folder, problem: error instanceof Error ? error.message : String(error) })
-  })
-  return folder
-})
-
 /** Starts the embedded engine in the data folder. */
 const onEngine = <A, E, R>(data: string, work: Effect.Effect<A, E, R>) =>
   Effect.flatMap(dataFolder(data), (folder) => Effect.provide(work, engine(folder)))
 
+const http = Flag.String("http").pipe(
+  Flag.withDescription(
+    "Where the process answers for its health and gives its metrics: host:port (control: its API, default 127.0.0.1:7480)"
+  ),
+  Flag.optional
+)
+
+/** The engine of one process, with its health where it is to be served. */
+const onServedEngine = Effect.fnUntraced(function* <A, E, R>(
+  data: string,
+  address: Option.Option<string>,
+  work: Effect.Effect<A, E, R>
+) {
+  if (Option.isNone(address)) return yield* onEngine(data, work)
+  // Loaded where it is asked for: it would make each command slower to start.
+  const { servingHealth } = yield* Effect.promise(() => import("./ServeHealth.ts"))
+  return yield* servingHealth(address.value, onEngine(data, work))
+})
+
 const dev = Command.make(
   "dev",
   {
+    http,
     authServer: Flag.Boolean("auth-server").pipe(
       Flag.withDescription("Also start an authorization server on this machine, to try out consent and tokens by hand"),
       Flag.withDefault(false)
@@ -82,27 +79,30 @@ const dev = Command.make(
       Flag.withDefault(7489)
     )
   },
-  Effect.fn(function* ({ authPort, authServer }) {
+  Effect.fn(function* ({ authPort, authServer, http }) {
     const { connectors, data, json } = yield* root
     const running = Effect.gen(function* () {
       // Said before the engine starts.
       yield* loadConnectors(connectors)
       yield* staying
-      yield* onEngine(data, serve({ connectors, json, watch: true }))
+      yield* onServedEngine(data, http, serve({ connectors, json, watch: true }))
     })
     if (!authServer) return yield* running
     const { startDevAuthServer } = yield* Effect.promise(() => import("./DevAuthServer.ts"))
     const screen = yield* Screen
-    yield* startDevAuthServer(authPort).pipe(
-      Effect.andThen(running),
-      // A person who tries out the server alone has no connectors yet.
-      Effect.catchTag("NoConnectors", ({ message }) =>
-        screen
-          .note(`${message} Only the authorization server runs.`)
-          .pipe(Effect.andThen(staying), Effect.andThen(Effect.never))
-      ),
-      Effect.scoped
+    // A person who tries out the server has no connectors yet, and saves the first one when it was shown.
+    const first = Effect.catchTag(loadConnectors(connectors), "NoConnectors", ({ message }) =>
+      screen.note(`${message} Only the authorization server runs until there is one.`).pipe(
+        Effect.andThen(staying),
+        Effect.andThen(
+          Effect.retry(loadConnectors(connectors), {
+            schedule: Schedule.spaced("1 second"),
+            while: ({ _tag }) => _tag === "NoConnectors"
+          })
+        )
+      )
     )
+    yield* startDevAuthServer(authPort).pipe(Effect.andThen(first), Effect.andThen(running), Effect.scoped)
   })
 ).pipe(Command.withDescription("Run everything in one process and take up changes of the files as they happen"))
 
@@ -119,33 +119,39 @@ const run = Command.make(
       Flag.withDescription("Read everything there is, load it, print a summary and end"),
       Flag.withDefault(false)
     ),
-    http: Flag.String("http").pipe(
-      Flag.withDescription(
-        "Where a service answers for its health: host:port (control: its API, default 127.0.0.1:7480)"
-      ),
-      Flag.optional
-    )
+    http,
+    replay: onCassette
   },
-  Effect.fn(function* ({ http, once, service }) {
+  Effect.fn(function* ({ http, once, replay, service }) {
     const { connectors, data, json } = yield* root
+    if (Option.isSome(replay)) {
+      const { runOnReplay } = yield* Effect.promise(() => import("./RunReplay.ts"))
+      return yield* runOnReplay({
+        connectors,
+        data,
+        json,
+        cassette: replay.value,
+        isOnce: once && Option.isNone(service)
+      })
+    }
     if (Option.isSome(service)) {
       if (once) return yield* new NotOnce({ service: service.value })
       yield* staying
-      // Loaded where it is asked for, as below: it would make each command slower to start.
+      // Loaded where it is asked for, as above.
       const { runService } = yield* Effect.promise(() => import("./Service.ts"))
       return yield* runService(service.value, { data: yield* dataFolder(data), http: Option.getOrUndefined(http) })
     }
     yield* requireConnectors(connectors)
     if (once) {
       const screen = yield* Screen
-      return yield* onEngine(data, runOnce({ connectors, json })).pipe(
+      return yield* onServedEngine(data, http, runOnce({ connectors, json })).pipe(
         Effect.onInterrupt(() =>
           screen.note("Stopped before the end. What was committed is kept; the next run goes on from there.")
         )
       )
     }
     yield* staying
-    yield* onEngine(data, serve({ connectors, json, watch: false }))
+    yield* onServedEngine(data, http, serve({ connectors, json, watch: false }))
   })
 ).pipe(Command.withDescription("Run all connectors in one process, or one service of many"))
 
@@ -192,28 +198,6 @@ const validateCommand = Command.make(
     yield* Effect.provide(validate({ connectors, json }), Secrets.layer)
   })
 ).pipe(Command.withDescription("Check connector files without making a request"))
-
-const previewCommand = Command.make(
-  "preview",
-  {
-    connector: Argument.String("connector").pipe(
-      Argument.withDescription("Identifier of the connector; may be left out if there is only one"),
-      Argument.optional
-    ),
-    stream: Flag.String("stream").pipe(Flag.withDescription("Only this stream"), Flag.optional),
-    limit: countOf("limit").pipe(Flag.withDescription("Records to show per stream"), Flag.withDefault(3))
-  },
-  Effect.fn(function* ({ connector, limit, stream }) {
-    const { connectors, data, json } = yield* root
-    yield* preview({
-      connectors,
-      connector: Option.getOrUndefined(connector),
-      stream: Option.getOrUndefined(stream),
-      limit,
-      json
-    }).pipe(Effect.provide(authorizations(yield* dataFolder(data))))
-  })
-).pipe(Command.withDescription("Fetch one page of each stream and show its records and tables; publish nothing"))
 
 const tapCommand = Command.make(
   "tap",
@@ -279,7 +263,7 @@ const auditCommand = Command.make(
       Flag.withDescription("Only what concerns this connector, or the authorization of this name"),
       Flag.optional
     ),
-    last: Flag.Int("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
+    last: countOf("last").pipe(Flag.withDescription("So many events at most, the newest"), Flag.withDefault(50))
   },
   Effect.fn(function* ({ connector, last }) {
     const { data, json } = yield* root
@@ -338,14 +322,20 @@ const revokeCommand = Command.make(
     connector: Argument.String("connector").pipe(
       Argument.withDescription("Identifier of the connector; may be left out if there is only one"),
       Argument.optional
+    ),
+    forget: Flag.Boolean("forget").pipe(
+      Flag.withDescription(
+        "Only forget the tokens here, without asking the server; works if they cannot be opened any more"
+      ),
+      Flag.withDefault(false)
     )
   },
-  Effect.fn(function* ({ connector }) {
+  Effect.fn(function* ({ connector, forget }) {
     const { connectors, data, json } = yield* root
     const { runRevoke } = yield* Effect.promise(() => import("./Revoke.ts"))
     const { TokenTransport } = yield* Effect.promise(() => import("@tributary/oauth"))
     const folder = yield* dataFolder(data)
-    yield* runRevoke({ connectors, connector: Option.getOrUndefined(connector), json }).pipe(
+    yield* runRevoke({ connectors, connector: Option.getOrUndefined(connector), isOnlyForgotten: forget, json }).pipe(
       Effect.provide(Layer.merge(authorizations(folder), TokenTransport.layer))
     )
   })
@@ -358,7 +348,7 @@ const tributary = root.pipe(
     applyCommand,
     deleteCommand,
     validateCommand,
-    previewCommand,
+    ...askingCommands(root),
     tapCommand,
     queryCommand,
     statusCommand,

@@ -1,6 +1,15 @@
-import { type Connector, type ConfigProblem, parseConnector, transformSteps } from "@tributary/domain"
+import { expandConnector } from "@tributary/airbyte"
+import {
+  type Connector,
+  type ConfigProblem,
+  namedFiles,
+  type OAuth2,
+  type ParsedConnector,
+  parseConnector
+} from "@tributary/domain"
 import { checkProvider } from "@tributary/oauth"
-import { Effect, FileSystem, Option, Path, type PlatformError, Schema } from "effect"
+import { Effect, FileSystem, Option, Path, type PlatformError, Result, Schema } from "effect"
+import { isUtf8 } from "node:buffer"
 import { createHash } from "node:crypto"
 
 /** A connector file that can be run. */
@@ -9,11 +18,13 @@ export interface LoadedConnector {
   /** Folder that relative paths in the file start from. */
   readonly base: string
   readonly connector: Connector
+  /** OAuth2 authorizations of its manifest beside `connector.auth`. */
+  readonly further: ReadonlyArray<OAuth2>
   /** The file as it was read. */
   readonly text: string
-  /** TypeScript files that its transforms name, as absolute paths. */
+  /** Files that it names (modules, a manifest and its hooks), as absolute paths. */
   readonly scripts: ReadonlyArray<string>
-  /** Changes whenever the file, or a TypeScript file that it names, changes. */
+  /** Changes whenever the file, or a file that it names, changes. */
   readonly revision: string
 }
 
@@ -93,6 +104,43 @@ const atStart = (
   }
 }
 
+/** Airbyte's manifests lie beside the connector files that name them; by their top level they cannot be confused. */
+const isManifest = (text: string): boolean =>
+  /^["']?type["']?[ \t]*:[ \t]*["']?DeclarativeSource\b/mu.test(text) && !/^["']?connector["']?[ \t]*:/mu.test(text)
+
+const loneManifest = (file: string, text: string, name: string): ConfigProblem =>
+  atStart(file, text, {
+    path: "",
+    found: "an Airbyte manifest that no connector file names",
+    expected: "a connector file",
+    advice: `Write a file beside it with \`connector: <name>\` and \`manifest: ./${name}\` (docs/guides/airbyte.md), or run it by \`tributary connectors run --airbyte\`.`
+  })
+
+/** The connector with what its manifest says, or what is wrong with that. */
+const expanded = Effect.fnUntraced(function* (parsed: ParsedConnector, base: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const { connector, locate } = parsed
+  if (connector.manifest === undefined) return Result.succeed({ connector, further: [] })
+  const read = yield* Effect.result(fs.readFileString(path.resolve(base, connector.manifest)))
+  if (Result.isFailure(read)) {
+    return Result.fail(
+      locate([
+        {
+          severity: "error",
+          path: ["manifest"],
+          found: `${connector.manifest}, which cannot be read (${why(read.failure)})`,
+          expected: "a file beside this one",
+          advice: "Correct the path; it is relative to the connector file."
+        }
+      ])
+    )
+  }
+  const made = expandConnector(connector, read.success)
+  if (Result.isFailure(made)) return Result.fail(locate(made.failure))
+  return Result.succeed({ connector: made.success.connector, further: made.success.further })
+})
+
 /** Reads a connector file, or all of a folder. A wrong file is a problem of its own and never stops the others. */
 export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target: string) {
   const fs = yield* FileSystem.FileSystem
@@ -110,8 +158,9 @@ export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target:
   const problems: Array<ConfigProblem> = []
   const warnings: Array<ConfigProblem> = []
   const byId = new Map<string, string>()
+  const manifests: Array<readonly [file: string, text: string]> = []
   for (const file of files) {
-    const read = yield* Effect.result(fs.readFileString(file))
+    const read = yield* Effect.result(fs.readFile(file))
     if (read._tag === "Failure") {
       problems.push(
         atStart(file, "", {
@@ -123,13 +172,36 @@ export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target:
       )
       continue
     }
-    const text = read.success
+    const text = new TextDecoder().decode(read.success)
+    if (!isUtf8(read.success)) {
+      const { length } = text.slice(0, text.indexOf("\u{fffd}")).split("\n")
+      problems.push({
+        ...atStart(file, "", {
+          path: "",
+          found: "bytes that are no UTF-8",
+          expected: "a file in UTF-8",
+          advice: "Save it in the encoding UTF-8: in another one its texts would come out as others."
+        }),
+        line: length
+      })
+      continue
+    }
+    if (isManifest(text)) {
+      manifests.push([file, text])
+      continue
+    }
     const parsed = parseConnector(text, file)
     if (parsed._tag === "Failure") {
       problems.push(...parsed.failure)
       continue
     }
-    const { connector } = parsed.success
+    const base = path.dirname(path.resolve(file))
+    const whole = yield* expanded(parsed.success, base)
+    if (Result.isFailure(whole)) {
+      problems.push(...whole.failure)
+      continue
+    }
+    const { connector, further } = whole.success
     const other = byId.get(connector.connector)
     if (other !== undefined) {
       problems.push(
@@ -150,21 +222,25 @@ export const loadConnectors = Effect.fn("cli.loadConnectors")(function* (target:
       continue
     }
     warnings.push(...parsed.success.warnings, ...parsed.success.locate(ofProvider))
-    const base = path.dirname(path.resolve(file))
-    const scripts = new Set<string>()
-    for (const stream of Object.keys(connector.streams)) {
-      for (const step of transformSteps(connector, stream)) {
-        if ("typescript" in step) scripts.add(path.resolve(base, step.typescript))
-      }
-    }
+    const scripts = new Set(namedFiles(connector).map((name) => path.resolve(base, name)))
     const hash = createHash("sha256").update(text)
     for (const script of scripts) {
       // A file that is missing is reported when the transform is compiled; here it only counts as a change.
       hash.update("\0").update(yield* fs.readFileString(script).pipe(Effect.orElseSucceed(() => "missing")))
     }
-    connectors.push({ file, base, connector, text, scripts: [...scripts], revision: hash.digest("hex") })
+    connectors.push({ file, base, connector, further, text, scripts: [...scripts], revision: hash.digest("hex") })
   }
-  return { connectors, problems, warnings } satisfies LoadedFiles
+  const named = new Set(connectors.flatMap(({ scripts }) => scripts))
+  const lone = manifests.filter(([file]) => !named.has(path.resolve(file)))
+  // The one that names it may be one of those that are wrong.
+  if (problems.length === 0) {
+    const said = lone.map(([file, text]) => loneManifest(file, text, path.basename(file)))
+    if (connectors.length === 0) problems.push(...said)
+    else warnings.push(...said)
+  }
+  // A manifest without `type` looks like a connector file that is wrong.
+  const ofConnectors = problems.filter(({ file }) => !named.has(path.resolve(file)))
+  return { connectors, problems: ofConnectors, warnings } satisfies LoadedFiles
 })
 
 /**

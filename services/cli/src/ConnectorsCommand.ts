@@ -1,7 +1,11 @@
 import {
+  connectionStatus,
   coverageOf,
+  errorTrace,
+  type Files,
   isCovered,
   isPlainDict,
+  loadHooks,
   loadManifest,
   makeSource,
   ManifestError,
@@ -9,9 +13,11 @@ import {
   parseJson,
   type PlainDict,
   portsAt,
+  RunError,
   secretPaths,
   specMessage,
   specOf,
+  streamStates,
   textAt,
   type Value,
   type WantedStream,
@@ -19,7 +25,7 @@ import {
   writeJson
 } from "@tributary/airbyte"
 import { Secrets } from "@tributary/secrets"
-import { Clock, Effect, FileSystem, Layer, Option, Path, Redacted, Schema } from "effect"
+import { Clock, Config, Effect, FileSystem, Layer, Option, Path, Redacted, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { why } from "./ConnectorFiles.ts"
 import { Screen } from "./Screen.ts"
@@ -60,22 +66,6 @@ const member = (value: Value | undefined, name: string): Value | undefined =>
 
 const dict = (value: Value | undefined): PlainDict =>
   value !== undefined && value !== null && isPlainDict(value) ? value : {}
-
-/** State by stream, of Airbyte's messages: one, a list, or a global one with a list in it. */
-const stateOf = (value: Value): ReadonlyMap<string, PlainDict> => {
-  const messages = Array.isArray(value) ? value : [value]
-  const entries = messages.flatMap((message): ReadonlyArray<Value> => {
-    const state = member(message, "state") ?? message
-    const all = member(member(state, "global"), "stream_states")
-    return Array.isArray(all) ? all : [member(state, "stream") ?? null]
-  })
-  return new Map(
-    entries.flatMap((entry): ReadonlyArray<readonly [string, PlainDict]> => {
-      const name = member(member(entry, "stream_descriptor"), "name")
-      return typeof name === "string" ? [[name, dict(member(entry, "stream_state"))]] : []
-    })
-  )
-}
 
 const catalogOf = (file: string, value: Value): Effect.Effect<ReadonlyArray<WantedStream>, BadFile> => {
   const streams = member(value, "streams")
@@ -126,12 +116,45 @@ const withSecrets = Effect.fnUntraced(function* (specification: Value | undefine
   return result
 })
 
+/** Folders that Airbyte's tools take files from; the second when the first is not there. */
+const stagingFolder = "/staging/files"
+const localFolder = "/tmp/airbyte-file-transfer"
+
+/** Writes the files of records below a folder: the one that is given, or where airbyte-cdk writes them. */
+const filesIn = Effect.fnUntraced(function* (given: string | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const staging = yield* Config.String("AIRBYTE_STAGING_DIRECTORY").pipe(Config.withDefault(stagingFolder))
+  const isThere = given === undefined && (yield* Effect.orElseSucceed(fs.exists(staging), () => false))
+  const folder = path.resolve(given ?? (isThere ? staging : localFolder))
+  const files: Files = {
+    write: Effect.fn("cli.connectors.file")(
+      function* (name, body) {
+        const file = path.join(folder, name)
+        yield* fs.makeDirectory(path.dirname(file), { recursive: true })
+        yield* fs.writeFile(file, body)
+        return { url: file, size: body.length }
+      },
+      Effect.mapError(
+        (error) =>
+          new RunError({
+            problem: `A file of a record cannot be written below ${folder} (${why(error)}). Name another folder with --files.`,
+            failureType: "config_error"
+          })
+      )
+    )
+  }
+  return files
+})
+
 interface RunOptions {
   readonly verb: "read" | "spec" | "check" | "discover"
   readonly manifest: string
   readonly config: string | undefined
   readonly state: string | undefined
   readonly catalog: string | undefined
+  readonly hooks: string | undefined
+  readonly files: string | undefined
 }
 
 const runManifest = Effect.fn("cli.connectors.run")(function* (options: RunOptions) {
@@ -147,22 +170,39 @@ const runManifest = Effect.fn("cli.connectors.run")(function* (options: RunOptio
   }
   const base = options.config === undefined ? "." : path.dirname(path.resolve(options.config))
   const config = yield* withSecrets(specOf(manifest)?.["connection_specification"], given, base)
-  const source = yield* makeSource({
-    manifest,
-    config,
-    folder: path.dirname(path.resolve(options.manifest)),
-    environment: { ports: portsAt(() => clock.currentTimeMillisUnsafe() * 1000) },
-    output: { print }
-  })
+  const file = options.hooks
+  const hooks =
+    file === undefined
+      ? undefined
+      : yield* Effect.mapError(loadHooks(path.resolve(file)), (problem) => new BadFile({ path: file, problem }))
+  // Whoever reads the output looks for the answer there, whatever went wrong.
+  const told = (error: RunError) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const message =
+        options.verb === "check" ? connectionStatus(error.message) : errorTrace(error.message, error.failureType, now)
+      yield* print([writeJson(message)])
+    })
+  const source = yield* Effect.tapError(
+    makeSource({
+      manifest,
+      config,
+      folder: path.dirname(path.resolve(options.manifest)),
+      environment: { ports: portsAt(() => clock.currentTimeMillisUnsafe() * 1000), hooks },
+      output: { print },
+      files: yield* filesIn(options.files)
+    }),
+    told
+  )
   switch (options.verb) {
     case "check": {
       if (!(yield* source.check)) return yield* new NotComplete({ problem: "The check failed; see the message." })
       return
     }
     case "discover":
-      return yield* source.discover
+      return yield* Effect.tapError(source.discover, told)
     default: {
-      const state = options.state === undefined ? new Map() : stateOf(yield* readJson(options.state))
+      const state = options.state === undefined ? new Map() : streamStates(yield* readJson(options.state))
       const { catalog } = options
       const wanted = catalog === undefined ? undefined : yield* catalogOf(catalog, yield* readJson(catalog))
       if (!(yield* source.read({ catalog: wanted, state }))) {
@@ -185,15 +225,22 @@ const run = Command.make(
     airbyte: Flag.String("airbyte").pipe(Flag.withDescription("An Airbyte declarative manifest (YAML)")),
     config: optionalFile("config", "The connector's config (JSON)"),
     state: optionalFile("state", "State messages of the last run (JSON)"),
-    catalog: optionalFile("catalog", "The configured catalog (JSON); default: every stream")
+    catalog: optionalFile("catalog", "The configured catalog (JSON); default: every stream"),
+    hooks: optionalFile("hooks", "Module with what stands for components that are written in Python (TypeScript)"),
+    files: optionalFile(
+      "files",
+      "Folder for the files of records; default: $AIRBYTE_STAGING_DIRECTORY, or /tmp/airbyte-file-transfer"
+    )
   },
-  Effect.fn(function* ({ airbyte, catalog, config, state, verb }) {
+  Effect.fn(function* ({ airbyte, catalog, config, files, hooks, state, verb }) {
     yield* runManifest({
       verb: Option.getOrElse(verb, () => "read" as const),
       manifest: airbyte,
       config: Option.getOrUndefined(config),
       state: Option.getOrUndefined(state),
-      catalog: Option.getOrUndefined(catalog)
+      catalog: Option.getOrUndefined(catalog),
+      hooks: Option.getOrUndefined(hooks),
+      files: Option.getOrUndefined(files)
     }).pipe(Effect.provide(Layer.merge(ManifestHttp.layer, Secrets.layer)))
   })
 ).pipe(Command.withDescription("Run an Airbyte manifest and print messages of Airbyte's protocol"))

@@ -1,7 +1,7 @@
 import { isConsentGrant, nearest } from "@tributary/domain"
 import {
   type Authorization,
-  authorizationOfConnector,
+  authorizationsOfConnector,
   type Consent,
   type Granted,
   makeConsent,
@@ -14,7 +14,7 @@ import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { canAsk, openBrowser, readLine } from "./ConsentBrowser.ts"
 import { awaitRedirect } from "./ConsentRedirect.ts"
 import { noteProblems } from "./FileProblems.ts"
-import { duration } from "./Format.ts"
+import { duration, printable } from "./Format.ts"
 import { Screen } from "./Screen.ts"
 
 export interface ConsentOptions {
@@ -34,20 +34,27 @@ export class NoConsent extends Schema.TaggedError<NoConsent>()("NoConsent", { pr
   }
 }
 
-const needsPerson = (loaded: LoadedConnector) => {
-  const grant = authorizationOfConnector(loaded.connector, loaded.base)?.oauth2.oauth2
-  return grant !== undefined && isConsentGrant(grant)
-}
+const needsPerson = ({ oauth2 }: Authorization) => isConsentGrant(oauth2.oauth2)
 
-/** The one connector that is meant, by its name, and what authorizes it. */
+/** All that authorizes a connector. */
+export const authorizationsOfLoaded = ({
+  base,
+  connector,
+  further
+}: Pick<LoadedConnector, "base" | "connector" | "further">) =>
+  authorizationsOfConnector({ connector: connector.connector, auth: connector.auth, further }, base)
+
+/**
+ * The one connector that is meant, by its name or that of an authorization, and what authorizes it: all of it, or what was named.
+ */
 export const chooseConnector = Effect.fnUntraced(function* (
   { connector, connectors }: Pick<ConsentOptions, "connector" | "connectors">,
-  isMeant: (loaded: LoadedConnector) => boolean
+  isMeant: (authorization: Authorization) => boolean
 ) {
   const loaded = yield* loadConnectors(connectors)
   yield* noteProblems(loaded)
   const ids = loaded.connectors.map((one) => one.connector.connector)
-  const candidates = loaded.connectors.filter(isMeant)
+  const candidates = loaded.connectors.filter((one) => authorizationsOfLoaded(one).some(isMeant))
   const chosen =
     connector === undefined
       ? candidates.length === 1
@@ -55,7 +62,7 @@ export const chooseConnector = Effect.fnUntraced(function* (
         : undefined
       : // Where several share an authorization, messages name that.
         (loaded.connectors.find((one) => one.connector.connector === connector) ??
-        loaded.connectors.find((one) => authorizationOfConnector(one.connector, one.base)?.id === connector))
+        loaded.connectors.find((one) => authorizationsOfLoaded(one).some(({ id }) => id === connector)))
   if (chosen === undefined) {
     const meant = connector === undefined ? undefined : nearest(connector, ids)
     const among = connector === undefined ? candidates.map((one) => one.connector.connector) : ids
@@ -66,8 +73,11 @@ export const chooseConnector = Effect.fnUntraced(function* (
         (meant === undefined ? "" : ` Did you mean ${meant}?`)
     })
   }
-  const authorization = authorizationOfConnector(chosen.connector, chosen.base)
-  if (authorization !== undefined) return { authorization, connector: chosen.connector.connector }
+  const all = authorizationsOfLoaded(chosen)
+  const isNamed = connector !== undefined && chosen.connector.connector !== connector
+  const meant = isNamed ? all.filter(({ id }) => id === connector) : all
+  const [first, ...more] = meant
+  if (first !== undefined) return { authorizations: [first, ...more] as const, connector: chosen.connector.connector }
   return yield* new NoConsent({
     problem: `Connector ${chosen.connector.connector} has no OAuth2 authorization (auth.oauth2), so there is nothing to do.`
   })
@@ -136,10 +146,10 @@ const byDevice = Effect.fnUntraced(function* (id: string, consent: Consent, time
   const prompt = yield* consent.beginDevice
   const left = prompt.expiresAt - (yield* Clock.currentTimeMillis)
   yield* screen.print(
-    `Open ${prompt.verificationUri} on any device and enter the code:\n\n  ${prompt.userCode}\n` +
+    `Open ${printable(prompt.verificationUri)} on any device and enter the code:\n\n  ${printable(prompt.userCode)}\n` +
       (prompt.verificationUriComplete === undefined
         ? ""
-        : `\nOr open this, which has the code in it:\n\n  ${prompt.verificationUriComplete}\n`) +
+        : `\nOr open this, which has the code in it:\n\n  ${printable(prompt.verificationUriComplete)}\n`) +
       `\nThe code is good for ${duration(left)}.`
   )
   return yield* Effect.timeoutOrElse(consent.awaitDevice(prompt), {
@@ -163,6 +173,15 @@ const pasted = Effect.fnUntraced(function* (id: string, timeout: Duration.Durati
   })
 })
 
+/** A code that was copied out of an address is encoded as addresses are: Google's, for one, have a slash in them. */
+const plainCode = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 /** What a person copied: the whole address that the browser ended at, its query, or the code alone. */
 const finishPasted = (consent: Consent, pending: PendingConsent, text: string) => {
   if (URL.canParse(text) && /^https?:/iu.test(text)) {
@@ -179,7 +198,7 @@ const finishPasted = (consent: Consent, pending: PendingConsent, text: string) =
   if (/(^|[?&])(code|error)=/u.test(text)) {
     return consent.finish(pending, new URLSearchParams(text.replace(/^[^?]*\?/u, "")))
   }
-  return consent.finishWithCode(pending, Redacted.make(text))
+  return consent.finishWithCode(pending, Redacted.make(plainCode(text)))
 }
 
 const byPaste = Effect.fnUntraced(function* (id: string, consent: Consent, timeout: Duration.Duration) {
@@ -206,7 +225,7 @@ const report = Effect.fnUntraced(function* (id: string, granted: Granted, json: 
   const now = yield* Clock.currentTimeMillis
   const missing = granted.asked.filter((scope) => !granted.granted.includes(scope))
   const more = granted.granted.filter((scope) => !granted.asked.includes(scope))
-  const { expiresAt, hasRefreshToken, identity } = granted
+  const { expiresAt, hasRefreshToken, identity, isRefreshTokenLost } = granted
   if (json) {
     const { asked, granted: scopes } = granted
     return yield* screen.print(
@@ -217,17 +236,18 @@ const report = Effect.fnUntraced(function* (id: string, granted: Granted, json: 
         missing,
         expiresAt: expiresAt ?? null,
         refreshToken: hasRefreshToken,
+        refreshTokenLost: isRefreshTokenLost,
         account: identity?.account ?? identity?.subject ?? null
       })
     )
   }
   const marks = [
     ...granted.asked.map((scope) =>
-      missing.includes(scope) ? `  - ${scope} (asked for, not granted)` : `  + ${scope}`
+      missing.includes(scope) ? `  - ${scope} (asked for, not granted)` : `  + ${printable(scope)}`
     ),
-    ...more.map((scope) => `  + ${scope} (granted, not asked for)`)
+    ...more.map((scope) => `  + ${printable(scope)} (granted, not asked for)`)
   ]
-  const whose = identity === undefined ? "" : ` by ${identity.account ?? identity.subject}`
+  const whose = identity === undefined ? "" : ` by ${printable(identity.account ?? identity.subject)}`
   yield* screen.print(
     [
       `${id}: consent was given${whose}, and is stored.`,
@@ -240,6 +260,11 @@ const report = Effect.fnUntraced(function* (id: string, granted: Granted, json: 
       "A connector that waits for it goes on within seconds."
     ].join("\n")
   )
+  if (isRefreshTokenLost) {
+    yield* screen.note(
+      "The tokens of the earlier consent, which had a refresh token, were replaced: the newest consent counts. Let the server send a refresh token, and consent once more."
+    )
+  }
   if (missing.length > 0) {
     yield* screen.note(
       `Not everything was granted: streams that need ${missing.join(", ")} will be refused by the API.`
@@ -248,16 +273,23 @@ const report = Effect.fnUntraced(function* (id: string, granted: Granted, json: 
 })
 
 /** Notes who may act for the person from now on; that a refresh token was put in is told apart from what a person was asked. */
-const audited = Effect.fnUntraced(function* (authorization: string, how: ConsentOptions["how"]) {
+const audited = Effect.fnUntraced(function* (authorization: string, connector: string, how: ConsentOptions["how"]) {
   const { record } = yield* AuditTrail
   const detail = how === "refresh-token" ? "a refresh token that existed already was stored" : "consent of a person"
-  yield* record({ authorization, connectors: [], what: "obtained", outcome: "ok", detail })
+  yield* record({ authorization, connectors: [connector], what: "obtained", outcome: "ok", detail })
 })
 
 /** Asks a person for their consent, and stores what they grant where the connector finds it. */
 export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOptions) {
   const screen = yield* Screen
-  const { authorization } = yield* chooseConnector(options, needsPerson)
+  const { authorizations, connector } = yield* chooseConnector(options, needsPerson)
+  const asking = authorizations.filter(needsPerson)
+  if (asking.length > 1) {
+    return yield* new NoConsent({
+      problem: `Which authorization of ${connector}? It has ${asking.map(({ id }) => id).join(", ")}. Name one of them in place of the connector.`
+    })
+  }
+  const authorization = asking[0] ?? authorizations[0]
   yield* refuseOthers(authorization)
   const { id, oauth2 } = authorization
   const consent = yield* makeConsent(authorization)
@@ -265,7 +297,7 @@ export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOp
   if (how === "refresh-token") {
     const { expiresAt } = yield* byRefreshToken(id, consent, options.timeout)
     const now = yield* Clock.currentTimeMillis
-    yield* audited(id, how)
+    yield* audited(id, connector, how)
     return yield* screen.print(
       options.json
         ? JSON.stringify({ connector: id, refreshToken: true, expiresAt: expiresAt ?? null })
@@ -277,6 +309,6 @@ export const runConsent = Effect.fn("cli.consent")(function* (options: ConsentOp
     : how === "paste"
       ? byPaste(id, consent, options.timeout)
       : byBrowser(id, consent, options.timeout)
-  yield* audited(id, how)
+  yield* audited(id, connector, how)
   yield* report(id, granted, options.json)
 })

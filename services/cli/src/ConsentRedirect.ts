@@ -89,7 +89,11 @@ export const awaitRedirect = (redirectUri: URL): Effect.Effect<Redirect, NoRedir
     server.on("request", (request, response) => {
       const target = URL.canParse(request.url ?? "", uri.origin) ? new URL(request.url ?? "", uri.origin) : undefined
       // Another name in Host is that of a page that had its own name point here.
-      const isOurs = request.headers.host === uri.host && target?.pathname === uri.pathname && request.method === "GET"
+      const isOurs =
+        request.headers.host === uri.host &&
+        target?.origin === uri.origin &&
+        target.pathname === uri.pathname &&
+        request.method === "GET"
       if (!isOurs || target === undefined) {
         page(response, 404, "Nothing here", "This address takes the answer of an authorization server only.")
         return

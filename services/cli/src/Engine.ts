@@ -14,6 +14,7 @@ import { hostname } from "node:os"
 // oxlint-disable-next-line no-restricted-imports -- its number is the only name that a process has by itself
 import process from "node:process"
 import { directories } from "./Directories.ts"
+import { webhooks } from "./Receive.ts"
 import { Fatal } from "./Fatal.ts"
 import { lateLog } from "./LateLog.ts"
 import { servers } from "./Servers.ts"
@@ -144,7 +145,7 @@ export const engine = (data: string) =>
         onNone: () => SqliteLog.layer({ directory: log }),
         onSome: kafkaLog
       })
-      return Layer.mergeAll(warehouse, watched(data), registry(data), Status.layer).pipe(
+      return Layer.mergeAll(warehouse, watched(data), registry(data), Status.layer, webhooks).pipe(
         // The embedded log's lock is taken first: a second process ends here, before it starts a server.
         Layer.provideMerge(topics)
       )
@@ -214,7 +215,7 @@ export const sourceEngine = (data: string) =>
       shared("run source", "shares connectors, tokens and rate limits with other processes, on Kafka and Redis", {
         redis: true
       }),
-      ({ kafka }) => Layer.merge(watched(data), worker(kafka))
+      ({ kafka }) => Layer.mergeAll(watched(data), webhooks).pipe(Layer.provideMerge(worker(kafka)))
     )
   )
 

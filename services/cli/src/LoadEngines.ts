@@ -21,7 +21,7 @@ export const WorkerProgram = Context.Reference<string>("@tributary/cli/WorkerPro
 })
 
 /** The flag keeps Node's young generation from growing with what passes through. */
-const programOf = Effect.map(WorkerProgram, (main) => ["--max-semi-space-size=16", main])
+const programOf = Effect.map(WorkerProgram, (main) => ["--max-semi-space-size=8", main])
 
 /** Settings of the platform, for workers; all but a name, which each has of its own. */
 const settingsOf = Effect.map(Environment, (all) =>

@@ -21,7 +21,7 @@ export const describeMarks = (
   { ahead, unasked, unmarked }: Marks,
   all: number
 ): ReadonlyArray<string> => {
-  if (incremental === undefined) return []
+  if (incremental === undefined || !("field" in incremental)) return []
   const { field, format, param, type } = incremental
   const said: Array<string> = []
   if (unmarked > 0) {

@@ -6,6 +6,7 @@ import { type GaveUp, Status } from "@tributary/telemetry"
 import { runTransform, transformGroup } from "@tributary/transform"
 import { Effect, Fiber, Result } from "effect"
 import type { LoadedConnector } from "./ConnectorFiles.ts"
+import { receiveWebhooks } from "./Receive.ts"
 
 const streamsOf = (loaded: Pick<LoadedConnector, "connector">): ReadonlyArray<string> =>
   Object.keys(loaded.connector.streams)
@@ -101,7 +102,7 @@ export const runSinks = (loaded: LoadedConnector) =>
 
 /** Runs all stages of a connector in this process until interrupted. */
 export const runConnector = Effect.fn("cli.runConnector")((loaded: LoadedConnector) =>
-  Effect.all([runSources(loaded), runTransforms(loaded), runSinks(loaded)], {
+  Effect.all([runSources(loaded), runTransforms(loaded), runSinks(loaded), receiveWebhooks(loaded)], {
     concurrency: "unbounded",
     discard: true
   }).pipe(Effect.andThen(Effect.never))

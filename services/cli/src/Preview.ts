@@ -1,30 +1,23 @@
-import { previewTable } from "@tributary/clickhouse"
-import { make } from "@tributary/connector"
-import { nearest, sinkFor, streamOf, transformSteps } from "@tributary/domain"
-import { compileTransform } from "@tributary/transform"
+import type { Warehouse } from "@tributary/clickhouse"
+import { capturing, detect, Wire } from "@tributary/connector"
+import { streamOf } from "@tributary/domain"
 import { Effect, Option, Result, Schema, Stream } from "effect"
-import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
-import { noteProblems } from "./FileProblems.ts"
+import { choose, type Choice, noteSent } from "./Chosen.ts"
+import type { LoadedConnector } from "./ConnectorFiles.ts"
+import { describeDetected } from "./DetectedText.ts"
+import { makeImpatient, outcomeOf } from "./FirstPage.ts"
 import { bytes, count, printable, statement } from "./Format.ts"
-import { describeMarks } from "./Marks.ts"
+import { pagingWarnings } from "./PagingWarnings.ts"
 import { Screen } from "./Screen.ts"
 
-export interface PreviewOptions {
-  readonly connectors: string
-  /** Identifier; may be left out when there is one connector only. */
-  readonly connector: string | undefined
-  readonly stream: string | undefined
+export interface PreviewOptions extends Choice {
   /** Records to show per stream. */
   readonly limit: number
+  /** Also looks for the paging of streams that state one, and tries what only habit speaks for. */
+  readonly detect: boolean
+  /** The tables that are there; without them records are compared with tables that would be made. */
+  readonly tables: Warehouse["Service"] | undefined
   readonly json: boolean
-}
-
-/** There is no such connector or stream, or it is not clear which one is meant. */
-export class NotChosen extends Schema.TaggedError<NotChosen>()("NotChosen", { problem: Schema.String }) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return this.problem
-  }
 }
 
 /** Some streams could not be previewed, or a run would not succeed; why has been printed. */
@@ -42,99 +35,76 @@ export class PreviewFailed extends Schema.TaggedError<PreviewFailed>()("PreviewF
   }
 }
 
-const choose = Effect.fnUntraced(function* (options: PreviewOptions) {
-  const loaded = yield* loadConnectors(options.connectors)
-  yield* noteProblems(loaded)
-  const ids = loaded.connectors.map(({ connector }) => connector.connector)
-  const chosen =
-    options.connector === undefined
-      ? loaded.connectors.length === 1
-        ? loaded.connectors[0]
-        : undefined
-      : loaded.connectors.find(({ connector }) => connector.connector === options.connector)
-  if (chosen === undefined) {
-    const wanted = options.connector === undefined ? "Which connector?" : `There is no connector ${options.connector}.`
-    const meant = options.connector === undefined ? undefined : nearest(options.connector, ids)
-    return yield* new NotChosen({
-      problem:
-        `${wanted} ${options.connectors} has ${ids.length === 0 ? "none that is valid" : ids.join(", ")}.` +
-        (meant === undefined ? "" : ` Did you mean ${meant}?`)
-    })
-  }
-  const streams = Object.keys(chosen.connector.streams)
-  if (options.stream !== undefined && !streams.includes(options.stream)) {
-    return yield* new NotChosen({
-      problem: `Connector ${chosen.connector.connector} has no stream ${options.stream}; it has ${streams.join(", ")}.`
-    })
-  }
-  return { chosen, streams: options.stream === undefined ? streams : [options.stream] }
-})
-
 const decoder = new TextDecoder()
 
-/** A person waits: what fails for a passing reason is not repeated for as long as in a run. */
-const mostRetries = 2
+/** The first page of a stream as it would be published and loaded, and what its answer says about paging. */
+const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string, isAsked: boolean) {
+  const { base, connector } = loaded
+  const { last, wire } = capturing(yield* Wire)
+  const read = Effect.gen(function* () {
+    const source = yield* makeImpatient(loaded)
+    return yield* source.pages(stream, undefined, { prefetch: false, stopsJobs: true }).pipe(
+      // Pages without records come while a job is made and waited for.
+      Stream.filter(
+        ({ checkpoint, last, records, rejected }) =>
+          last || checkpoint.walk?.job === undefined || records.length + rejected.length > 0
+      ),
+      Stream.runHead
+    )
+  }).pipe(Effect.scoped, Effect.provideService(Wire, wire))
+  const page = yield* Effect.result(read)
+  const settings = streamOf(connector, stream)
+  const first = last()
+  const isUnknown = connector.module === undefined && settings.format === "json" && settings.pagination === undefined
+  const isReadable = first !== undefined && first.status >= 200 && first.status < 300
+  const detected =
+    isReadable && (isAsked || isUnknown)
+      ? yield* detect({ base, connector, stream, first, habits: isAsked })
+      : undefined
+  return { page, first, detected, settings }
+})
 
-/** The first page of a stream as it would be published and loaded. */
-const look = Effect.fnUntraced(function* (loaded: LoadedConnector, stream: string) {
-  const { base } = loaded
-  const { http } = loaded.connector
-  const connector = { ...loaded.connector, http: { ...http, retries: Math.min(http.retries, mostRetries) } }
-  const source = yield* make(connector, { base })
-  const transform = yield* compileTransform(transformSteps(connector, stream), {
-    connector: connector.connector,
-    stream,
-    base
-  })
-  const page = Option.getOrUndefined(yield* Stream.runHead(source.pages(stream, undefined, { prefetch: false })))
-  const records = page?.records ?? []
-  const { out, rejected } = transform.apply(records.map(({ key, value }, offset) => ({ offset, key, value })))
-  const sink = sinkFor(connector, stream)
-  const table =
-    sink === undefined
-      ? undefined
-      : previewTable(
-          {
-            database: sink.database,
-            table: sink.table,
-            mode: sink.mode,
-            orderBy: sink.orderBy,
-            ...(sink.partitionBy === undefined ? {} : { partitionBy: sink.partitionBy }),
-            schema: streamOf(connector, stream).schema,
-            views: {}
-          },
-          out.map(({ value }) => value)
-        )
-  return {
-    stream,
-    read: records.length,
-    bytes: page?.bytes ?? 0,
-    last: page?.last ?? true,
-    out,
-    rejected: [
-      ...(page?.rejected ?? []),
-      ...rejected,
-      ...(table === undefined || Result.isFailure(table) ? [] : table.success.rejected)
-    ].map(({ reason }) => reason),
-    warnings: page === undefined ? [] : describeMarks(streamOf(connector, stream), page, records.length),
-    table: table === undefined ? undefined : Result.map(table, ({ sql }) => sql)
-  }
-}, Effect.scoped)
+/** The page as it would be loaded. */
+const outcome = Effect.fnUntraced(function* (
+  loaded: LoadedConnector,
+  stream: string,
+  { first, page, settings }: Effect.Success<ReturnType<typeof look>>,
+  tables: Warehouse["Service"] | undefined
+) {
+  const read = Option.getOrUndefined(yield* Effect.fromResult(page))
+  const { hasSink, rejectedBySource, rejectedByTable, rejectedByTransform, table, warnings, ...rest } =
+    yield* outcomeOf(loaded, stream, read, tables)
+  const rejected = [...rejectedBySource, ...rejectedByTransform, ...(hasSink ? rejectedByTable : [])]
+  const paging = first === undefined || rest.read === 0 ? [] : pagingWarnings(settings, first)
+  return { ...rest, rejected, warnings: [...warnings, ...paging], table: hasSink ? table : undefined }
+})
 
 /** Fetches one page of each stream, transforms it and shows records and tables. Publishes nothing and moves no checkpoint. */
 export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptions) {
   const screen = yield* Screen
-  const { chosen, streams } = yield* choose(options)
+  const { chosen, sent, streams } = yield* choose(options)
+  yield* noteSent(sent, options.json)
   let failed = 0
   let refused = 0
   for (const stream of streams) {
     yield* screen.progress(`reading one page of ${stream} ...`)
-    const seen = yield* Effect.result(look(chosen, stream))
+    const looked = yield* look(chosen, stream, options.detect)
+    const seen = yield* Effect.result(outcome(chosen, stream, looked, options.tables))
     yield* screen.progress("")
+    const found =
+      looked.detected === undefined
+        ? undefined
+        : describeDetected(looked.detected, looked.settings, chosen.text, stream, options.detect)
     if (seen._tag === "Failure") {
       failed++
       const { message } = seen.failure
-      yield* screen.print(options.json ? JSON.stringify({ stream, error: message }) : `${stream}: ${message}\n`)
+      if (options.json) {
+        yield* screen.print(JSON.stringify({ stream, error: message, ...(found === undefined ? {} : found.json) }))
+        continue
+      }
+      yield* screen.print(`${stream}: ${message}`)
+      for (const line of found?.lines ?? []) yield* screen.print(`  ${line}`)
+      yield* screen.print("")
       continue
     }
     const { bytes: size, last, out, read, rejected, table, warnings } = seen.success
@@ -152,7 +122,8 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
         out: out.length,
         rejected,
         warnings,
-        table: statementOrProblem
+        table: statementOrProblem,
+        ...(found === undefined ? {} : found.json)
       })
       yield* screen.print(`${rest.slice(0, -1)},"records":[${shown.join(",")}]}`)
       continue
@@ -167,9 +138,14 @@ export const preview = Effect.fn("cli.preview")(function* (options: PreviewOptio
     for (const warning of warnings) yield* screen.print(`  warning: ${printable(warning)}`)
     if (table !== undefined) {
       yield* screen.print(
-        Result.isSuccess(table) ? `  ${statement(table.success, "  ")}` : `  error: ${printable(table.failure)}`
+        Result.isSuccess(table)
+          ? table.success === ""
+            ? "  the table is there and stays as it is"
+            : `  ${table.success.startsWith("CREATE") ? statement(table.success, "  ") : table.success}`
+          : `  error: ${printable(table.failure)}`
       )
     }
+    for (const line of found?.lines ?? []) yield* screen.print(`  ${line}`)
     yield* screen.print("")
   }
   if (failed + refused > 0) return yield* new PreviewFailed({ streams: failed, rejected: refused })

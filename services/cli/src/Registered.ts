@@ -1,6 +1,7 @@
 import { type Registration, type RegisteredScript, revisionOf } from "@tributary/catalog"
-import { formatProblem, parseConnector, transformSteps } from "@tributary/domain"
-import { Effect, FileSystem, Option, Path, Schema } from "effect"
+import { expandConnector, type Expanded } from "@tributary/airbyte"
+import { type ConfigProblem, formatProblem, namedFiles, parseConnector } from "@tributary/domain"
+import { Effect, FileSystem, Option, Path, Result, Schema } from "effect"
 import { randomUUID } from "node:crypto"
 import { type LoadedConnector, why } from "./ConnectorFiles.ts"
 
@@ -46,23 +47,14 @@ const writeWhole = Effect.fnUntraced(function* (target: string, text: string) {
   )
 })
 
-/** Paths of the modules that a connector's transforms name, as its file has them. */
-const scriptPaths = ({ connector }: Pick<LoadedConnector, "connector">): ReadonlyArray<string> => {
-  const paths = new Set<string>()
-  for (const stream of Object.keys(connector.streams)) {
-    for (const step of transformSteps(connector, stream)) if ("typescript" in step) paths.add(step.typescript)
-  }
-  return [...paths].toSorted()
-}
-
-/** What is registered of a connector file: its text and the modules that it names. */
+/** What is registered of a connector file: its text and the files that it names. */
 export const registrationOf = Effect.fn("cli.registrationOf")(function* (loaded: LoadedConnector) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { base, connector, file, text } = loaded
   const wrong = (problem: string) => new NotRegistrable({ connector: connector.connector, problem })
   const scripts: Array<RegisteredScript> = []
-  for (const name of scriptPaths(loaded)) {
+  for (const name of namedFiles(connector).toSorted()) {
     const inside = path.relative(base, path.resolve(base, name))
     if (inside.startsWith("..") || path.isAbsolute(inside)) {
       return yield* wrong(
@@ -84,9 +76,26 @@ export const registrationOf = Effect.fn("cli.registrationOf")(function* (loaded:
   } satisfies Omit<Registration, "v" | "at">
 })
 
+/** The connector of a registration, with what its manifest says; or what is wrong, in words. */
+export const registeredConnector = ({
+  file,
+  scripts,
+  text
+}: Pick<Registration, "file" | "scripts" | "text">): Result.Result<Pick<Expanded, "connector" | "further">, string> => {
+  const parsed = parseConnector(text, file)
+  const said = (problems: ReadonlyArray<ConfigProblem>) => problems.map((problem) => formatProblem(problem)).join("\n")
+  if (Result.isFailure(parsed)) return Result.fail(said(parsed.failure))
+  const { connector, locate } = parsed.success
+  if (connector.manifest === undefined) return Result.succeed({ connector, further: [] })
+  const manifest = scripts.find((script) => script.path === connector.manifest)
+  if (manifest === undefined) return Result.fail(`The manifest ${connector.manifest} was not registered with it.`)
+  const expanded = expandConnector(connector, manifest.text)
+  return Result.isFailure(expanded) ? Result.fail(said(locate(expanded.failure))) : Result.succeed(expanded.success)
+}
+
 /**
- * A registered connector as it is run here. The modules that it names are written below `directory`, under its revision, so
- * that one that runs is never changed; without `withScripts` they are not: only transforms load them.
+ * A registered connector as it is run here. The files that it names are written below `directory`, under its revision, so
+ * that one that runs is never changed; without `withScripts` they are not: sinks load none.
  */
 export const loadRegistered = Effect.fn("cli.loadRegistered")(function* (
   registration: Omit<Registration, "v" | "at">,
@@ -96,12 +105,11 @@ export const loadRegistered = Effect.fn("cli.loadRegistered")(function* (
   const path = yield* Path.Path
   const { connector: id, file, revision, scripts, text } = registration
   const wrong = (problem: string) => new NotRegistrable({ connector: id, problem })
-  const parsed = parseConnector(text, file)
-  if (parsed._tag === "Failure") {
-    const problems = parsed.failure.map((problem) => formatProblem(problem)).join("\n")
-    return yield* wrong(`its registration is not right for this version:\n${problems}`)
+  const parsed = registeredConnector(registration)
+  if (Result.isFailure(parsed)) {
+    return yield* wrong(`its registration is not right for this version:\n${parsed.failure}`)
   }
-  const { connector } = parsed.success
+  const { connector, further } = parsed.success
   if (connector.connector !== id) return yield* wrong(`its registration holds the connector ${connector.connector}.`)
   const base = path.join(directory, id, revision.replaceAll(/[^0-9a-zA-Z]/gu, ""))
   for (const script of scripts) {
@@ -118,6 +126,7 @@ export const loadRegistered = Effect.fn("cli.loadRegistered")(function* (
     file,
     base,
     connector,
+    further,
     text,
     scripts: scripts.map((script) => path.resolve(base, script.path)),
     revision

@@ -1,6 +1,7 @@
 import {
   type Authorization,
-  authorizationOfConnector,
+  authorizationsOfConnector,
+  type Revocation,
   revocationLine,
   revokeDeleted,
   revokeGrant,
@@ -8,17 +9,20 @@ import {
 } from "@tributary/oauth"
 import type { Registered } from "@tributary/catalog"
 import type { Revoke } from "@tributary/control"
-import { parseConnector } from "@tributary/domain"
+import { TokenStore } from "@tributary/vault"
 import { Effect, type FileSystem, Layer, Option, Result } from "effect"
 import { loadConnectors } from "./ConnectorFiles.ts"
-import { chooseConnector, NoConsent } from "./ConsentCommand.ts"
+import { authorizationsOfLoaded, chooseConnector, NoConsent } from "./ConsentCommand.ts"
 import { authorizations } from "./Engine.ts"
+import { registeredConnector } from "./Registered.ts"
 import { Screen } from "./Screen.ts"
 import { servers } from "./Servers.ts"
 
 export interface RevokeOptions {
   readonly connectors: string
   readonly connector: string | undefined
+  /** Asks no server: for tokens that cannot be opened any more, or whose server is gone. */
+  readonly isOnlyForgotten: boolean
   readonly json: boolean
 }
 
@@ -26,35 +30,55 @@ export interface RevokeOptions {
 const sharers = Effect.fnUntraced(function* (connectors: string, { id }: Authorization, chosen: string) {
   const { connectors: all } = yield* loadConnectors(connectors)
   return all
-    .filter((one) => one.connector.connector !== chosen && authorizationOfConnector(one.connector, one.base)?.id === id)
+    .filter(
+      (one) =>
+        one.connector.connector !== chosen &&
+        authorizationsOfLoaded(one).some((authorization) => authorization.id === id)
+    )
     .map((one) => one.connector.connector)
 })
+
+/** Forgets tokens unseen, which works without their key. */
+const forgotten = ({ id }: Authorization) =>
+  Effect.as(
+    TokenStore.use((store) => store.remove(id)),
+    { _tag: "Forgotten", why: "--forget asks no server." } satisfies Revocation
+  )
 
 /** Revokes the tokens of a connector at the server and forgets them, unless another connector uses them too. */
 export const runRevoke = Effect.fn("cli.revoke")(function* (options: RevokeOptions) {
   const screen = yield* Screen
-  const { authorization, connector } = yield* chooseConnector(
-    options,
-    (loaded) => authorizationOfConnector(loaded.connector, loaded.base) !== undefined
-  )
-  const others = yield* sharers(options.connectors, authorization, connector)
-  if (others.length > 0) {
+  const { authorizations: all, connector } = yield* chooseConnector(options, () => true)
+  for (const authorization of all) {
+    const others = yield* sharers(options.connectors, authorization, connector)
+    if (others.length === 0) continue
+    const rest = all.filter(({ id }) => id !== authorization.id).map(({ id }) => id)
+    const advice =
+      rest.length === 0
+        ? ""
+        : ` To end the others alone, name them in place of the connector: ${rest.map((id) => `tributary revoke ${id}`).join(", ")}.`
     return yield* new NoConsent({
-      problem: `The authorization ${authorization.id} is shared with ${others.join(", ")}, which would stop too. Delete those first, or give this connector an authorization of its own.`
+      problem: `The authorization ${authorization.id} is shared with ${others.join(", ")}, which would stop too. Delete those first, or give this connector an authorization of its own.${advice}`
     })
   }
-  const revocation = yield* revokeGrant(authorization)
-  yield* screen.print(
-    options.json
-      ? JSON.stringify({ connector: authorization.id, ...revocation })
-      : `${authorization.id}: ${revocationLine(authorization.id, revocation)}`
-  )
+  for (const authorization of all) {
+    const revocation = yield* options.isOnlyForgotten ? forgotten(authorization) : revokeGrant(authorization)
+    yield* screen.print(
+      options.json
+        ? JSON.stringify({ connector: authorization.id, ...revocation })
+        : `${authorization.id}: ${revocationLine(authorization.id, revocation)}`
+    )
+  }
 })
 
 /** What a registration says, if this version can read it. */
 const readable = (registered: Registered | undefined) =>
   registered?._tag === "Success"
-    ? Result.getOrUndefined(parseConnector(registered.success.text, registered.success.file))?.connector
+    ? Option.map(Result.getSuccess(registeredConnector(registered.success)), ({ connector, further }) => ({
+        connector: connector.connector,
+        auth: connector.auth,
+        further
+      })).pipe(Option.getOrUndefined)
     : undefined
 
 /**
@@ -75,7 +99,7 @@ export const revokeRegistered = Effect.fn("cli.revokeRegistered")(function* (
   const { redis } = yield* servers
   for (const id of deleted) {
     const connector = readable(registered.get(id))
-    if (connector === undefined || authorizationOfConnector(connector, base) === undefined) continue
+    if (connector === undefined || authorizationsOfConnector(connector, base).length === 0) continue
     if (Option.isNone(redis)) {
       lines.set(
         id,

@@ -4,6 +4,7 @@ import { loadConnectors } from "./ConnectorFiles.ts"
 import { noteProblems } from "./FileProblems.ts"
 import { bytes, count, duration, printable } from "./Format.ts"
 import { oddMarks } from "./Marks.ts"
+import { noticeLines } from "./Notices.ts"
 import { runConnectorOnce } from "./Pipeline.ts"
 import { showProgress, summaryTable, totalsOf } from "./Progress.ts"
 import { watchRejections } from "./Rejections.ts"
@@ -93,6 +94,7 @@ export const runOnce = Effect.fn("cli.runOnce")(function* (options: RunOptions) 
       )
     }
     for (const { sentence, stream } of marks) yield* screen.print(`\n${stream}: ${printable(sentence)}`)
+    for (const line of noticeLines(snapshot)) yield* screen.print(`\n${line}`)
     for (const { message, stage, stream } of totals.problems) {
       // The messages of most stages name their stream.
       yield* screen.print(`\n${message.startsWith(`${stream}:`) ? "" : `${stream}: `}${message} (${stage})`)

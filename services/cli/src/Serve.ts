@@ -1,5 +1,5 @@
-import { Status } from "@tributary/telemetry"
-import { Effect } from "effect"
+import { Health, Status } from "@tributary/telemetry"
+import { Effect, Option, Ref } from "effect"
 import { type LoadedConnector, loadConnectors, type LoadedFiles, stampOf } from "./ConnectorFiles.ts"
 import { logProblems } from "./FileProblems.ts"
 import { loadsWhatIsThere, runConnector } from "./Pipeline.ts"
@@ -28,6 +28,7 @@ const nothing: LoadedFiles = { connectors: [], problems: [], warnings: [] }
 export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
   const screen = yield* Screen
   const status = yield* Status
+  const health = yield* Effect.serviceOption(Health)
   const { current, start, stop } = yield* makeRunning(runConnector)
   const scripts = () => [...current.values()].flatMap((loaded) => loaded.scripts)
 
@@ -53,6 +54,7 @@ export const serve = Effect.fn("cli.serve")(function* (options: ServeOptions) {
       yield* stop(id)
     }
     for (const next of wanted.values()) yield* start(next)
+    if (Option.isSome(health)) yield* Ref.set(health.value.owned, [...current.keys()])
   })
 
   // Taken before the files are read, here and below: what changes meanwhile differs from it and is read again, which does no

@@ -1,4 +1,4 @@
-import { outputTopic, parseConnector, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
+import { outputTopic, rawTopic, sinkFor, statusTopic, streamKey } from "@tributary/domain"
 import { directoryHolder, Log } from "@tributary/log"
 import { Catalog, readCompacted } from "@tributary/catalog"
 import {
@@ -11,12 +11,15 @@ import {
 } from "@tributary/telemetry"
 import { Clock, Effect, FileSystem, Layer, Option } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
+import { authorizationsOfLoaded } from "./ConsentCommand.ts"
 import { directories } from "./Directories.ts"
 import { topicsOf } from "./Engine.ts"
 import { noteProblems } from "./FileProblems.ts"
 import { bytes, count, duration, printable, table } from "./Format.ts"
 import { oddMarks } from "./Marks.ts"
+import { noticeLines } from "./Notices.ts"
 import { lagOf } from "./Pipeline.ts"
+import { registeredConnector } from "./Registered.ts"
 import { Screen } from "./Screen.ts"
 import { servers } from "./Servers.ts"
 
@@ -25,19 +28,22 @@ interface Row {
   readonly stream: string
   readonly topic: string
   readonly table: string | null
+  /** Of its connector, by the names of their tokens: the connector's own first. */
+  readonly authorizations: ReadonlyArray<string>
   readonly records: number
   readonly lag: { readonly transform: number; readonly sink: number }
   /** As it was last reported; `null` when the stream never ran. */
   readonly status: MergedStatus | null
 }
 
-const emptyRow = ({ connector }: Pick<LoadedConnector, "connector">, stream: string): Row => {
+const emptyRow = ({ connector, further }: Pick<LoadedConnector, "connector" | "further">, stream: string): Row => {
   const sink = sinkFor(connector, stream)
   return {
     connector: connector.connector,
     stream,
     topic: outputTopic(connector, stream),
     table: sink === undefined ? null : `${sink.database}.${sink.table}`,
+    authorizations: authorizationsOfLoaded({ base: "", connector, further }).map(({ id }) => id),
     records: 0,
     lag: { transform: 0, sink: 0 },
     status: null
@@ -57,7 +63,7 @@ const reported = Effect.gen(function* () {
 
 /** Reads from the log how far a stream is; its log need not know the stream. */
 const readRow = Effect.fnUntraced(function* (
-  loaded: Pick<LoadedConnector, "connector">,
+  loaded: Pick<LoadedConnector, "connector" | "further">,
   stream: string,
   known: ReadonlySet<string>,
   statuses: ReadonlyMap<string, MergedStatus>
@@ -84,17 +90,16 @@ const stateOf = (row: Row, isRunning: boolean): string => {
   return problem === undefined ? "stopped" : "stopped, had a problem"
 }
 
-const streamsOf = (connectors: ReadonlyArray<Pick<LoadedConnector, "connector">>) =>
+const streamsOf = (connectors: ReadonlyArray<Pick<LoadedConnector, "connector" | "further">>) =>
   connectors.flatMap((connector) => Object.keys(connector.connector.streams).map((stream) => ({ connector, stream })))
 
 /** What is registered on Kafka, as far as this version can read it. */
 const registeredConnectors = Effect.gen(function* () {
   const catalog = yield* Catalog
-  const connectors: Array<Pick<LoadedConnector, "connector">> = []
+  const connectors: Array<Pick<LoadedConnector, "connector" | "further">> = []
   for (const [id, registered] of yield* catalog.list) {
-    const parsed =
-      registered._tag === "Success" ? parseConnector(registered.success.text, registered.success.file) : undefined
-    if (parsed?._tag === "Success") connectors.push({ connector: parsed.success.connector })
+    const parsed = registered._tag === "Success" ? registeredConnector(registered.success) : undefined
+    if (parsed?._tag === "Success") connectors.push(parsed.success)
     else yield* Effect.logWarning("The registration cannot be read here.").pipe(Effect.annotateLogs({ connector: id }))
   }
   return connectors
@@ -131,7 +136,7 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
   const ran = onKafka || (yield* fs.exists(directory))
   const ofFiles = Effect.map(
     Effect.tap(loadConnectors(options.connectors), noteProblems),
-    ({ connectors }): ReadonlyArray<Pick<LoadedConnector, "connector">> => connectors
+    ({ connectors }): ReadonlyArray<Pick<LoadedConnector, "connector" | "further">> => connectors
   )
   const read = Effect.gen(function* () {
     const registered = onKafka ? yield* registeredConnectors : []
@@ -192,12 +197,13 @@ export const showStatus = Effect.fn("cli.status")(function* (options: {
   )) {
     yield* screen.print(`\n${stream}: ${printable(sentence)}`)
   }
+  for (const { authorizations, connector } of rows) {
+    const line = `${connector} has several authorizations: ${authorizations.join(", ")}. Each has tokens of its own; \`tributary revoke\` takes their names, too.`
+    if (authorizations.length > 1 && !told.has(line)) yield* screen.print(`\n${line}`)
+    told.add(line)
+  }
+  for (const line of noticeLines(statuses)) yield* screen.print(`\n${line}`)
   for (const row of rows) {
-    for (const notice of row.status?.notices ?? []) {
-      const line = `${row.connector}: ${notice.message}`
-      if (!told.has(line)) yield* screen.print(`\n${line}`)
-      told.add(line)
-    }
     for (const { problem } of stagesOf(row)) {
       if (problem !== null)
         yield* screen.print(`\n${row.connector}/${row.stream}, ${duration(now - problem.at)} ago: ${problem.message}`)

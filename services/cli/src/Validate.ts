@@ -4,6 +4,7 @@ import { Secrets } from "@tributary/secrets"
 import { Effect, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { count } from "./Format.ts"
+import { referencesOf } from "./References.ts"
 import { Screen } from "./Screen.ts"
 
 export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", { problems: Schema.Natural }) {
@@ -16,19 +17,8 @@ export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", { problems
 /** References of a connector that cannot be resolved here. Another place may have them, so they do not make the file wrong. */
 const unresolved = Effect.fnUntraced(function* ({ base, connector, file, text }: LoadedConnector) {
   const secrets = yield* Secrets
-  const references = new Map<string, string>()
-  const collect = (value: unknown, path: string): void => {
-    if (typeof value === "string") {
-      for (const [reference] of value.matchAll(/\$\{[^}]*\}/gu)) {
-        if (!references.has(reference)) references.set(reference, path)
-      }
-    } else if (typeof value === "object" && value !== null) {
-      for (const [key, inner] of Object.entries(value)) collect(inner, path === "" ? key : `${path}.${key}`)
-    }
-  }
-  collect(connector, "")
   const problems: Array<{ readonly reference: string; readonly problem: ConfigProblem }> = []
-  for (const [reference, path] of references) {
+  for (const [reference, [path = ""]] of referencesOf(connector)) {
     const resolved = yield* Effect.result(secrets.secret(reference, base))
     if (resolved._tag === "Success") continue
     const before = text.slice(0, Math.max(0, text.indexOf(reference))).split("\n")

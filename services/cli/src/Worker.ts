@@ -7,6 +7,7 @@ import type { LoadedConnector } from "./ConnectorFiles.ts"
 import { runSources } from "./Pipeline.ts"
 import { keepRunning, loadingIn } from "./Reconcile.ts"
 import { makeRunning } from "./Running.ts"
+import { receiveAll } from "./Receive.ts"
 import { publishStatus, type WorkerName } from "./StatusTopic.ts"
 
 export interface WorkerOptions {
@@ -63,7 +64,7 @@ export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, n
   const catalog = yield* Catalog
   const log = yield* Log
   const health = yield* Health
-  const loading = yield* loadingIn(data, false)
+  const loading = yield* loadingIn(data, true)
   const shares = new Map<number, ReadonlyMap<string, LoadedConnector>>()
   const showOwned = Effect.suspend(() =>
     Ref.set(
@@ -91,7 +92,8 @@ export const workOnSources = Effect.fn("cli.workOnSources")(function* ({ data, n
       }).pipe(Effect.scoped)
     )
   )
-  return yield* Effect.raceFirst(comingBack(share), present(name))
+  // Any worker may be sent what another one publishes.
+  return yield* Effect.raceFirst(Effect.raceFirst(comingBack(share), comingBack(receiveAll(data))), present(name))
 })
 
 /**

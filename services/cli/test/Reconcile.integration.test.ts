@@ -52,7 +52,7 @@ const register = (id: string, script?: string): Change => {
 /** Turns the clock on until a condition holds: log and files answer in their own time. */
 const turnUntil = (what: string, condition: () => boolean) =>
   Effect.gen(function* () {
-    for (let turns = 0; turns < 400; turns++) {
+    for (let turns = 0; turns < 2000; turns++) {
       if (condition()) return
       yield* TestClock.adjust("100 millis")
       yield* Effect.promise(() => delay(5))
@@ -159,6 +159,8 @@ describe("what is registered", () => {
               ? Effect.die(new Error("a mistake of ours"))
               : Effect.never
         )
+        // Else a failure below would be a wait without end.
+        yield* Effect.addFinalizer(() => Deferred.succeed(let_go, undefined))
         yield* turnUntil("both run", () => started.length === 2 && current.size === 2)
         yield* catalog.write([register("a-slow", "2"), register("c-broken"), register("d")])
         yield* turnUntil("the new one runs", () => current.has("d"))
@@ -204,7 +206,7 @@ describe("connectors that run", () => {
           scope
         )
         const { connector } = Result.getOrThrow(parseConnector(fileOf("shop"), "shop.yaml"))
-        yield* start({ file: "shop.yaml", base: "/", connector, text: "", scripts: [], revision: "1" })
+        yield* start({ file: "shop.yaml", base: "/", connector, further: [], text: "", scripts: [], revision: "1" })
         yield* Effect.yieldNow
         yield* Scope.close(scope, Exit.void)
         assert.deepStrictEqual(yield* status.snapshot, [])

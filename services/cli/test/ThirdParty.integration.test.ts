@@ -4,11 +4,11 @@ import { join } from "node:path"
 import { text as textOf } from "node:stream/consumers"
 import { findKafka } from "@tributary/kafka/testing"
 import { findRegistry } from "@tributary/schema-registry/testing"
+import { pythonWith } from "@tributary/testkit"
 import { afterAll, assert, describe, it } from "vitest"
-import { consumerPython } from "./python.ts"
 import { endAll, folder, lines, removeFolders, startApi, stopApis } from "./support.ts"
 
-const python = consumerPython()
+const python = pythonWith("confluent-kafka-2.16.0", "confluent-kafka[avro,json,schemaregistry]==2.16.0")
 const kafka = "missing" in python ? python : await findKafka()
 const registry = "missing" in kafka ? kafka : await findRegistry()
 const missing = "missing" in registry ? registry.missing : undefined
@@ -88,7 +88,7 @@ const unique = (name: string): string => `${name}${Math.round(performance.timeOr
 describe.skipIf(missing !== undefined)(
   `a consumer in Python${missing === undefined ? "" : ` (skipped: ${missing})`}`,
   () => {
-    it("reads Avro values as they were sent", { timeout: 120_000 }, async () => {
+    it("reads Avro values as they were sent", { timeout: 240_000 }, async () => {
       const id = unique("avro")
       await publish(id, "avro")
       const nothing = {
@@ -160,7 +160,7 @@ describe.skipIf(missing !== undefined)(
       )
     })
 
-    it("reads JSON values and finds that they keep to their schema", { timeout: 120_000 }, async () => {
+    it("reads JSON values and finds that they keep to their schema", { timeout: 240_000 }, async () => {
       const id = unique("json")
       await publish(id, "json_schema")
       const found = await consumed(`raw.${id}.orders`, "json")

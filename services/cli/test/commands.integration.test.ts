@@ -6,7 +6,19 @@ import process from "node:process"
 import { setTimeout as delay } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { document, type Live, liveFolder, parsed, type Stopped, stoppedFolder } from "./prepared.ts"
-import { connector, endAll, folder, json, lines, main, planted, removeFolders, startApi, stopApis } from "./support.ts"
+import {
+  connector,
+  endAll,
+  folder,
+  json,
+  lines,
+  main,
+  planted,
+  removeFolders,
+  startApi,
+  stopApis,
+  tributary
+} from "./support.ts"
 
 /** A folder in which everything was read and loaded once, and nothing runs. */
 let stopped: Stopped
@@ -84,10 +96,30 @@ describe("preview", () => {
     assert.isFalse(existsSync(join(at.data, "clickhouse")))
   })
 
-  it("works beside a running process", async () => {
+  it("works beside a running process, and compares with its table", async () => {
     const { code, err, out } = await live.at.run(["preview"]).ended
     assert.strictEqual(code, 0, err)
     assert.match(out, /^items: one page of \d+ records/u)
+    assert.include(out, "the table is there and stays as it is")
+    assert.notInclude(out, "CREATE TABLE")
+  })
+
+  it("compares with the table that is there, if its server may be started", async () => {
+    const { api, at } = stopped
+    const file = connector("shop", api, { poll: "every 1 hour" })
+    const declared = (schema: string) => {
+      writeFileSync(
+        join(at.path, "other.yaml"),
+        file.replace("    primary_key: id\n", `    primary_key: id\n    schema: ${schema}\n`)
+      )
+      return tributary(["preview", "--table", "-c", join(at.path, "other.yaml"), "--data", at.data]).ended
+    }
+    const added = await declared("{ colour: string? }")
+    assert.strictEqual(added.code, 0, added.out + added.err)
+    assert.include(added.out, "ALTER TABLE `shop`.`items` ADD COLUMN `colour` Nullable(String)")
+    const changed = await declared("{ name: int64 }")
+    assert.strictEqual(changed.code, 1)
+    assert.match(changed.out, /error: Column "name" of shop\.items is Nullable\(String\), but schema declares int64/u)
   })
 
   it("names what there is when something else is asked for, and what went wrong", async () => {

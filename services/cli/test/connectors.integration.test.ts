@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, it } from "vitest"
 import {
@@ -107,12 +107,59 @@ it("a stream that fails ends the command with an error, and secrets stay out of 
   assert.notInclude(out + err, planted.secret)
 })
 
+it("files of records go to a folder, and no name leads out of it", async () => {
+  const manifest = (name: string) => `version: 6.0.0
+type: DeclarativeSource
+check: { type: CheckStream, stream_names: [papers] }
+streams:
+  - type: DeclarativeStream
+    name: papers
+    file_uploader:
+      type: FileUploader
+      requester: { type: HttpRequester, url_base: "${api.url}", path: items }
+      download_target_extractor: { type: DpathExtractor, field_path: [target] }
+      filename_extractor: "${name}"
+    transformations: [{ type: AddFields, fields: [{ path: [target], value: there }] }]
+    retriever:
+      type: SimpleRetriever
+      requester: { type: HttpRequester, url_base: "${api.url}", path: items }
+      record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+`
+  const files = join(at.path, "files")
+  const read = (name: string) => {
+    writeFileSync(file("papers.manifest"), manifest(name))
+    return at.run(["connectors", "run", "--airbyte", file("papers.manifest"), "--files", files]).ended
+  }
+  const { code, err, out } = await read("/{{ record.id }}/paper.json")
+  assert.strictEqual(code, 0, err)
+  const record = parsed(out).find(({ type }) => type === "RECORD")
+  const path = "papers/1/paper.json"
+  const body = readFileSync(join(files, path))
+  assert.deepInclude(record?.["record"], {
+    file_reference: {
+      staging_file_url: join(files, path),
+      source_file_relative_path: path,
+      file_size_bytes: body.length
+    }
+  })
+  const refused = await read("../../outside")
+  assert.notStrictEqual(refused.code, 0)
+  assert.include(refused.out, "leads out of the folder of files")
+  assert.isFalse(existsSync(join(at.path, "outside")))
+})
+
 it("a config that does not fit is refused before any request", async () => {
   writeFileSync(file("empty.json"), "{}")
   const before = api.requests.length
-  const { code, err } = await run("--config", file("empty.json"))
+  const { code, err, out } = await run("--config", file("empty.json"))
   assert.notStrictEqual(code, 0)
   assert.include(err, "key")
+  assert.deepStrictEqual(types(out), ["TRACE"])
+  const check = await run("check", "--config", file("empty.json"))
+  assert.notStrictEqual(check.code, 0)
+  const [message] = parsed(check.out)
+  assert.strictEqual(message?.["type"], "CONNECTION_STATUS")
+  assert.deepInclude(message?.["connectionStatus"], { status: "FAILED" })
   assert.strictEqual(api.requests.length, before)
 })
 

@@ -134,8 +134,30 @@ describe("tributary consent", () => {
   )
 
   it(
+    "is tried out with the server and the connector that dev shows, once that is saved",
+    { timeout: 240_000 },
+    async () => {
+      const place = folder()
+      const running = place.run(["dev", "--auth-server", "--auth-port", "0", "--http", "127.0.0.1:0"])
+      await running.until("it waits for a connector", () => running.err().includes("until there is one"), 60)
+      place.write("tryout.yaml", /^connector: tryout[^]*/mu.exec(running.out())?.[0] ?? "")
+      await running.until("it asks for consent", () => running.err().includes("Run: tributary consent tryout"), 60)
+      const given = await place.run(["consent", "tryout"], environmentOf(place)).ended
+      assert.strictEqual(given.code, 0, given.err)
+      await running.until("it goes on", () => running.err().includes("goes on where it stopped"), 20)
+      const metrics = /metrics at (http:\S+\/metrics)/u.exec(running.err())?.[1] ?? assert.fail(running.err())
+      const obtained = /^oauth_token_obtained_timestamp_seconds\{[^}]*authorization="tryout"[^}]*\} 1\d{9}/mu
+      // oxlint-disable-next-line eslint/no-restricted-globals -- as Prometheus asks
+      const read = async () => (await fetch(metrics)).text()
+      await running.until("its metrics tell of the token", async () => obtained.test(await read()), 20)
+      // oxlint-disable-next-line eslint/no-restricted-globals -- as an orchestrator asks
+      assert.include(await (await fetch(metrics.replace("/metrics", "/v1/owned"))).text(), '"tryout"')
+    }
+  )
+
+  it(
     "is given once for connectors that share an authorization, and stays while one of them does",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const shared = (connector: string) =>
         file()
@@ -184,6 +206,13 @@ describe("tributary consent", () => {
     assert.include(given.err, "another `state` than this request")
   })
 
+  it.each(["http://[::1]/callback", "http://localhost/callback"])("awaits the browser at %s, too", async (redirect) => {
+    const place = folder({ "shop.yaml": file([`redirect_uri: ${redirect}`]) })
+    const given = await place.run(["consent", "shop"], environmentOf(place)).ended
+    assert.strictEqual(given.code, 0, given.err)
+    assert.include(given.out, "consent was given by person")
+  })
+
   it("says which port is taken", async () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve))
@@ -207,7 +236,7 @@ describe("tributary consent", () => {
     assert.include(empty.err, "there is no terminal, and standard input is empty")
   })
 
-  it("shows a device's code, and waits until it was entered", { timeout: 120_000 }, async () => {
+  it("shows a device's code, and waits until it was entered", { timeout: 240_000 }, async () => {
     const place = folder({ "shop.yaml": file() })
     const waiting = place.run(["consent", "shop", "--device"])
     await waiting.until("it shows a code", () => waiting.out().includes("The code is good for"))
@@ -221,7 +250,7 @@ describe("tributary consent", () => {
 
   it(
     "takes a pasted address, a pasted code, and refuses what does not belong to it",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const place = folder({ "shop.yaml": file() })
       const visit = async (seen: string) => {
@@ -232,7 +261,9 @@ describe("tributary consent", () => {
       assert.strictEqual(whole.code, 0, whole.said)
       const code = await fed(place, ["consent", "shop", "--paste"], async (seen) => {
         const address = await visit(seen)
-        return address === undefined ? undefined : (new URL(address).searchParams.get("code") ?? "")
+        // As it stands in an address.
+        const plain = address === undefined ? undefined : (new URL(address).searchParams.get("code") ?? "")
+        return plain?.replaceAll(/[^\w]|a/gu, (one) => `%${one.charCodeAt(0).toString(16)}`)
       })
       assert.strictEqual(code.code, 0, code.said)
       const foreign = await fed(place, ["consent", "shop", "--paste"], async (seen) =>
@@ -245,7 +276,7 @@ describe("tributary consent", () => {
 
   it(
     "leaves neither the code nor a token in what it says, shows of itself or writes",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const place = folder({ "shop.yaml": file() })
       const secrets = new Set<string>()
@@ -278,7 +309,7 @@ describe("tributary consent", () => {
     }
   )
 
-  it("takes an existing refresh token, and tells when it does not work", { timeout: 120_000 }, async () => {
+  it("takes an existing refresh token, and tells when it does not work", { timeout: 240_000 }, async () => {
     const place = folder({ "shop.yaml": file() })
     const wrong = await fed(place, ["consent", "shop", "--refresh-token"], async () => "not-a-token-of-this-server")
     assert.strictEqual(wrong.code, 1)

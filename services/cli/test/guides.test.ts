@@ -34,7 +34,18 @@ const blocks = (language: string): ReadonlyArray<Block> =>
     })
   })
 
-const topLevel = new Set(["connector", "auth", "module", "config", "http", "streams", "transform", "sink"])
+const topLevel = new Set([
+  "connector",
+  "auth",
+  "module",
+  "manifest",
+  "hooks",
+  "config",
+  "http",
+  "streams",
+  "transform",
+  "sink"
+])
 
 /** A part of a file as a whole one: settings of a stream, where they are not those of the file, go to one. */
 const whole = (text: string): string => {

@@ -1,5 +1,6 @@
-import { findKafka, freePorts, startCluster } from "@tributary/kafka/testing"
+import { findKafka, startCluster } from "@tributary/kafka/testing"
 import { durable, missing as missingRedis, redisServer } from "@tributary/redis/testing"
+import { freePort } from "@tributary/testkit"
 import type { WorkerProcess } from "@tributary/telemetry"
 import { Effect, Exit, Scope } from "effect"
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -133,7 +134,7 @@ describe.skipIf(reason !== undefined)(
 
     it(
       "workers share the connectors, take up changes within seconds, and inherit from one that dies",
-      { timeout: 150_000 },
+      { timeout: 240_000 },
       async () => {
         const api = await startApi()
         const ids = Array.from({ length: 12 }, (_, k) => `share-${k}`)
@@ -208,7 +209,7 @@ describe("one service of many", () => {
     "%s waits for servers that are not there yet, and says so",
     async (service) => {
       const files = folder({})
-      const [port] = await freePorts(1)
+      const port = await freePort()
       assert(port !== undefined)
       const run = files.run(["run", service, "--http", "127.0.0.1:0"], {
         TRIBUTARY_KAFKA_BROKERS: `127.0.0.1:${port}`

@@ -21,7 +21,7 @@ sink:
 `
 
 describe("a stream whose values have a schema, on the embedded engine", () => {
-  it("is loaded as any other, and shown as JSON", { timeout: 120_000 }, async () => {
+  it("is loaded as any other, and shown as JSON", { timeout: 240_000 }, async () => {
     const api = await startApi()
     api.on("/orders", (_request, response) => {
       response.writeHead(200, { "content-type": "application/json" })

@@ -1,13 +1,9 @@
+import { expandConnector } from "@tributary/airbyte"
 import { type RegisteredScript, type Registration, revisionOf } from "@tributary/catalog"
-import {
-  type ConfigProblem,
-  type Connector,
-  connectorWithoutSecrets,
-  parseConnector,
-  transformSteps
-} from "@tributary/domain"
+import { type ConfigProblem, connectorWithoutSecrets, namedFiles, parseConnector } from "@tributary/domain"
 import type { ConnectorSource } from "@tributary/domain/control"
-import { Result } from "effect"
+import { checkProvider } from "@tributary/oauth"
+import { Effect, Result } from "effect"
 import { posix } from "node:path"
 
 /** A connector that can be registered. */
@@ -34,30 +30,22 @@ const problemAt = (
   }
 }
 
-const modulePaths = (connector: Connector): ReadonlyArray<string> => {
-  const paths = new Set<string>()
-  for (const stream of Object.keys(connector.streams)) {
-    for (const step of transformSteps(connector, stream)) if ("typescript" in step) paths.add(step.typescript)
-  }
-  return [...paths].toSorted()
-}
-
 const isInside = (path: string): boolean => {
   const inside = posix.relative("/base", posix.resolve("/base", path.replaceAll("\\", "/")))
   return inside !== "" && inside !== ".." && !inside.startsWith("../")
 }
 
-/** Checks a connector file and its modules, as `tributary apply` does. All problems come back at once; none shows a secret. */
-export const checkSource = (
+/** Checks a connector file and the files that it names, as `tributary apply` does. All problems come back at once; none shows a secret. */
+export const checkSource = Effect.fnUntraced(function* (
   id: string,
   source: ConnectorSource,
   /** The file's name as it is to be shown. */
   file: string
-): Result.Result<CheckedSource, ReadonlyArray<ConfigProblem>> => {
+): Effect.fn.Return<Result.Result<CheckedSource, ReadonlyArray<ConfigProblem>>> {
   const { scripts: given = [], text } = source
   const parsed = parseConnector(text, file)
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
-  const { connector, warnings } = parsed.success
+  const { connector, locate, warnings } = parsed.success
   const problems: Array<ConfigProblem> = []
   const at = (needle: string | RegExp, problem: Pick<ConfigProblem, "path" | "found" | "expected" | "advice">) =>
     problems.push(problemAt({ file, text }, needle, problem))
@@ -71,26 +59,33 @@ export const checkSource = (
         "Change the one or the other; a connector is renamed by deleting it and registering it under its new name."
     })
   }
-  const named = modulePaths(connector)
+  const named = namedFiles(connector).toSorted()
   const scripts: Array<RegisteredScript> = []
+  const kindOf = (path: string) =>
+    path === connector.manifest
+      ? { path: "manifest", kind: "manifest" }
+      : path === connector.hooks
+        ? { path: "hooks", kind: "module" }
+        : { path: path === connector.module ? "module" : "transform", kind: "module" }
   for (const path of named) {
+    const { kind, path: setting } = kindOf(path)
     if (!isInside(path)) {
       at(path, {
-        path: "transform",
-        found: `the module ${path}`,
+        path: setting,
+        found: `the ${kind} ${path}`,
         expected: "a path below the folder of the file",
-        advice: "A module goes with the file to other machines. Name it as ./name.ts."
+        advice: `A ${kind} goes with the file to other machines. Name it as ./${kind === "manifest" ? "manifest.yaml" : "name.ts"}.`
       })
       continue
     }
     const [script, ...others] = given.filter((script) => script.path === path)
     if (script === undefined || others.length > 0) {
       at(path, {
-        path: "transform",
-        found: `the module ${path}, ${script === undefined ? "without its text" : "more than once in scripts"}`,
+        path: setting,
+        found: `the ${kind} ${path}, ${script === undefined ? "without its text" : "more than once in scripts"}`,
         expected: "its text in scripts, once",
         advice:
-          "Send JSON {text, scripts: [{path, text}]}, or register the file with tributary apply, which reads its modules."
+          "Send JSON {text, scripts: [{path, text}]}, or register the file with tributary apply, which reads what it names."
       })
     } else scripts.push({ path, text: script.text })
   }
@@ -103,10 +98,19 @@ export const checkSource = (
       advice: "Leave it out, or name it in a transform, with the same path."
     })
   }
+  let { auth } = connector
+  const manifest = scripts.find(({ path }) => path === connector.manifest)
+  if (manifest !== undefined) {
+    const expanded = expandConnector(connector, manifest.text)
+    if (Result.isFailure(expanded)) problems.push(...locate(expanded.failure))
+    else auth = expanded.success.connector.auth
+  }
+  const ofProvider = yield* checkProvider(auth)
+  problems.push(...locate(ofProvider.filter(({ severity }) => severity === "error")))
   return problems.length > 0
     ? Result.fail(problems)
     : Result.succeed({
         registration: { connector: connector.connector, file, text, scripts, revision: revisionOf(text, scripts) },
-        warnings
+        warnings: [...warnings, ...locate(ofProvider)]
       })
-}
+})

@@ -86,7 +86,7 @@ export const connectorHandlers = HttpApiBuilder.group(
         const before = (yield* read(catalog.list)).get(id)
         const known = before === undefined ? undefined : Result.getOrUndefined(before)
         const file = known?.file ?? `${id.slice(0, 80)}.yaml`
-        const checked = checkSource(id, typeof payload === "string" ? { text: payload } : payload, file)
+        const checked = yield* checkSource(id, typeof payload === "string" ? { text: payload } : payload, file)
         if (Result.isFailure(checked)) {
           const { failure: problems } = checked
           const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`

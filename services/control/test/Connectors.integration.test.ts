@@ -81,6 +81,63 @@ describe("connectors", () => {
     )
   )
 
+  it.live("come with the manifest that they name", () =>
+    on(
+      Effect.gen(function* () {
+        const { send } = yield* startControl()
+        const text =
+          "connector: shop\nmanifest: ./manifest.yaml\nconfig:\n  token: ${env:SHOP_TOKEN}\nstreams: [orders]\n"
+        const manifest = JSON.stringify({
+          version: "6.0.0",
+          type: "DeclarativeSource",
+          check: { type: "CheckStream", stream_names: ["orders"] },
+          streams: [
+            {
+              type: "DeclarativeStream",
+              name: "orders",
+              primary_key: "id",
+              schema_loader: { type: "InlineSchemaLoader", schema: { type: "object", properties: {} } },
+              retriever: {
+                type: "SimpleRetriever",
+                requester: {
+                  type: "HttpRequester",
+                  url_base: "https://api.shop.example",
+                  path: "/orders",
+                  authenticator: { type: "BearerAuthenticator", api_token: "{{ config['token'] }}" }
+                },
+                record_selector: { type: "RecordSelector", extractor: { type: "DpathExtractor", field_path: [] } }
+              }
+            }
+          ],
+          spec: {
+            type: "Spec",
+            connection_specification: {
+              type: "object",
+              required: ["token"],
+              properties: { token: { type: "string", airbyte_secret: true } }
+            }
+          }
+        })
+        const script = { path: "./manifest.yaml", text: manifest }
+
+        const without = yield* send(putText("shop", text))
+        isError(without, 422, "connector_invalid", /1 problem/)
+        assert.deepInclude(without.json.problems[0], { line: 2, path: "manifest" })
+        assert.match(without.json.problems[0]?.found ?? "", /the manifest \.\/manifest\.yaml, without its text/)
+        assert.match(without.json.problems[0]?.advice ?? "", /scripts: \[\{path, text\}\]/)
+
+        // What the manifest says is checked with the file, as `tributary apply` does.
+        const wrong = yield* send(putJson("shop", { text: text.replace("orders]", "order]"), scripts: [script] }))
+        assert.deepInclude(wrong.json.problems[0], { line: 5, advice: "Did you mean orders?" })
+        const none = yield* send(putJson("shop", { text, scripts: [{ ...script, text: "version: 6.0.0" }] }))
+        assert.match(none.json.problems[0]?.found ?? "", /manifest that is not valid/)
+
+        assert.strictEqual((yield* send(putJson("shop", { text, scripts: [script] }))).status, 200)
+        assert.deepStrictEqual((yield* send(get("/v1/connectors/shop"))).json.scripts, [script])
+      })
+    )
+  )
+
   it.live("get every problem with its place, and nothing is registered", () =>
     on(
       Effect.gen(function* () {
@@ -95,7 +152,14 @@ describe("connectors", () => {
         const secret = yield* send(putText("shop", `${file("shop")}auth: { bearer: hunter2-in-the-open }\n`))
         assert.strictEqual(secret.status, 422)
         assert.notInclude(secret.text, "hunter2")
+        const consent =
+          "auth: { oauth2: authorization_code, provider: spotifi, client_id: me, client_secret: '${env:IT}' }\n"
+        const provider = yield* send(putText("shop", `${file("shop")}${consent}`))
+        isError(provider, 422, "connector_invalid", /shop\.yaml has 1 problem/)
+        assert.deepInclude(provider.json.problems[0], { path: "auth.provider", advice: "Did you mean spotify?" })
         assert.deepStrictEqual((yield* send(get("/v1/connectors"))).body, { connectors: [] })
+        const believed = yield* send(putText("shop", `${file("shop")}${consent.replace("spotifi,", "spotify,")}`))
+        assert.strictEqual(believed.status, 200, believed.text)
       })
     )
   )

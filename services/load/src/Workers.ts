@@ -12,7 +12,7 @@ export const withParent: ReadonlyArray<string> =
 
 /** What any process needs of the environment that this one runs in. */
 export const inherited = (from: Readonly<Record<string, string | undefined>>): Record<string, string> => {
-  const names = ["PATH", "HOME", "TMPDIR", "LANG", "NODE_EXTRA_CA_CERTS", "NODE_COMPILE_CACHE"]
+  const names = ["PATH", "HOME", "TMPDIR", "LANG", "NODE_EXTRA_CA_CERTS", "NODE_COMPILE_CACHE", "MALLOC_ARENA_MAX"]
   return Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])))
 }
 

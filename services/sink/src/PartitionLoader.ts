@@ -230,9 +230,30 @@ export const loadPartition = Effect.fnUntraced(function* (
     return target
   })
 
+  /** A range is planned and not acknowledged yet: nothing behind it may be. */
+  let isPlanned = false
+  /** What is before it has been loaded, or has no record. */
+  let passedTo = 0
+
+  /** Offsets without a record are acknowledged, so that the group's lag is zero behind the marker of a transaction, too. */
+  const passed = (next: number) =>
+    Effect.suspend(() => {
+      passedTo = next
+      return isPlanned ? Effect.void : acknowledge(next, table?.generation ?? belonging?.generation)
+    })
+
+  /** Acknowledges a range that was planned, and what was passed behind it meanwhile. */
+  const close = Effect.fnUntraced(function* (next: number, generation: string | undefined) {
+    for (let to = Math.max(next, passedTo); ; to = passedTo) {
+      yield* acknowledge(to, generation)
+      if (passedTo <= to) break
+    }
+    isPlanned = false
+  })
+
   let closedAt = 0
   const prepare = Effect.fnUntraced(function* (from: number) {
-    const collected = yield* collect(claim, from, options, closedAt)
+    const collected = yield* collect(claim, from, options, closedAt, passed)
     closedAt = yield* Clock.currentTimeMillis
     const range = yield* decodeRange(collected, decoder)
     const target = yield* tableFor(range)
@@ -284,11 +305,12 @@ export const loadPartition = Effect.fnUntraced(function* (
     const { encoded, range, target } = prepared
     yield* reporter.state("running")
     // The next range is read and encoded while this one is on its way; only one is ever planned. It ends with this fiber.
+    isPlanned = true
     const following = yield* Effect.forkChild(prepare(range.next))
     yield* load(range, target, insertNew(target), yield* Clock.currentTimeMillis, encoded)
     if (following.pollUnsafe()?._tag !== "Success") {
       // No plan follows at once: acknowledge now, so that the group's lag is zero and a restart has nothing to replay.
-      yield* acknowledge(range.next, target.generation)
+      yield* close(range.next, target.generation)
       yield* reporter.state("waiting")
     }
     prepared = yield* Fiber.join(following)

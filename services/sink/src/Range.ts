@@ -1,5 +1,5 @@
 import type { Rejected } from "@tributary/domain"
-import type { Claim, LogRecord } from "@tributary/log"
+import type { Claim, LogError, LogRecord } from "@tributary/log"
 import type { ValueDecoder } from "@tributary/schema-registry"
 import { Clock, Duration, Effect } from "effect"
 import { type Plan, PlanLost } from "./Plan.ts"
@@ -44,9 +44,15 @@ const sizeOf = (records: ReadonlyArray<LogRecord>): number => {
 /**
  * Waits for records and collects a range: full at once when there is a backlog, else what came until `flushEvery` after the range
  * before it was closed at `closedAt` (milliseconds since 1970). So a record that comes after a pause goes at once, and there is at
- * most one range per `flushEvery` when records trickle.
+ * most one range per `flushEvery` when records trickle. `passed` hears of offsets before the range that turned out to have no record.
  */
-export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, limits: RangeLimits, closedAt: number) {
+export const collect = Effect.fnUntraced(function* (
+  claim: Claim,
+  from: number,
+  limits: RangeLimits,
+  closedAt: number,
+  passed: (next: number) => Effect.Effect<void, LogError>
+) {
   const records: Array<LogRecord> = []
   let bytes = 0
   let first = from
@@ -57,11 +63,13 @@ export const collect = Effect.fnUntraced(function* (claim: Claim, from: number, 
     const batch = yield* claim.read(next, {
       maxRecords: limits.maxRows - records.length,
       maxBytes: limits.maxBytes - bytes,
-      wait: records.length === 0 ? oneMinute : Duration.millis(Math.max(0, flushAt - now))
+      wait: records.length === 0 ? oneMinute : Duration.millis(Math.max(0, flushAt - now)),
+      returnsGaps: records.length === 0
     })
     next = batch.next
     if (batch.records.length === 0) {
       if (records.length > 0) break
+      if (next > first) yield* passed(next)
       first = next
       continue
     }

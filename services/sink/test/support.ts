@@ -23,35 +23,43 @@ const temporaryDirectory = Effect.acquireRelease(
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
-/** A real log and a real ClickHouse server in a directory of their own. What goes wrong on purpose is not logged. */
 /** Whether a position has no range in flight: no plan is beside it. */
 export const isAcknowledged = (metadata: string | undefined): boolean =>
   metadata !== undefined && !metadata.includes('"first"')
 
-export const Engine = Layer.unwrap(
-  Effect.map(temporaryDirectory, (directory) =>
-    Layer.mergeAll(
-      Warehouse.layerEmbeddedNoDeps.pipe(
-        Layer.provideMerge(ClickHouseServer.layer({ directory: join(directory, "clickhouse") }))
-      ),
-      SqliteLog.layer({ directory: join(directory, "log") }),
-      layerMemory,
-      Status.layer
+/** A real ClickHouse server in a directory of its own, and a log that may be there, too. What goes wrong on purpose is not logged. */
+export const engineWith = <E>(log: (directory: string) => Layer.Layer<Log, E>) =>
+  Layer.unwrap(
+    Effect.map(temporaryDirectory, (directory) =>
+      Layer.mergeAll(
+        Warehouse.layerEmbeddedNoDeps.pipe(
+          Layer.provideMerge(ClickHouseServer.layer({ directory: join(directory, "clickhouse") }))
+        ),
+        log(directory),
+        layerMemory,
+        Status.layer
+      )
     )
-  )
-).pipe(Layer.provideMerge(Logger.layer([])))
+  ).pipe(Layer.provideMerge(Logger.layer([])))
+
+export const Engine = engineWith((directory) => SqliteLog.layer({ directory: join(directory, "log") }))
 
 /** Milliseconds since 1970. */
 export const wallClock = (): number => performance.timeOrigin + performance.now()
 
-/** Waits until `check` is true; fails after 30 seconds with what `what` says then. */
+/** Waits until `check` is true; fails when what `look` sees has not changed for 30 seconds, or after three minutes. */
 export const until = <A, E, R>(look: Effect.Effect<A, E, R>, check: (found: A) => boolean): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
-    const end = wallClock() + 30_000
+    const last = wallClock() + 180_000
+    let seen = ""
+    let end = 0
     for (;;) {
       const found = yield* look
       if (check(found)) return found
-      if (wallClock() > end) return yield* Effect.die(new Error(`Waited in vain; last seen: ${JSON.stringify(found)}`))
+      const text = JSON.stringify(found)
+      if (text !== seen) end = Math.min(last, wallClock() + 30_000)
+      seen = text
+      if (wallClock() > end) return yield* Effect.die(new Error(`Waited in vain; last seen: ${text}`))
       yield* Effect.sleep("5 millis")
     }
   })

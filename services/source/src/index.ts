@@ -1,1 +1,2 @@
+export * from "./Receiver.ts"
 export * from "./service.ts"

@@ -1,104 +1,24 @@
-import { Checkpoint, make, nextRun, type Page, type Source } from "@tributary/connector"
-import {
-  checkpointsTopic,
-  type Connector,
-  deadTopic,
-  outputTopic,
-  parsePoll,
-  rawTopic,
-  rejectedHeaders,
-  streamKey,
-  streamOf
-} from "@tributary/domain"
-import { Log, type LogError, type NewRecord, type Producer } from "@tributary/log"
-import { valueEncoder, type ValueEncoder } from "@tributary/schema-registry"
+import { openSource } from "@tributary/airbyte"
+import { type Checkpoint, nextRun, type Source } from "@tributary/connector"
+import { checkpointsTopic, type Connector, parsePoll, streamKey, streamOf } from "@tributary/domain"
+import { Log, type LogError, type Producer } from "@tributary/log"
+import type { ValueEncoder } from "@tributary/schema-registry"
 import { authorizationOfConnector, makeConsentWatch } from "@tributary/oauth"
 import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { TokenStore } from "@tributary/vault"
-import { Clock, Duration, Effect, Option, Random, Schema, Stream } from "effect"
-
-const CheckpointText = Schema.fromJsonString(Checkpoint)
-const decodeCheckpoint = Schema.decodeUnknownEffect(CheckpointText)
-const encodeCheckpoint = Schema.encodeSync(CheckpointText)
-
-/** The stored checkpoint cannot be read: another version of the program wrote it. */
-export class UnknownCheckpoint extends Schema.TaggedError<UnknownCheckpoint>()("UnknownCheckpoint", {
-  stream: Schema.String,
-  problem: Schema.String
-}) {
-  readonly failureClass = "misconfigured" as const
-  override get message(): string {
-    return `The checkpoint of ${this.stream} cannot be read (${this.problem}). Run the version that wrote it, or reset the stream.`
-  }
-}
-
-const utf8 = new TextEncoder()
-const text = new TextDecoder()
-
-/** What of a page is published, and what is not. */
-interface Published {
-  readonly records: Page["records"]
-  readonly rejected: ReadonlyArray<{
-    readonly index: number
-    readonly value: Uint8Array
-    readonly code: string
-    readonly reason: string
-  }>
-}
-
-/** The page with its values as the topic has them. A record that does not fit its schema is rejected as it was sent. */
-const encodePage = Effect.fnUntraced(function* (page: Page, encoder: ValueEncoder) {
-  const { rejected, values } = yield* encoder.encode(page.records.map(({ value }) => value))
-  return {
-    records: page.records.flatMap(({ key }, index) => {
-      const value = values[index]
-      return value === undefined ? [] : [{ key, value }]
-    }),
-    rejected: [
-      ...page.rejected,
-      ...rejected.map(({ code, index, reason }) => ({ code, index, reason, value: page.records[index]!.value }))
-    ]
-  } satisfies Published
-})
-
-/** Everything of a page, and where to read on, as records of one transaction. */
-const toRecords = (page: Page, published: Published, connector: string, stream: string): ReadonlyArray<NewRecord> => {
-  const raw = rawTopic(connector, stream)
-  const records: Array<NewRecord> = []
-  for (const { key, value } of published.records) records.push({ topic: raw, key, value })
-  for (const { code, index, reason, value } of published.rejected) {
-    records.push({
-      topic: deadTopic(connector, stream),
-      key: null,
-      value,
-      headers: {
-        // It quotes the record, and cuts it somewhere: half a surrogate pair is no text.
-        [rejectedHeaders.reason]: reason.toWellFormed(),
-        [rejectedHeaders.code]: code,
-        [rejectedHeaders.stage]: "source",
-        [rejectedHeaders.topic]: `page ${page.number}`,
-        [rejectedHeaders.offset]: String(index)
-      }
-    })
-  }
-  records.push({
-    topic: checkpointsTopic,
-    key: utf8.encode(streamKey(connector, stream)),
-    value: utf8.encode(encodeCheckpoint(page.checkpoint))
-  })
-  for (const { shard, text } of page.snapshots ?? []) {
-    records.push({
-      topic: checkpointsTopic,
-      key: utf8.encode(snapshotKey(connector, stream, shard)),
-      value: utf8.encode(text)
-    })
-  }
-  return records
-}
-
-/** The key of a part of a checkpoint that is too large to be written with each. */
-const snapshotKey = (connector: string, stream: string, shard: number): string =>
-  `${streamKey(connector, stream)}#${shard}`
+import { Clock, Effect, Option, Random, Stream } from "effect"
+import { publishInbox } from "./Inbox.ts"
+import {
+  encodePage,
+  encoderOf,
+  ensureTopics,
+  snapshotKey,
+  storedCheckpoint,
+  text,
+  toRecords,
+  UnknownCheckpoint,
+  utf8
+} from "./Publish.ts"
 
 /** Where a stream goes on: its checkpoint, and the parts of it that are kept beside. */
 interface Place {
@@ -157,12 +77,6 @@ export interface SourceOptions extends SuperviseOptions {
   readonly owned?: Effect.Effect<void, LogError>
 }
 
-/**
- * Partitions of `_tributary.checkpoints`. A worker that hangs in a transaction holds up the start of all streams in its
- * partition until it is fenced, so they are spread.
- */
-const checkpointPartitions = 16
-
 const readStream = Effect.fnUntraced(function* (
   source: Source,
   connector: Connector,
@@ -172,29 +86,13 @@ const readStream = Effect.fnUntraced(function* (
 ) {
   const log = yield* Log
   const settings = streamOf(connector, stream)
+  if (settings.webhook !== undefined) return yield* publishInbox(connector, stream, reporter, options)
   const key = streamKey(connector.connector, stream)
-  yield* log.ensureTopic({ name: checkpointsTopic, partitions: checkpointPartitions, compacted: true })
-  yield* log.ensureTopic({
-    name: rawTopic(connector.connector, stream),
-    partitions: settings.topic.partitions,
-    retention: settings.topic.retention,
-    ...(settings.topic.retention_bytes === undefined ? {} : { retentionBytes: settings.topic.retention_bytes })
-  })
-  yield* log.ensureTopic({
-    name: deadTopic(connector.connector, stream),
-    partitions: 1,
-    retention: Duration.days(30)
-  })
+  yield* ensureTopics(connector, stream)
   if (options.owned !== undefined) yield* options.owned
   // Fence first, then read: whoever wrote this stream before can no longer move the checkpoint.
   const producer = yield* log.producer(key)
-  const stored = yield* log.latest(checkpointsTopic, utf8.encode(key))
-  const checkpoint =
-    stored === null
-      ? undefined
-      : yield* decodeCheckpoint(text.decode(stored)).pipe(
-          Effect.mapError((error) => new UnknownCheckpoint({ stream: key, problem: error.message }))
-        )
+  const checkpoint = yield* storedCheckpoint(key)
   const kept: Array<string> = []
   for (let shard = 0; shard < (checkpoint?.partitions?.shards ?? 0); shard++) {
     const part = yield* log.latest(checkpointsTopic, utf8.encode(snapshotKey(connector.connector, stream, shard)))
@@ -205,9 +103,7 @@ const readStream = Effect.fnUntraced(function* (
     kept.push(text.decode(part))
   }
   let place: Place = { checkpoint, snapshots: kept }
-  // Where the raw topic is the one that others read, its values are what the file says; before a transform they stay JSON.
-  const isOutput = outputTopic(connector, stream) === rawTopic(connector.connector, stream)
-  const encoder = isOutput ? yield* valueEncoder(connector, stream) : undefined
+  const encoder = yield* encoderOf(connector, stream)
   const poll = parsePoll(settings.poll)
   for (;;) {
     const now = yield* Clock.currentTimeMillis
@@ -262,9 +158,21 @@ export const runSource = Effect.fn("source.run")(function* (
           Effect.map(({ begin, consented }) => ({ begin, options: { ...options, consented } }))
         )
   )
+  const told = new Set<string>()
+  const paging = Effect.fnUntraced(function* (stream: string, problem: string | undefined) {
+    const message = problem === undefined ? undefined : `${stream}: ${problem}`
+    yield* status.notice(id, `paging ${stream}`, message)
+    if (message === undefined || told.has(stream)) return
+    told.add(stream)
+    yield* Effect.logWarning(message)
+  })
   const all = Effect.scoped(
     Effect.gen(function* () {
-      const source = yield* make(connector, { base })
+      const source = yield* openSource(connector, {
+        base,
+        circuit: (host, problem) => status.notice(id, `circuit ${host}`, problem),
+        paging
+      })
       return yield* Effect.forEach(
         streams,
         ({ reporter, stream }) =>

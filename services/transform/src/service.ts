@@ -18,7 +18,7 @@ export const transformGroup = (connector: string, stream: string): string =>
   `tributary.transform.${connector}.${stream}`
 
 const nothing = new Uint8Array()
-const limits = { maxRecords: 5_000, maxBytes: 4 * 1024 * 1024, wait: Duration.minutes(1) }
+const limits = { maxRecords: 5_000, maxBytes: 4 * 1024 * 1024, wait: Duration.minutes(1), returnsGaps: true }
 
 interface Topics {
   readonly output: string

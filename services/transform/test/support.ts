@@ -12,7 +12,7 @@ export const SecretsTest = Layer.succeed(
         ? Effect.succeed(Redacted.make(reference === "${env:SALT}" ? "salt" : ""))
         : Effect.fail(new SecretError({ reference, problem: "is not set" })),
     text: (template) => Effect.succeed(template),
-    renew: () => Effect.succeed(false)
+    renew: () => Effect.succeed("unchanged")
   })
 )
 

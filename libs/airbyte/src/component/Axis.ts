@@ -5,7 +5,7 @@ import { formatCdk } from "../expression/Strftime.ts"
 import { parseCdk } from "../expression/Strptime.ts"
 import { str } from "../expression/Repr.ts"
 import { PyError } from "../expression/PyError.ts"
-import { intOf, type Value } from "../expression/Value.ts"
+import { floatOf, intOf, type Value } from "../expression/Value.ts"
 
 /** A point that a cursor has reached: a time, or a count. */
 export type Point = Value
@@ -40,6 +40,21 @@ const moved = (point: Point, gap: Gap, sign: 1 | -1): Point => {
   return sign === 1 ? addDelta(point, gap) : subtractDelta(point, gap)
 }
 
+/** What Python's int makes of a value, as text; a text is left to the parser. */
+const wholeText = (value: Value): string => {
+  if (typeof value === "string") return value
+  if (typeof value === "boolean") return value ? "1" : "0"
+  const real = floatOf(value)
+  if (real !== undefined) {
+    if (Number.isFinite(real)) return String(BigInt(Math.trunc(real)))
+    throw new PyError(Number.isNaN(real) ? "ValueError" : "OverflowError", `cannot convert float ${real} to integer`)
+  }
+  if (intOf(value) !== undefined) return str(value)
+  throw new PyError("TypeError", "a cursor's value is neither a text nor a number")
+}
+
+const epochs = new Set(["%s", "%ms", "%epoch_microseconds"])
+
 /** Times in a format; `inputs` are formats that records may have besides. */
 export const timeAxis = (
   format: string,
@@ -53,9 +68,9 @@ export const timeAxis = (
     parse: (value) => {
       for (const candidate of formats) {
         try {
-          return parseCdk(str(value), candidate)
+          return parseCdk(epochs.has(candidate) ? wholeText(value) : str(value), candidate)
         } catch (error) {
-          if (!(error instanceof PyError)) throw error
+          if (!(error instanceof PyError && error.is("ValueError"))) throw error
         }
       }
       throw new PyError("ValueError", `No format in ${formats.join(", ")} matching ${str(value)}`)

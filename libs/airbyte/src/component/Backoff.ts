@@ -4,6 +4,8 @@ import { floatOf, intOf, type Value } from "../expression/Value.ts"
 import { ExpressionError } from "../expression/ExpressionError.ts"
 import type { Component } from "./Component.ts"
 import type { Expressions } from "./Expressions.ts"
+import { called, hookContext, hookOf } from "./Hooks.ts"
+import { matchAtStart } from "./pythonRegex.ts"
 import type { Response } from "./Response.ts"
 import { failure } from "./RunError.ts"
 
@@ -66,8 +68,7 @@ const headerNumber = (component: Component, expressions: Expressions) => {
     const text = response.header(expressions.text(component.text("header"), component.parameters))
     if (text === undefined || text === "") return undefined
     if (pattern === undefined) return numberOf(text)
-    const match = new RegExp(expressions.text(pattern, component.parameters), "y").exec(text)
-    return numberOf(match === null ? text : match[0])
+    return numberOf(matchAtStart(expressions.text(pattern, component.parameters), text) ?? text)
   }
 }
 
@@ -133,6 +134,11 @@ export const backoffOf = (component: Component, expressions: Expressions): Backo
       return waitUntilTimeFromHeader(component, expressions)
     case "WaitTimeFromResponse":
       return waitTimeFromResponse(component, expressions)
+    case "CustomBackoffStrategy": {
+      const hook = hookOf(component, expressions, "backoffStrategies")
+      const context = hookContext(component, expressions)
+      return ({ attempt, response }) => called(component, () => hook(response, attempt, context))
+    }
     default:
       return component.fail("type", `${component.type} is not a back-off.`, "unsupported")
   }

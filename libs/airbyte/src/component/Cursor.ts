@@ -248,7 +248,32 @@ export class Cursor {
     const latest = this.latest.get(read)
     if (latest === undefined) return slice
     const end = slice.get(endName) ?? null
-    return new Slice(slice.partition, { [startName]: axis.output(latest), [endName]: end }, slice.extra)
+    return new Slice(slice.partition, { [startName]: axis.output(latest), [endName]: end }, slice.extra, slice.isWanted)
+  }
+
+  /** The latest value seen in a slice, as it is kept; undefined: none. */
+  seenIn(slice: string): Value | undefined {
+    const latest = this.latest.get(slice)
+    return latest === undefined ? undefined : this.settings.axis.output(latest)
+  }
+
+  /** Goes on in a slice where `seenIn` was taken. */
+  resume(slice: string, seen: Value): void {
+    this.latest.set(slice, this.settings.axis.parse(seen))
+  }
+
+  /** All that was read, interval by interval: what a walk goes on with that has not come to its end. */
+  get intervalState(): PlainDict {
+    const { axis } = this.settings
+    return {
+      state_type: axis.stateType,
+      legacy: { ...this.legacy },
+      slices: this.merged(this.intervals).map(({ end, latest, start }) => ({
+        start: axis.output(start),
+        end: axis.output(end),
+        most_recent_cursor_value: latest === undefined ? null : axis.output(latest)
+      }))
+    }
   }
 
   /** The point a state stands at; undefined when it has none. */

@@ -1,8 +1,11 @@
 import { gunzipSync } from "node:zlib"
 import { dictGet, dictOf } from "../expression/Dict.ts"
 import type { PlainDict, Value } from "../expression/Value.ts"
+import { ManifestError } from "../manifest/ManifestError.ts"
 import type { Component } from "./Component.ts"
 import { csvRows } from "./Csv.ts"
+import type { Expressions } from "./Expressions.ts"
+import { called, hookContext, hookOf } from "./Hooks.ts"
 import { parseJson } from "./jsonText.ts"
 import type { Response } from "./Response.ts"
 import { failure, RunError } from "./RunError.ts"
@@ -10,7 +13,7 @@ import { parseXml } from "./Xml.ts"
 import { unzip } from "./Zip.ts"
 
 /** Largest body that a compressed one may become. */
-const mostBytes = 1_073_741_824
+const mostBytes = 268_435_456
 
 /** Reads the elements of a body. */
 type Parser = (body: Buffer) => Iterable<Value>
@@ -22,7 +25,32 @@ export interface Decoder {
   readonly forPagination: (response: Response) => Value
 }
 
-const textOf = (body: Buffer, encoding: string | undefined): string => new TextDecoder(encoding ?? "utf-8").decode(body)
+/** Python's names of encodings that the platform knows under other ones; latin-1 is not Windows' code page here. */
+const latin1 = /^(?:latin[-_ ]?1|l1|iso[-_]?8859[-_]1(?:[-_]1)?|8859|cp819)$/i
+const otherNames: { readonly [name: string]: string } = {
+  utf: "utf-8",
+  u8: "utf-8",
+  utf8sig: "utf-8",
+  ascii: "utf-8",
+  usascii: "utf-8",
+  utf16: "utf-16le",
+  cp1252: "windows-1252",
+  cp1251: "windows-1251",
+  cp1250: "windows-1250",
+  cp932: "shift_jis",
+  sjis: "shift_jis"
+}
+
+const textOf = (body: Buffer, encoding: string | undefined): string => {
+  const name = encoding ?? "utf-8"
+  if (latin1.test(name)) return body.toString("latin1")
+  const plain = name.toLowerCase().replace(/[-_ ]/g, "")
+  try {
+    return new TextDecoder(otherNames[plain] ?? name.replaceAll("_", "-")).decode(body)
+  } catch {
+    throw failure(`unknown encoding: ${name}`, "config_error")
+  }
+}
 
 const elements = (value: Value): ReadonlyArray<Value> => (Array.isArray(value) ? value : [value])
 
@@ -119,8 +147,18 @@ export const jsonDecoder: Decoder = {
   forPagination: (response) => first(jsonDecoder.decode(response))
 }
 
-const streamed = (parser: Parser): Decoder => ({
-  decode: (response) => parser(response.body),
+/** A body that is not what its decoder reads fails the stream, whatever the library says of it. */
+const guarded = function* (what: string, read: () => Iterable<Value>): Generator<Value> {
+  try {
+    yield* read()
+  } catch (error) {
+    if (error instanceof RunError || error instanceof ManifestError) throw error
+    throw failure(`The response cannot be read by ${what}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const streamed = (parser: Parser, what: string): Decoder => ({
+  decode: (response) => guarded(what, () => parser(response.body)),
   forPagination: () => ({})
 })
 
@@ -160,7 +198,7 @@ const lines: Decoder = {
 }
 
 /** The decoder of a component; JSON when there is none. */
-export const decoderOf = (component: Component | undefined): Decoder => {
+export const decoderOf = (component: Component | undefined, expressions: Expressions): Decoder => {
   switch (component?.type) {
     case undefined:
     case "JsonDecoder":
@@ -169,10 +207,19 @@ export const decoderOf = (component: Component | undefined): Decoder => {
       return xml
     case "IterableDecoder":
       return lines
-    case "ZipfileDecoder":
-      return zip(parserOf(component.needed("decoder")))
+    case "CustomDecoder": {
+      if (component === undefined) return jsonDecoder
+      const hook = hookOf(component, expressions, "decoders")
+      const context = hookContext(component, expressions)
+      const decode = (response: Response) => called(component, () => [...hook(response, context)])
+      return { decode, forPagination: (response) => first(decode(response)) }
+    }
+    case "ZipfileDecoder": {
+      const unpacked = zip(parserOf(component.needed("decoder")))
+      return { ...unpacked, decode: (response) => guarded("ZipfileDecoder", () => unpacked.decode(response)) }
+    }
     default:
-      return component === undefined ? jsonDecoder : streamed(parserOf(component))
+      return component === undefined ? jsonDecoder : streamed(parserOf(component), component.type)
   }
 }
 
@@ -181,6 +228,7 @@ const pageable = (component: Component | undefined): boolean => {
     case undefined:
     case "JsonDecoder":
     case "XmlDecoder":
+    case "CustomDecoder":
       return true
     case "GzipDecoder":
       return component.child("decoder")?.type === "JsonDecoder"
@@ -194,7 +242,7 @@ export const requirePageable = (paginator: Component, decoder: Component | undef
   if (!pageable(decoder)) {
     paginator.fail(
       "",
-      `${paginator.type} cannot be used with ${decoder?.type ?? "this decoder"}; use JSON, XML or gzipped JSON.`
+      `a paginator cannot be used with ${decoder?.type ?? "this decoder"}; use JSON, XML or gzipped JSON.`
     )
   }
 }

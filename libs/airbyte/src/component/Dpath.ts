@@ -100,17 +100,27 @@ const setChild = (parent: Value, key: string, value: Value): void => {
   if (dict !== undefined) dictSet(dict, key, value)
 }
 
-/** Sets a value, making the mappings that lead to it (and lists, where the next part is a number). */
+const isDecimal = (text: string): boolean => /^\d+$/.test(text)
+
+/**
+ * Sets a value, making the mappings that lead to it (and lists, where the next part is a number). Throws where the path leads
+ * through a value that is neither, as dpath does.
+ */
 export const create = (root: PlainDict, path: Path, value: Value): void => {
   const parts = partsOf(path)
   let node: Value = root
   parts.forEach((part, index) => {
+    if (Array.isArray(node) && !isDecimal(part)) {
+      throw failure(`list indices must be integers, not ${part} (in the path ${parts.join("/")})`)
+    }
     if (index === parts.length - 1) return setChild(node, part, value)
     const dict = dictOf(node)
     let next = Array.isArray(node) ? node[Number(part)] : dict === undefined ? undefined : dictGet(dict, part)
-    if (next === undefined || next === null || typeof next !== "object") {
-      next = isInteger(parts[index + 1] ?? "") ? [] : {}
+    if (next === undefined) {
+      next = isDecimal(parts[index + 1] ?? "") ? [] : {}
       setChild(node, part, next)
+    } else if (!Array.isArray(next) && dictOf(next) === undefined) {
+      throw failure(`Path: ${parts.join("/")}: ${part} holds a single value, in which nothing can be set`)
     }
     node = next
   })

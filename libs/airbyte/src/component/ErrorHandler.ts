@@ -3,6 +3,7 @@ import type { Context } from "../expression/Value.ts"
 import { type Backoff, backoffOf } from "./Backoff.ts"
 import type { Component } from "./Component.ts"
 import type { Expressions } from "./Expressions.ts"
+import { called, hookContext, hookOf } from "./Hooks.ts"
 import type { Response } from "./Response.ts"
 import { type FailureType, failure } from "./RunError.ts"
 
@@ -13,6 +14,8 @@ export type Action =
   | "FAIL"
   | "IGNORE"
   | "RESET_PAGINATION"
+  | "REDUCE_PAGE_SIZE"
+  | "SPLIT_REQUEST_WINDOW"
   | "RATE_LIMITED"
   | "REFRESH_TOKEN_THEN_RETRY"
 
@@ -77,6 +80,8 @@ const actions: ReadonlyArray<Action> = [
   "FAIL",
   "IGNORE",
   "RESET_PAGINATION",
+  "REDUCE_PAGE_SIZE",
+  "SPLIT_REQUEST_WINDOW",
   "RATE_LIMITED",
   "REFRESH_TOKEN_THEN_RETRY"
 ]
@@ -162,7 +167,14 @@ export const plainErrorHandler: ErrorHandler = {
 }
 
 /** The first handler that wants one of these ends the search; what the others say is only taken from the last. */
-const decisive = new Set<Action>(["SUCCESS", "RETRY", "IGNORE", "RESET_PAGINATION"])
+const decisive = new Set<Action>([
+  "SUCCESS",
+  "RETRY",
+  "IGNORE",
+  "RESET_PAGINATION",
+  "REDUCE_PAGE_SIZE",
+  "SPLIT_REQUEST_WINDOW"
+])
 
 const compositeHandler = (component: Component, expressions: Expressions): ErrorHandler => {
   const handlers = component.children("error_handlers").map((handler) => errorHandlerOf(handler, expressions))
@@ -183,6 +195,27 @@ const compositeHandler = (component: Component, expressions: Expressions): Error
   }
 }
 
+/** A hook in the place of a handler; what it does not decide is handled as its settings and HTTP say. */
+const customHandler = (component: Component, expressions: Expressions): ErrorHandler => {
+  const hook = hookOf(component, expressions, "errorHandlers")
+  const context = hookContext(component, expressions)
+  const rest = defaultHandler(component, expressions)
+  return {
+    ...rest,
+    decide: (seen) => {
+      const decision = called(component, () => hook(isAnswer(seen) ? seen : undefined, context))
+      if (decision === undefined) return rest.decide(seen)
+      return { action: decision.action, failureType: "system_error", message: decision.message }
+    }
+  }
+}
+
+/** Whether a filter of a handler asks for an action; what a hook may ask for is not known. */
+export const usesAction = (component: Component | undefined, action: Action): boolean =>
+  (component?.type === "CompositeErrorHandler" || component?.type === "DefaultErrorHandler") &&
+  (component.children("error_handlers").some((handler) => usesAction(handler, action)) ||
+    component.children("response_filters").some((filter) => filter.optionalText("action") === action))
+
 /** The error handler of a component. */
 export const errorHandlerOf = (component: Component | undefined, expressions: Expressions): ErrorHandler => {
   switch (component?.type) {
@@ -192,6 +225,8 @@ export const errorHandlerOf = (component: Component | undefined, expressions: Ex
       return component === undefined ? plainErrorHandler : defaultHandler(component, expressions)
     case "CompositeErrorHandler":
       return component === undefined ? plainErrorHandler : compositeHandler(component, expressions)
+    case "CustomErrorHandler":
+      return component === undefined ? plainErrorHandler : customHandler(component, expressions)
     default:
       throw failure(`${component?.path}: ${component?.type} is not an error handler.`, "config_error")
   }

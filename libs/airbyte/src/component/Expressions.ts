@@ -20,13 +20,17 @@ export const requestContext = (slice: Slice | undefined, token: PlainDict | unde
   ...slice?.extra
 })
 
+/** A key of a dict as JSON has it. */
+export const keyText = (key: Value): string =>
+  key === null ? "null" : typeof key === "boolean" ? String(key) : str(key)
+
 /** Dicts and tuples that an expression made, as data that a record can hold; all else as it is. */
 export const toData = (value: Value): Value => {
   if (Array.isArray(value)) return value.map(toData)
   if (value instanceof PyTuple) return value.items.map(toData)
   const dict = dictOf(value)
   if (dict === undefined) return value
-  return Object.fromEntries(dictEntries(dict).map(([key, item]): [string, Value] => [str(key), toData(item)]))
+  return Object.fromEntries(dictEntries(dict).map(([key, item]): [string, Value] => [keyText(key), toData(item)]))
 }
 
 const hasTemplate = /\{[{%#]/

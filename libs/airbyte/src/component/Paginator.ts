@@ -4,10 +4,12 @@ import { intOf, type Context, type PlainDict, type Value } from "../expression/V
 import type { Component } from "./Component.ts"
 import { type Decoder, requirePageable } from "./Decoder.ts"
 import type { Expressions } from "./Expressions.ts"
+import { called, hookContext, hookOf } from "./Hooks.ts"
 import { combine, type InjectInto, injected, RequestOption } from "./RequestOption.ts"
 import type { Response } from "./Response.ts"
 import { failure } from "./RunError.ts"
 import type { Slice } from "./Slice.ts"
+import { readsVariable } from "./StopCondition.ts"
 
 /** What a page was, for the paginator. */
 export interface PageSeen {
@@ -18,13 +20,18 @@ export interface PageSeen {
   /** The token that the page was asked for with. */
   readonly token: Value | undefined
   readonly slice: Slice
+  /** The size that was asked for in place of the strategy's. */
+  readonly asked?: number | undefined
 }
 
 /** How to get from one page to the next. Keeps nothing between pages. */
 export interface Paginator {
   readonly initialToken: Value | undefined
   readonly next: (page: PageSeen) => Value | undefined
-  readonly options: (into: InjectInto, token: Value | undefined) => PlainDict
+  /** `asked` takes the place of the strategy's page size. */
+  readonly options: (into: InjectInto, token: Value | undefined, asked?: number) => PlainDict
+  /** Records of a page, where the strategy says so. */
+  readonly pageSize: () => Value | undefined
   /** A path that replaces the requester's. */
   readonly path: (token: Value | undefined) => string | undefined
 }
@@ -33,6 +40,7 @@ export const noPagination: Paginator = {
   initialToken: undefined,
   next: () => undefined,
   options: () => ({}),
+  pageSize: () => undefined,
   path: () => undefined
 }
 
@@ -81,6 +89,12 @@ const cursorPagination = (component: Component, expressions: Expressions, decode
   const cursor = component.text("cursor_value")
   const stop = component.get("stop_condition")
   const { parameters } = component
+  for (const name of size === undefined ? ["stop_condition", "cursor_value"] : []) {
+    // An unbound name would make the condition true, and the walk end with its first page.
+    if (readsVariable(component.optionalText(name) ?? "", "page_size")) {
+      component.fail(name, "it reads page_size, which is not given; add page_size to the strategy.")
+    }
+  }
   return {
     initialToken: undefined,
     pageSize: () => size,
@@ -90,7 +104,7 @@ const cursorPagination = (component: Component, expressions: Expressions, decode
         headers: sentHeaders(page.response),
         last_record: lastRecordOf(page),
         last_page_size: page.size,
-        page_size: size ?? null,
+        page_size: page.asked ?? size ?? null,
         stream_slice: page.slice.value
       }
       if (typeof stop === "string" && stop !== "" && expressions.condition(stop, parameters, context)) return undefined
@@ -117,7 +131,8 @@ const offsetIncrement = (component: Component, expressions: Expressions, decoder
     },
     next: (page) => {
       const size = countedSize(page)
-      const wanted = typeof given === "number" ? given : evaluate({ response: decoder.forPagination(page.response) })
+      const wanted =
+        page.asked ?? (typeof given === "number" ? given : evaluate({ response: decoder.forPagination(page.response) }))
       const limit = wanted === undefined ? undefined : intOf(wanted)
       if (size === 0 || (limit !== undefined && size < Number(limit))) return undefined
       if (page.token === undefined) return size
@@ -145,16 +160,24 @@ const pageIncrement = (component: Component, expressions: Expressions): Strategy
   }
 }
 
-const strategyOf = (component: Component, expressions: Expressions, decoder: Decoder, given: Component | undefined) => {
+const strategyOf = (component: Component, expressions: Expressions, decoder: Decoder) => {
   switch (component.type) {
     case "CursorPagination":
-      requirePageable(component, given)
       return cursorPagination(component, expressions, decoder)
     case "OffsetIncrement":
-      requirePageable(component, given)
       return offsetIncrement(component, expressions, decoder)
     case "PageIncrement":
       return pageIncrement(component, expressions)
+    case "CustomPaginationStrategy": {
+      const hook = hookOf(component, expressions, "paginationStrategies")
+      const context = hookContext(component, expressions)
+      const size = fixedPageSize(component, expressions)
+      return {
+        initialToken: undefined,
+        pageSize: () => size,
+        next: (page: PageSeen) => called(component, () => hook(page, context))
+      }
+    }
     default:
       return component.fail("type", `${component.type} is not a pagination strategy.`, "unsupported")
   }
@@ -171,7 +194,8 @@ export const paginatorOf = (
   if (component.type !== "DefaultPaginator") {
     return component.fail("type", `${component.type} is not a paginator.`, "unsupported")
   }
-  const strategy = strategyOf(component.needed("pagination_strategy"), expressions, decoder, given)
+  requirePageable(component, given)
+  const strategy = strategyOf(component.needed("pagination_strategy"), expressions, decoder)
   const sizeComponent = component.child("page_size_option")
   const sizeOption = sizeComponent === undefined ? undefined : new RequestOption(sizeComponent, expressions)
   const tokenComponent = component.child("page_token_option")
@@ -193,10 +217,11 @@ export const paginatorOf = (
   return {
     initialToken: strategy.initialToken,
     next: strategy.next,
+    pageSize: strategy.pageSize,
     path: (token) => (isPath && token !== undefined && truthy(token) ? String(token) : undefined),
-    options: (into, token) => {
+    options: (into, token, asked) => {
       const options = token === undefined ? {} : injected(tokenOption, into, token)
-      const size = sizeOption?.into === into ? strategy.pageSize() : undefined
+      const size = sizeOption?.into === into ? (asked ?? strategy.pageSize()) : undefined
       if (size !== undefined && truthy(size)) sizeOption?.inject(options, size)
       return options
     }

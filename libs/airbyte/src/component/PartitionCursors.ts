@@ -11,6 +11,8 @@ import type { SourceRecord } from "./Selector.ts"
 const switchToGlobal = 10_000
 /** So many cursors are kept at all. */
 const mostPartitions = 25_000
+/** So many partitions of the run are remembered, so that none is read twice. */
+const mostRemembered = 100_000
 
 const own = (state: PlainDict, name: string): Value | undefined =>
   Object.hasOwn(state, name) ? state[name] : undefined
@@ -29,6 +31,8 @@ export class PartitionCursors {
   private readonly cursors = new Map<string, { readonly partition: PlainDict; readonly cursor: Cursor }>()
   /** Slices of a partition that are not read yet; -1 while they are still being made. */
   private readonly open = new Map<string, { unread: number; isComplete: boolean; readonly sequence: number }>()
+  /** Partitions that the run has come to. */
+  private readonly begunWith = new Set<string>()
   private parents: Array<ParentState> = []
   private sequence = 0
   private count = 0
@@ -90,6 +94,11 @@ export class PartitionCursors {
 
   /** The cursor of a partition that has none: from where all of them are, minus the time a run took. */
   private fresh(): Cursor {
+    return new Cursor(this.settings, this.beginning())
+  }
+
+  /** The state that a partition begins with that has none. */
+  beginning(): PlainDict {
     const state = { ...this.globalState }
     const seconds = Object.keys(state).length > 0 ? this.lookback : 0
     const { axis, field } = this.settings
@@ -97,7 +106,7 @@ export class PartitionCursors {
     if (seconds > 0 && value !== undefined && truthy(value)) {
       state[field] = axis.output(axis.subtract(axis.parse(value), new PyTimeDelta(BigInt(seconds) * 1_000_000n)))
     }
-    return new Cursor(this.settings, state)
+    return state
   }
 
   begin(): void {
@@ -115,7 +124,13 @@ export class PartitionCursors {
       this.count++
       this.cursors.set(key, { partition: partition.partition, cursor })
     }
-    if (this.open.has(key)) return
+    // A partition that comes again in the same run is read once: its children have the same records.
+    if (this.begunWith.has(key)) return
+    this.begunWith.add(key)
+    if (this.begunWith.size > mostRemembered) {
+      const [oldest] = this.begunWith
+      if (oldest !== undefined) this.begunWith.delete(oldest)
+    }
     const sequence = this.sequence++
     const entry = { unread: 0, isComplete: false, sequence }
     this.open.set(key, entry)
@@ -223,10 +238,5 @@ export class PartitionCursors {
     if (this.isGlobal) return this.fresh().isWanted(record)
     const cursor = this.cursors.get(partitionKey(slice.partition))?.cursor ?? this.fresh()
     return cursor.isWanted(record)
-  }
-
-  /** A cursor that has read nothing. */
-  blank(): Cursor {
-    return new Cursor(this.settings, {})
   }
 }

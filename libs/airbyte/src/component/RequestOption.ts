@@ -2,7 +2,7 @@ import { equals } from "../expression/Compare.ts"
 import { dictOf } from "../expression/Dict.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import type { Component } from "./Component.ts"
-import type { Expressions } from "./Expressions.ts"
+import { type Expressions, toData } from "./Expressions.ts"
 import { copyOf } from "./copyOf.ts"
 import { failure } from "./RunError.ts"
 
@@ -55,7 +55,9 @@ const collision = (path: ReadonlyArray<string>) =>
   )
 
 const merge = (target: PlainDict, source: PlainDict, path: ReadonlyArray<string>, sameAllowed: boolean): void => {
-  for (const [key, value] of Object.entries(source)) {
+  for (const [key, given] of Object.entries(source)) {
+    // What an expression made is a mapping like those of the manifest.
+    const value = toData(given)
     const at = [...path, key]
     const known = Object.hasOwn(target, key) ? target[key] : undefined
     if (known === undefined) {

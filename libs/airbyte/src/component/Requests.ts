@@ -1,13 +1,24 @@
+import type { Authorizer } from "@tributary/connector"
 import { truthy } from "../expression/Compare.ts"
 import { dumps } from "../expression/Json.ts"
 import { str } from "../expression/Repr.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { type PlainDict, PyTuple, type Value } from "../expression/Value.ts"
 import type { Component } from "./Component.ts"
-import { type Expressions, requestContext, toData } from "./Expressions.ts"
+import { type Expressions, keyText, requestContext, toData } from "./Expressions.ts"
+import { preparedUrl, urlJoin } from "./pythonUrl.ts"
 import { combine, type Extras, type Options } from "./RequestOption.ts"
 import { failure } from "./RunError.ts"
 import type { Slice } from "./Slice.ts"
+
+/** Where a token goes that is put on when a request is sent. */
+export interface TokenHeader {
+  readonly name: string
+  /** What stands before it, with a space between; empty: nothing. */
+  readonly prefix: string
+  /** Whose token it is; `undefined`: the connector's. */
+  readonly authorizer?: Authorizer | undefined
+}
 
 /** What an authenticator adds to a request. */
 export interface Credentials {
@@ -15,6 +26,8 @@ export interface Credentials {
   readonly params: PlainDict
   readonly data: Options
   readonly json: PlainDict
+  /** The connector's own authorization is put on when the request is sent, and in which header. */
+  readonly token?: TokenHeader
 }
 
 export const noCredentials: Credentials = { headers: {}, params: {}, data: {}, json: {} }
@@ -25,6 +38,8 @@ export interface PreparedRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
+  /** Whoever sends it puts the connector's authorization on. */
+  readonly token?: TokenHeader
 }
 
 const bodyMethods = new Set(["GET", "POST", "PUT", "PATCH"])
@@ -36,32 +51,33 @@ const quotePlus = (text: string): string =>
 
 const pairs = (values: PlainDict): ReadonlyArray<string> =>
   Object.entries(values).flatMap(([name, value]) => {
-    const items = Array.isArray(value) ? value : value instanceof PyTuple ? value.items : [value]
+    const dict = dictOf(value)
+    // Of a mapping requests sends the keys.
+    const items = Array.isArray(value)
+      ? value
+      : value instanceof PyTuple
+        ? value.items
+        : dict === undefined
+          ? [value]
+          : dictEntries(dict).map(([key]) => key)
     return items.flatMap((item) => (item === null ? [] : [`${quotePlus(name)}=${quotePlus(str(item))}`]))
   })
 
-/** Python's urljoin for addresses of http. */
-const joinUrl = (base: string, path: string): string => {
-  if (path === "") return base
-  const root = base.endsWith("/") ? base : `${base}/`
-  if (!URL.canParse(path, root)) return `${root}${path}`
-  return new URL(path, root).href
-}
+/** A base and a path, between which there is one slash. */
+const joinUrl = (base: string, path: string): string =>
+  path === "" ? base : urlJoin(base.endsWith("/") ? base : `${base}/`, path)
 
 /** Parameters that the address has already, with the same value, are not sent twice. */
 const withoutKnown = (url: string, params: PlainDict): PlainDict => {
   const query = url.indexOf("?")
   if (query === -1) return params
   const known = new URLSearchParams(url.slice(query + 1).replace(/#.*$/, ""))
-  return Object.fromEntries(Object.entries(params).filter(([name, value]) => known.get(name) !== str(value)))
-}
-
-const withQuery = (url: string, params: PlainDict): string => {
-  const query = pairs(withoutKnown(url, params)).join("&")
-  if (query === "") return url
-  const [address = url, fragment] = url.split("#", 2)
-  const separator = !address.includes("?") ? "?" : /[?&]$/.test(address) ? "" : "&"
-  return `${address}${separator}${query}${fragment === undefined ? "" : `#${fragment}`}`
+  return Object.fromEntries(
+    Object.entries(params).filter(([name, value]) => {
+      const first = known.getAll(name).find((text) => text !== "")
+      return first === undefined || first !== str(value)
+    })
+  )
 }
 
 const textHeaders = (headers: Options): Record<string, string> => {
@@ -133,7 +149,7 @@ export class Requests {
     const dict = dictOf(value)
     return dict === undefined
       ? str(value)
-      : Object.fromEntries(dictEntries(dict).map(([key, item]) => [str(key), toData(item)]))
+      : Object.fromEntries(dictEntries(dict).map(([key, item]) => [keyText(key), toData(item)]))
   }
 
   /** The address without its query. */
@@ -189,7 +205,8 @@ export class Requests {
           : this.expressions.nested(this.json, this.parameters, context)
     const json = combine([this.options(nested), credentials.json, extras?.body_json], true)
     if (typeof json === "string") throw failure("Request body json cannot be a string")
-    return prepare(this.method, this.url(slice, token, path), headers, allParams, data, json)
+    const request = prepare(this.method, this.url(slice, token, path), headers, allParams, data, json)
+    return credentials.token === undefined ? request : { ...request, token: credentials.token }
   }
 }
 
@@ -204,7 +221,7 @@ export const prepare = (
 ): PreparedRequest => {
   const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
   const typed = (type: string) => (names.has("content-type") ? headers : { ...headers, "Content-Type": type })
-  const request = { method, url: withQuery(url, params) }
+  const request = { method, url: preparedUrl(url, pairs(withoutKnown(url, params)).join("&")) }
   if (!bodyMethods.has(method)) return { ...request, headers, body: undefined }
   const hasJson = truthy(json)
   const hasData = typeof data === "string" ? data !== "" : Object.keys(data).length > 0

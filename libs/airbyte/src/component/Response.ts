@@ -20,6 +20,16 @@ class HeaderDict extends PyDict {
   override readonly entries = new CaselessEntries()
 }
 
+/** Headers as expressions see them; several of one name are joined. */
+export const headersOf = (pairs: ReadonlyArray<readonly [name: string, value: string]>): PyDict => {
+  const headers = new HeaderDict()
+  for (const [name, value] of pairs) {
+    const known = headers.entries.get(name)?.[1]
+    headers.set(name, typeof known === "string" ? `${known}, ${value}` : value)
+  }
+  return headers
+}
+
 /** An answer of an API. */
 export class Response {
   readonly status: number
@@ -34,7 +44,7 @@ export class Response {
   private parsed: { readonly value: Value | undefined } | undefined
   /** Records that the selector found on the page, before its filter. */
   extracted: number | undefined
-  private caseless: HeaderDict | undefined
+  private caseless: PyDict | undefined
 
   constructor(
     status: number,
@@ -69,13 +79,7 @@ export class Response {
   }
 
   get headers(): PyDict {
-    if (this.caseless === undefined) {
-      this.caseless = new HeaderDict()
-      for (const [name, value] of this.rawHeaders) {
-        const known = this.caseless.entries.get(name)?.[1]
-        this.caseless.set(name, typeof known === "string" ? `${known}, ${value}` : value)
-      }
-    }
+    this.caseless ??= headersOf(this.rawHeaders)
     return this.caseless
   }
 

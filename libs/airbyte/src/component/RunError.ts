@@ -1,4 +1,4 @@
-import type { FailureClass } from "@tributary/domain"
+import { FailureClass } from "@tributary/domain"
 import { Schema } from "effect"
 import { ExpressionError } from "../expression/ExpressionError.ts"
 import { PyError } from "../expression/PyError.ts"
@@ -11,9 +11,16 @@ export type FailureType = typeof FailureType.Type
 /** A manifest's stream that cannot be read on. */
 export class RunError extends Schema.TaggedError<RunError>()("RunError", {
   problem: Schema.String,
-  failureType: FailureType
+  failureType: FailureType,
+  /** What is to be done, where whoever failed knows better than the type of failure says. */
+  stated: Schema.optionalKey(FailureClass),
+  /** The status by which an API refused. */
+  status: Schema.optionalKey(Schema.Int),
+  /** Milliseconds to wait, when the other side said. */
+  retryAfter: Schema.optionalKey(Schema.Finite)
 }) {
   get failureClass(): FailureClass {
+    if (this.stated !== undefined) return this.stated
     return this.failureType === "transient_error" ? "transient" : "misconfigured"
   }
   override get message(): string {

@@ -1,58 +1,39 @@
 import { isPlainDict, type Context, type PlainDict, type Value } from "../expression/Value.ts"
-import { equals } from "../expression/Compare.ts"
 import type { Component } from "./Component.ts"
-import type { Decoder } from "./Decoder.ts"
-import * as Dpath from "./Dpath.ts"
 import type { Expressions } from "./Expressions.ts"
+import { copyOfDict } from "./copyOf.ts"
+import { type Extractor, isDropped } from "./Extractor.ts"
+import { called, hookContext, hookOf, replaced } from "./Hooks.ts"
 import { normalize } from "./Normalize.ts"
 import type { Response } from "./Response.ts"
 import { failure } from "./RunError.ts"
 import type { Slice } from "./Slice.ts"
 import { type Transformation, transformationOf } from "./Transformations.ts"
 
-/** Finds what a path leads to in an answer. */
-export type Extractor = (response: Response) => Iterable<Value>
-
-/** The component `DpathExtractor`. */
-export const dpathExtractor = (component: Component, expressions: Expressions, decoder: Decoder): Extractor => {
-  if (component.type !== "DpathExtractor") {
-    return component.fail("type", `${component.type} is not there yet.`, "unsupported")
-  }
-  if (component.has("record_expander")) {
-    component.fail("record_expander", "RecordExpander is not there yet.", "unsupported")
-  }
-  const given = component.texts("field_path")
-  const path = given.map((part) => expressions.value(part, component.parameters))
-  const hasStar = path.some((part) => equals(part, "*"))
-  return function* (response) {
-    for (const body of decoder.decode(response)) {
-      const found = path.length === 0 ? body : hasStar ? Dpath.values(body, path) : (Dpath.get(body, path) ?? [])
-      if (Array.isArray(found)) yield* found
-      else if (isFilled(found)) yield found
-    }
-  }
-}
-
-const isFilled = (value: Value): boolean =>
-  value !== null &&
-  value !== false &&
-  value !== "" &&
-  value !== 0 &&
-  !(isPlainDict(value) && Object.keys(value).length === 0)
-
 /** A record and the slice it was read for. */
 export interface SourceRecord {
   readonly data: PlainDict
   readonly slice: Slice
+  /** Its file, where the stream has a `file_uploader`. */
+  readonly file?: FileReference | undefined
 }
 
-/** Makes records of what was extracted. Pure but for the records, which it changes in place. */
+/** Where the file of a record is, in the words of Airbyte's protocol. */
+export interface FileReference {
+  readonly staging_file_url: string
+  readonly source_file_relative_path: string
+  readonly file_size_bytes: number
+}
+
+/** Makes records of what was extracted. Pure: what it changes are copies. */
 export interface Selector {
   readonly select: (
     response: Response,
     slice: Slice,
     token: PlainDict | undefined,
-    schema: PlainDict
+    schema: PlainDict,
+    /** What was extracted already. */
+    extracted?: Iterable<Value>
   ) => Iterable<PlainDict>
   readonly transform: (
     extracted: Iterable<Value>,
@@ -84,7 +65,9 @@ const recordOf = (value: Value): PlainDict => {
 export const selectorOf = (options: SelectorOptions): Selector => {
   const { component, expressions, extractor, wanted } = options
   const filterComponent = component.child("record_filter")
-  if (filterComponent !== undefined && filterComponent.type !== "RecordFilter") {
+  const custom =
+    filterComponent?.type === "CustomRecordFilter" ? hookOf(filterComponent, expressions, "recordFilters") : undefined
+  if (filterComponent !== undefined && custom === undefined && filterComponent.type !== "RecordFilter") {
     filterComponent.fail("type", `${filterComponent.type} is not there yet.`, "unsupported")
   }
   const condition = filterComponent?.optionalText("condition") ?? ""
@@ -96,11 +79,14 @@ export const selectorOf = (options: SelectorOptions): Selector => {
       ? options.isTransformedFirst
       : component.isSet("transform_before_filtering")
   const normalization = component.get("schema_normalization") ?? "None"
-  if (typeof normalization !== "string") {
-    component.fail("schema_normalization", "custom normalization needs Python; it is not there.", "unsupported")
-  }
+  const normalizer = component.child("schema_normalization")
+  const normalizing = normalizer === undefined ? undefined : hookOf(normalizer, expressions, "schemaNormalizations")
   const passes = (record: PlainDict, slice: Slice, token: PlainDict | undefined): boolean => {
     if (wanted !== undefined && !wanted(record, slice)) return false
+    if (filterComponent !== undefined && custom !== undefined) {
+      const context = { ...hookContext(filterComponent, expressions), slice: slice.value }
+      return called(filterComponent, () => custom(record, context))
+    }
     if (filterComponent === undefined || (condition === "" && wanted !== undefined)) return true
     return expressions.condition(condition, filterComponent.parameters, {
       record,
@@ -109,25 +95,32 @@ export const selectorOf = (options: SelectorOptions): Selector => {
       "stream_slice.extra_fields": slice.extra
     })
   }
+  // The paginator reads the answer as it came, and so do other streams where answers are kept.
+  const isChanged = transformations.length > 0 || normalization === "Default" || normalizing !== undefined
   const transform: Selector["transform"] = function* (extracted, slice, token, schema) {
     const context: Context = { stream_slice: slice.value }
     for (const value of extracted) {
-      const record = recordOf(value)
-      if (!isFirst && !passes(record, slice, token)) continue
+      const original = recordOf(value)
+      if (!isFirst && !passes(original, slice, token)) continue
+      const record = isChanged ? copyOfDict(original) : original
       for (const change of transformations) change(record, context)
       if (isFirst && !passes(record, slice, token)) continue
       if (normalization === "Default" && Object.keys(schema).length > 0) normalize(record, schema)
+      if (normalizer !== undefined && normalizing !== undefined) {
+        const made = called(normalizer, () => normalizing(record, schema, hookContext(normalizer, expressions)))
+        replaced(record, made)
+      }
       yield record
     }
   }
   return {
     transform,
-    select: function* (response, slice, token, schema) {
+    select: function* (response, slice, token, schema, extracted = extractor(response)) {
       let count = 0
       const counted = function* () {
-        for (const value of extractor(response)) {
+        for (const value of extracted) {
           count++
-          yield value
+          if (!isDropped(value)) yield value
         }
       }
       yield* transform(counted(), slice, token, schema)

@@ -2,6 +2,7 @@ import type { ValidType } from "../expression/Interpolation.ts"
 import { type Context, isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import type { Component } from "./Component.ts"
 import * as Dpath from "./Dpath.ts"
+import { called, hookContext, hookOf, replaced } from "./Hooks.ts"
 import { type Expressions, toData } from "./Expressions.ts"
 import { snakeCase } from "./snakeCase.ts"
 
@@ -162,6 +163,15 @@ export const transformationOf = (component: Component, expressions: Expressions)
       return flatten(component.get("flatten_lists") !== false)
     case "DpathFlattenFields":
       return dpathFlatten(component, expressions)
+    case "CustomTransformation": {
+      const hook = hookOf(component, expressions, "transformations")
+      const context = hookContext(component, expressions)
+      return (record, { stream_slice: slice = null }) =>
+        replaced(
+          record,
+          called(component, () => hook(record, { ...context, slice }))
+        )
+    }
     default:
       return component.fail("type", `${component.type} is not a transformation.`, "unsupported")
   }

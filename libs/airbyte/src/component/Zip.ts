@@ -5,7 +5,7 @@ const endOfDirectory = 0x06054b50
 const directoryEntry = 0x02014b50
 
 /** Largest sum of what the files of an archive unpack to. */
-const mostBytes = 1_073_741_824
+const mostBytes = 268_435_456
 
 /** Files of a zip archive in the order of its directory (no Zip64, no encryption). Throws a `RunError`. */
 export const unzip = (archive: Buffer): ReadonlyArray<{ readonly name: string; readonly bytes: Buffer }> => {

@@ -71,11 +71,16 @@ export const timeCursorSettings = (
   const hasEnd = end !== undefined && truthy(end)
   const endTime: () => Point = hasEnd ? timeOf(end, parameters, expressions, format) : () => now(expressions)
   const clamping = clampingOf(component.child("clamping"), expressions)
+  const startTime = timeOf(component.get("start_datetime") ?? "", parameters, expressions, format)
+  let start: PyDateTime | undefined
   return {
     axis,
     field: chosenField ?? expressions.text(component.text("cursor_field"), parameters),
     boundaries: [name("partition_field_start", "start_time"), name("partition_field_end", "end_time")],
-    start: timeOf(component.get("start_datetime") ?? "", parameters, expressions, format)(),
+    // Read when it is needed: a date that cannot be read fails the partitions of a stream, not its discovery.
+    get start() {
+      return (start ??= startTime())
+    },
     end:
       clamping === undefined
         ? endTime

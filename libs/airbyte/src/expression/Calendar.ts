@@ -1,6 +1,6 @@
 import { civilFromDays, daysFromCivil } from "@tributary/codec"
 
-export { type CivilDate, civilFromDays, daysFromCivil } from "@tributary/codec"
+export { type CivilDate, civilFromDays, dayNames, daysFromCivil, monthNames } from "@tributary/codec"
 
 // The proleptic Gregorian calendar, in days since 1970-01-01: beside that of the codec, what Python has of it.
 
@@ -32,19 +32,3 @@ export const isoWeek = (days: number): IsoWeek => {
   const isoYear = days < isoWeekStart(year) ? year - 1 : days >= isoWeekStart(year + 1) ? year + 1 : year
   return { year: isoYear, week: Math.floor((days - isoWeekStart(isoYear)) / 7) + 1, day: weekday(days) + 1 }
 }
-
-export const monthNames = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December"
-] as const
-export const dayNames = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"] as const

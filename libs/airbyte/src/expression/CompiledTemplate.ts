@@ -1,3 +1,5 @@
+import type { ManifestHooks } from "../component/Hooks.ts"
+import type { Statement } from "./Ast.ts"
 import { compileTemplate } from "./Statements.ts"
 import { ExpressionError } from "./ExpressionError.ts"
 import { registerFilters } from "./Filters.ts"
@@ -17,6 +19,8 @@ export interface Environment {
   readonly ports: Ports
   /** Bounds on the work of one evaluation; the defaults are far above what a manifest needs. */
   readonly limits?: Limits
+  /** What stands for the manifest's components in Python. */
+  readonly hooks?: ManifestHooks | undefined
 }
 
 const place = (template: string, offset: number): { readonly line: number; readonly column: number } => {
@@ -98,6 +102,18 @@ export class CompiledTemplate {
     } finally {
       leave(saved)
     }
+  }
+}
+
+/** What a template is made of. Throws an `ExpressionError`. */
+export const readTemplate = (template: string): ReadonlyArray<Statement> => {
+  const saved = enter(defaultLimits)
+  try {
+    return parseTemplate(template)
+  } catch (cause) {
+    throw errorOf(template, cause)
+  } finally {
+    leave(saved)
   }
 }
 

@@ -155,7 +155,8 @@ export const interpolateBoolean = (
   return !isFalse(value)
 }
 
-const isFalse = (value: Value): boolean => falseValues.some((candidate) => equals(value, candidate))
+/** Whether what a condition came to is taken for false. */
+export const isFalse = (value: Value): boolean => falseValues.some((candidate) => equals(value, candidate))
 
 /** A mapping whose keys and text values are templates: the CDK's `InterpolatedMapping`. */
 export const interpolateMapping = (

@@ -14,10 +14,13 @@ export const defaultLimits: Limits = { steps: 2_000_000, size: 20_000_000 }
  * What the running evaluation has used so far, and where it is. Evaluation is synchronous and one at a time, so this is
  * one mutable record instead of a parameter of every operation; `enter` and `leave` keep it right when a clock or another
  * port given by the caller evaluates an expression itself.
+ *
+ * Outside of an evaluation nothing is bounded: texts and times are made there for each record, of a process that runs for months, and
+ * what they use would add up to any limit.
  */
 export const meter = {
-  stepsLeft: defaultLimits.steps,
-  sizeLeft: defaultLimits.size,
+  stepsLeft: Infinity,
+  sizeLeft: Infinity,
   limits: defaultLimits,
   /** Offset in the template of the operation being executed. */
   at: 0,

@@ -1,3 +1,5 @@
+import type { Component } from "../component/Component.ts"
+import { hookSlots, type ManifestHooks } from "../component/Hooks.ts"
 import { isPlainDict, type PlainDict } from "../expression/Value.ts"
 import { componentSchema } from "./componentSchema.ts"
 import { ManifestError, type ManifestProblem } from "./ManifestError.ts"
@@ -40,9 +42,48 @@ export const manifestOf = (given: PlainDict): Manifest => {
 /** Reads a manifest's YAML. Throws a `ManifestError`. */
 export const loadManifest = (text: string): Manifest => manifestOf(readMapping(text))
 
-/** Throws a `ManifestError` where the manifest needs what is not there. */
-export const requireSupported = (manifest: Manifest): void => {
-  if (manifest.missing.length > 0) throw new ManifestError({ kind: "unsupported", problems: manifest.missing })
+/** What is missing that no hook stands for. */
+const withoutHooks = (
+  missing: ReadonlyArray<ManifestProblem>,
+  hooks: ManifestHooks | undefined
+): ReadonlyArray<ManifestProblem> =>
+  missing.filter(({ hook }) => {
+    const slot = hook === undefined ? undefined : hookSlots[hook.type]?.[0]
+    const known = slot === undefined ? undefined : hooks?.[slot]
+    return hook === undefined || known === undefined || !Object.hasOwn(known, hook.className)
+  })
+
+const isOfAStream = (path: string): boolean =>
+  path.startsWith("streams[") || /^dynamic_streams\[\d+\]\.stream_template/u.test(path)
+
+/** What a manifest needs beside its streams that is not there, nor stood for by a hook. */
+export const missingBeside = (manifest: Manifest, hooks: ManifestHooks | undefined): ReadonlyArray<ManifestProblem> =>
+  withoutHooks(manifest.missing, hooks).filter(({ path }) => !isOfAStream(path))
+
+/** What a stream, or a parent of it, needs that is not there, nor stood for by a hook; the same class only once. */
+export const missingOf = (stream: Component, hooks: ManifestHooks | undefined): ReadonlyArray<ManifestProblem> => {
+  const found = new Map<string, ManifestProblem>()
+  for (const one of withoutHooks(unsupportedIn(usedComponents(stream.data, stream.path)), hooks)) {
+    if (!found.has(one.problem)) found.set(one.problem, one)
+  }
+  return [...found.values()]
+}
+
+/** Throws a `ManifestError` where the manifest needs what is not there, whichever streams are read. */
+export const requireSupported = (manifest: Manifest, hooks?: ManifestHooks): void => {
+  const problems = missingBeside(manifest, hooks)
+  if (problems.length > 0) throw new ManifestError({ kind: "unsupported", problems })
+}
+
+/** Throws a `ManifestError` where a stream needs what is not there. The other streams can be read all the same. */
+export const requireStream = (stream: Component, hooks?: ManifestHooks): void => {
+  const problems = missingOf(stream, hooks)
+  if (problems.length === 0) return
+  const name = stream.optionalText("name") ?? stream.path
+  throw new ManifestError({
+    kind: "unsupported",
+    problems: problems.map(({ path, problem }) => ({ path, problem: `stream ${name} cannot be read: ${problem}` }))
+  })
 }
 
 /** The component `Spec`: what the config has to be. */

@@ -6,7 +6,9 @@ export const ManifestProblem = Schema.Struct({
   /** Where, in the manifest after its references are resolved: `streams[0].retriever.requester`. */
   path: Schema.String,
   /** What was found, what was expected, and what to do. */
-  problem: Schema.String
+  problem: Schema.String,
+  /** The Python class, where a hook can stand for it. */
+  hook: Schema.optionalKey(Schema.Struct({ type: Schema.String, className: Schema.String }))
 })
 export type ManifestProblem = typeof ManifestProblem.Type
 

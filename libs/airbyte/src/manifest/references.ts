@@ -4,7 +4,7 @@ import { ManifestError } from "./ManifestError.ts"
 /** Fields that hold values of the config, in which `#/` is ordinary text. */
 const configFields = new Set(["config_overrides"])
 
-/** Elements that a manifest may have after its references are resolved: definitions that refer to each other can multiply. */
+/** Elements that a manifest may have after its references are resolved: references can multiply. */
 const mostNodes = 5_000_000
 
 const fail = (path: string, problem: string): never => {
@@ -40,22 +40,36 @@ const lookUp = (root: PlainDict, reference: string, path: string): Value => {
 
 /**
  * The manifest with every `$ref` and every `#/…` text replaced by what it names; keys beside a `$ref` win over those of what
- * it names. The CDK's `ManifestReferenceResolver`.
+ * it names; without the definitions themselves. The CDK's `ManifestReferenceResolver`.
  *
  * Throws a `ManifestError` for a reference that leads nowhere or to itself.
  */
 export const resolveReferences = (manifest: PlainDict): PlainDict => {
   let nodes = 0
+  let isCounted = false
   const open = new Set<string>()
-  const evaluate = (node: Value, path: string): Value => {
-    if (++nodes > mostNodes)
+  /** What references name, each made once: a manifest can name one thing thousands of times. */
+  const known = new Map<string, { readonly value: Value; readonly nodes: number }>()
+  const count = (more: number, path: string) => {
+    nodes += more
+    if (isCounted && nodes > mostNodes)
       fail(path, `the manifest has more than ${mostNodes} elements once references are resolved.`)
+  }
+  const evaluate = (node: Value, path: string): Value => {
+    count(1, path)
     if (Array.isArray(node)) return node.map((item, index) => evaluate(item, `${path}[${index}]`))
     if (isReference(node)) {
       if (open.has(node)) return fail(path, `the reference ${node} leads back to itself. Break the circle.`)
+      const before = known.get(node)
+      if (before !== undefined) {
+        count(before.nodes, path)
+        return before.value
+      }
+      const start = nodes
       open.add(node)
       const value = evaluate(lookUp(manifest, node, path), path)
       open.delete(node)
+      known.set(node, { value, nodes: nodes - start })
       return value
     }
     if (!isPlainDict(node)) return node
@@ -68,6 +82,11 @@ export const resolveReferences = (manifest: PlainDict): PlainDict => {
     const named = evaluate(node["$ref"] ?? null, path)
     return isPlainDict(named) ? { ...named, ...own } : named
   }
-  const resolved = evaluate(manifest, "")
+  const { definitions, ...rest } = manifest
+  // Definitions are no part of what is run, whatever they add up to; their references have to lead somewhere all the same.
+  if (definitions !== undefined) evaluate(definitions, "definitions")
+  isCounted = true
+  nodes = 0
+  const resolved = evaluate(rest, "")
   return isPlainDict(resolved) ? resolved : manifest
 }

@@ -1,4 +1,6 @@
+import { hookAdvice, hookSlots } from "../component/Hooks.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { hasEquivalent } from "../component/authenticatorVariants.ts"
 import { type ComponentSchema, componentSchema, dereference } from "./componentSchema.ts"
 import type { ManifestProblem } from "./ManifestError.ts"
 
@@ -23,21 +25,10 @@ const supported = new Set(
    GroupByKeyMergeStrategy JsonSchemaPropertySelector GroupingPartitionRouter UnionPartitionRouter
    RequestBodyUrlEncodedForm RequestBodyJsonObject RequestBodyPlainText RequestBodyGraphQL RequestBodyGraphQlQuery
    AuthFlow OAuthConfigSpecification StreamGroup BlockSimultaneousSyncsAction ConfigMigration ConfigAddFields
-   ConfigRemoveFields ConfigRemapField`.split(/\s+/)
+   ConfigRemoveFields ConfigRemapField ConfigNormalizationRules DpathValidator PredicateValidator ValidateAdheresToSchema
+   CombinedExtractor RecordExpander ParentFieldPath PageSizeReduction RequestWindowSplitting
+   RateLimitedMultipleTokenAuthenticator QuotaStatusSource TokenQuota FileUploader`.split(/\s+/)
 )
-
-/** Settings that a supported component has and that are not there yet. */
-const missingSettings: { readonly [type: string]: ReadonlyArray<string> } = {
-  SimpleRetriever: ["page_size_reduction", "request_window_splitting"],
-  DeclarativeStream: ["file_uploader"],
-  DpathExtractor: ["record_expander"],
-  ParentStreamConfig: ["lazy_read_pointer"],
-  JsonSchemaPropertySelector: ["transformations"]
-}
-
-/** What the settings of a component are replaced by where it is written in Python. */
-const hook = (type: string): string =>
-  `${type} is written in Python, which does not run here; it needs a hook in TypeScript.`
 
 /** A component that a manifest uses. */
 export interface UsedComponent {
@@ -60,8 +51,8 @@ const holdsComponents = (schema: ComponentSchema): boolean =>
       (typeof choice.additionalProperties === "object" && holdsComponents(choice.additionalProperties))
   )
 
-/** Every component that the manifest reaches from its top: definitions that nothing uses are left out. */
-export const usedComponents = (manifest: PlainDict): ReadonlyArray<UsedComponent> => {
+/** Every component that the manifest, or one in it at `path`, reaches from its top: definitions that nothing uses are left out. */
+export const usedComponents = (manifest: PlainDict, at = ""): ReadonlyArray<UsedComponent> => {
   const used: Array<UsedComponent> = []
   const visit = (value: Value, path: string): void => {
     if (Array.isArray(value)) return value.forEach((item, index) => visit(item, `${path}[${index}]`))
@@ -83,7 +74,7 @@ export const usedComponents = (manifest: PlainDict): ReadonlyArray<UsedComponent
       if (known !== undefined && holdsComponents(known)) visit(item, path === "" ? name : `${path}.${name}`)
     }
   }
-  visit(manifest, "")
+  visit(manifest, at)
   return used
 }
 
@@ -91,12 +82,11 @@ export const usedComponents = (manifest: PlainDict): ReadonlyArray<UsedComponent
 export const unsupportedIn = (used: ReadonlyArray<UsedComponent>): ReadonlyArray<ManifestProblem> =>
   used.flatMap(({ data, path, type }) => {
     if (Object.hasOwn(data, "class_name") && type.startsWith("Custom") && type !== "CustomStateMigration") {
-      return [{ path, problem: hook(type) }]
+      if (type === "CustomAuthenticator" && hasEquivalent(data)) return []
+      const className = String(data["class_name"])
+      const problem = `${className} is a Python class, which does not run here. Write a hook: ${hookAdvice(type, className)}.`
+      return [{ path, problem, ...(hookSlots[type] === undefined ? {} : { hook: { type, className } }) }]
     }
     if (!supported.has(type)) return [{ path, problem: `${type} is not there yet.` }]
-    return (missingSettings[type] ?? []).flatMap((name) =>
-      Object.hasOwn(data, name) && data[name] !== null
-        ? [{ path: `${path}.${name}`, problem: `${name} of ${type} is not there yet.` }]
-        : []
-    )
+    return []
   })

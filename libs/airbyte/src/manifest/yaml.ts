@@ -47,6 +47,23 @@ const real: ScalarTag = {
   }
 }
 
+/** A time without quotes, as text in the form that Python writes it in; a date alone is that already. */
+const time: ScalarTag = {
+  tag: "tag:yaml.org,2002:timestamp",
+  default: true,
+  test: /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?$/,
+  resolve: (text) => {
+    const [, day = "", clock = "", fraction = "", zone = ""] =
+      /^(.{8,10}?)(?:[Tt]|[ \t]+)([\d:]+)(?:\.(\d*))?[ \t]*(.*)$/.exec(text) ?? []
+    const two = (part: string) => part.padStart(2, "0")
+    const micros = fraction.slice(0, 6).padEnd(6, "0")
+    const [hours = "", minutes = "00"] = zone.slice(1).split(":")
+    const offset = zone === "" ? "" : zone === "Z" ? "+00:00" : `${zone.slice(0, 1)}${two(hours)}:${minutes}`
+    const digits = micros === "000000" ? "" : `.${micros}`
+    return `${day.split("-").map(two).join("-")}T${clock.split(":").map(two).join(":")}${digits}${offset}`
+  }
+}
+
 const ours = new Set([bool, int, real].map(({ tag }) => tag))
 
 const isOther = (tag: unknown): boolean =>
@@ -55,13 +72,13 @@ const isOther = (tag: unknown): boolean =>
   !("tag" in tag) ||
   (tag.tag !== "tag:yaml.org,2002:timestamp" && !ours.has(String(tag.tag)))
 
-/** YAML 1.1 as PyYAML's safe loader reads it: `yes` and `on` are booleans, `y` and `1e3` are texts. A date stays text. */
+/** YAML 1.1 as PyYAML's safe loader reads it: `yes` and `on` are booleans, `y` and `1e3` are texts. Dates and times are texts. */
 const readAll = (text: string) =>
   parseDocument(text, {
     version: "1.1",
     merge: true,
     uniqueKeys: false,
-    customTags: (tags) => [bool, int, real, ...tags.filter((tag) => tag !== "timestamp" && isOther(tag))]
+    customTags: (tags) => [bool, int, real, time, ...tags.filter((tag) => tag !== "timestamp" && isOther(tag))]
   })
 
 /** What a YAML reader gave, as values of expressions: keys are texts, what is no JSON is a text. */

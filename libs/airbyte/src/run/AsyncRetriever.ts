@@ -2,18 +2,20 @@ import { Clock, Effect } from "effect"
 import type { Component } from "../component/Component.ts"
 import { csvRows } from "../component/Csv.ts"
 import { decoderOf } from "../component/Decoder.ts"
-import type { Response } from "../component/Response.ts"
+import { headersOf, type Response } from "../component/Response.ts"
 import { paginatorOf } from "../component/Paginator.ts"
 import { failure, type RunError } from "../component/RunError.ts"
-import { dpathExtractor, type Extractor, selectorOf, type SourceRecord } from "../component/Selector.ts"
+import { type Extractor, extractorOf } from "../component/Extractor.ts"
+import { selectorOf } from "../component/Selector.ts"
 import type { Slice } from "../component/Slice.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { truthy } from "../expression/Compare.ts"
 import { str } from "../expression/Repr.ts"
 import { gunzipSync, inflateSync } from "node:zlib"
-import type { PlainDict, Value } from "../expression/Value.ts"
-import type { Requester, Retriever, Visit } from "./Parts.ts"
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { isRefusal, type Requester, type RetrievedPage, type Retriever } from "./Parts.ts"
 import { pure } from "./pure.ts"
+import { readPages } from "./readPages.ts"
 import { makeRequester } from "./Requester.ts"
 import type { RetrieverOptions } from "./SimpleRetriever.ts"
 import type { Run } from "./Run.ts"
@@ -22,15 +24,52 @@ type Status = "running" | "completed" | "failed" | "timeout" | "skipped"
 const statuses: ReadonlyArray<Status> = ["running", "completed", "failed", "timeout", "skipped"]
 
 interface Job {
-  readonly slice: Slice
   readonly created: PlainDict
-  readonly polled: Response | undefined
+  readonly polled: Response
 }
 
 /** How often a job is started in sum, and how long is waited between looks at it. */
 const mostAttempts = 3
 const pollSeconds = 5
 const defaultTimeout = 3_600_000
+
+/** Where the download of a finished job goes on. */
+interface DownloadPosition {
+  readonly created: PlainDict
+  readonly polled: PlainDict
+  readonly targets: ReadonlyArray<Value>
+  readonly index: number
+  readonly token: Value | undefined
+}
+
+const positionOf = ({ created, index, polled, targets, token }: DownloadPosition): PlainDict => ({
+  created,
+  polled,
+  targets: [...targets],
+  index,
+  ...(token === undefined ? {} : { token })
+})
+
+const dictIn = (position: PlainDict, name: string): PlainDict => {
+  const value = position[name]
+  if (value === undefined || value === null || !isPlainDict(value)) return {}
+  const headers = value["headers"]
+  // Headers that were kept as JSON are found in any case again.
+  return headers === undefined || headers === null || !isPlainDict(headers)
+    ? value
+    : { ...value, headers: headersOf(Object.entries(headers).map(([key, text]) => [key, str(text)])) }
+}
+
+const downloadOf = (position: PlainDict): DownloadPosition => {
+  const { index, targets, token } = position
+  return {
+    created: dictIn(position, "created"),
+    polled: dictIn(position, "polled"),
+    targets: Array.isArray(targets) ? targets : [],
+    index: typeof index === "number" ? index : 0,
+    token
+  }
+}
 
 const contextOf = (response: Response): PlainDict => {
   const dict = dictOf(response.json)
@@ -39,18 +78,24 @@ const contextOf = (response: Response): PlainDict => {
   return { headers: response.headers, request: response.request, ...body }
 }
 
+/** A file without its compression, which its first bytes tell. */
+const unpacked = (body: Buffer): Buffer => {
+  try {
+    if (body[0] === 0x1f && body[1] === 0x8b) return gunzipSync(body)
+    const isZlib = body[0] === 0x78 && body.length > 2 && (body[0] * 256 + (body[1] ?? 0)) % 31 === 0
+    return isZlib ? inflateSync(body) : body
+  } catch (error) {
+    throw failure(`The downloaded file cannot be unpacked: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
 /** Rows of a CSV file, unpacked if need be: `ResponseToFileExtractor`. */
 const fileExtractor = (component: Component): Extractor => {
   const keepsNa = component.isSet("preserve_na_values")
   const missing = new Set(["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]) // prettier-ignore
   return function* (response) {
     const { body } = response
-    const bytes =
-      body[0] === 0x1f && body[1] === 0x8b
-        ? gunzipSync(body)
-        : body[0] === 0x78 && body.length > 2 && (body[0] * 256 + (body[1] ?? 0)) % 31 === 0
-          ? inflateSync(body)
-          : body
+    const bytes = unpacked(body)
     const [names, ...rows] = csvRows(bytes.toString("utf8").replaceAll("\0", ""))
     for (const row of rows) {
       if (row.length === 0) continue
@@ -64,11 +109,11 @@ const fileExtractor = (component: Component): Extractor => {
   }
 }
 
-const extractorOf = (run: Run, component: Component | undefined, decoder: Component | undefined): Extractor => {
-  const decode = decoderOf(decoder)
+const downloadExtractor = (run: Run, component: Component | undefined, decoder: Component | undefined): Extractor => {
+  const decode = decoderOf(decoder, run.expressions)
   if (component === undefined) return (response) => decode.decode(response)
   if (component.type === "ResponseToFileExtractor") return fileExtractor(component)
-  return dpathExtractor(component, run.expressions, decode)
+  return extractorOf(component, run.expressions, decode)
 }
 
 /** Which status of the API is which of ours. */
@@ -111,14 +156,16 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
     const timeout = component.get("polling_job_timeout")
     const minutes = timeout === undefined ? undefined : Number(expressions.value(str(timeout), component.parameters))
     return {
-      status: dpathExtractor(component.needed("status_extractor"), expressions, decoderOf(decoder)),
+      status: extractorOf(component.needed("status_extractor"), expressions, decoderOf(decoder, expressions)),
       targets:
-        targetComponent === undefined ? undefined : dpathExtractor(targetComponent, expressions, decoderOf(decoder)),
-      records: extractorOf(run, component.child("download_extractor"), downloadDecoder),
+        targetComponent === undefined
+          ? undefined
+          : extractorOf(targetComponent, expressions, decoderOf(decoder, expressions)),
+      records: downloadExtractor(run, component.child("download_extractor"), downloadDecoder),
       paginator: paginatorOf(
         component.child("download_paginator"),
         expressions,
-        decoderOf(downloadDecoder),
+        decoderOf(downloadDecoder, expressions),
         downloadDecoder
       ),
       statuses: statusesOf(component),
@@ -141,7 +188,7 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
   const success = (sender: Requester, slice: Slice, what: string) =>
     Effect.gen(function* () {
       const sent = yield* sender.send(slice, undefined)
-      if (sent === "reset" || !sent.ok) return yield* failure(`The ${what} of an async job got no usable answer.`)
+      if (isRefusal(sent) || !sent.ok) return yield* failure(`The ${what} of an async job got no usable answer.`)
       return sent
     })
 
@@ -166,7 +213,7 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
         }
         return known
       })
-      const job = { slice, created, polled }
+      const job = { created, polled }
       if (status !== "running") return [status, job] as const
       if ((yield* Clock.currentTimeMillis) - began > parts.timeout) return ["timeout", job] as const
       yield* Effect.sleep(pollSeconds * 1000)
@@ -195,75 +242,84 @@ export const makeAsyncRetriever = Effect.fnUntraced(function* (
     }
   })
 
-  const targetsOf = Effect.fnUntraced(function* (job: Job) {
+  /** Where a finished job's results are. */
+  const targetsOf = Effect.fnUntraced(function* (slice: Slice, job: Job) {
     const { targets } = parts
     if (targets === undefined) return [""]
-    const polled = job.polled === undefined ? {} : contextOf(job.polled)
     const answer =
       target === undefined
         ? job.polled
-        : yield* success(target, job.slice.withExtra({ polling_response: polled }), "request for download targets")
-    return yield* pure(() => (answer === undefined ? [] : [...targets(answer)]))
+        : yield* success(
+            target,
+            slice.withExtra({ polling_response: contextOf(job.polled) }),
+            "request for download targets"
+          )
+    return yield* pure(() => [...targets(answer)])
   })
 
-  const downloadOne = Effect.fnUntraced(function* (
-    job: Job,
-    address: Value,
-    visit: Visit<ReadonlyArray<SourceRecord>>
-  ) {
-    const schema = yield* options.schema
-    const slice = job.slice.withExtra({
-      download_target: address,
-      creation_response: job.created,
-      polling_response: job.polled === undefined ? {} : contextOf(job.polled)
-    })
-    let token = parts.paginator.initialToken
-    for (;;) {
-      const given = token
-      const part = (into: "request_parameter" | "header" | "body_data" | "body_json") =>
-        parts.paginator.options(into, given)
-      const answer = yield* download.send(
-        slice,
-        given === undefined ? undefined : { next_page_token: given },
-        yield* pure(() => ({
-          request_parameter: part("request_parameter"),
-          header: part("header"),
-          body_data: part("body_data"),
-          body_json: part("body_json")
-        })),
-        parts.paginator.path(given)
-      )
-      if (answer === "reset" || !answer.ok) return
-      const extracted = yield* pure(() => [...parts.records(answer)])
-      const records = yield* pure(() =>
-        Array.from(parts.selector.transform(extracted, job.slice, undefined, schema), (data) => ({
-          data,
-          slice: job.slice
-        }))
-      )
-      if (records.length > 0) yield* visit(records)
-      const next = yield* pure(() =>
-        parts.paginator.next({
-          response: answer,
-          size: extracted.length,
-          lastRecord: records.at(-1)?.data,
-          token: given,
-          slice
-        })
-      )
-      if (next === undefined || !truthy(next)) return
-      token = next
+  /** Orders the report and waits for it: a page without records, so that the job is remembered when it is there. */
+  const ordered = Effect.fnUntraced(function* (slice: Slice): Effect.fn.Return<RetrievedPage, RunError> {
+    const job = yield* complete(slice)
+    if (job === undefined) return { records: [], next: undefined }
+    const targets = yield* targetsOf(slice, job)
+    return {
+      records: [],
+      next: positionOf({
+        created: job.created,
+        polled: contextOf(job.polled),
+        targets,
+        index: 0,
+        token: parts.paginator.initialToken
+      })
     }
   })
 
-  return {
-    read: Effect.fn("airbyte.job")(function* (slice, visit) {
-      const job = yield* complete(slice)
-      if (job === undefined) return
-      for (const address of yield* targetsOf(job)) yield* downloadOne(job, address, visit)
-      if (remove !== undefined) {
-        yield* remove.send(slice.withExtra({ creation_response: job.created }), undefined)
-      }
-    })
-  }
+  const downloaded = Effect.fnUntraced(function* (
+    slice: Slice,
+    at: DownloadPosition
+  ): Effect.fn.Return<RetrievedPage, RunError> {
+    const { created, index, polled, targets, token } = at
+    const address = targets[index]
+    if (address === undefined) {
+      if (remove !== undefined) yield* remove.send(slice.withExtra({ creation_response: created }), undefined)
+      return { records: [], next: undefined }
+    }
+    const schema = yield* options.schema
+    const asked = slice.withExtra({ download_target: address, creation_response: created, polling_response: polled })
+    const part = (into: "request_parameter" | "header" | "body_data" | "body_json") =>
+      parts.paginator.options(into, token)
+    const answer = yield* download.send(
+      asked,
+      token === undefined ? undefined : { next_page_token: token },
+      yield* pure(() => ({
+        request_parameter: part("request_parameter"),
+        header: part("header"),
+        body_data: part("body_data"),
+        body_json: part("body_json")
+      })),
+      parts.paginator.path(token)
+    )
+    const following: DownloadPosition = { ...at, index: index + 1, token: parts.paginator.initialToken }
+    if (isRefusal(answer) || !answer.ok) return { records: [], next: positionOf(following) }
+    const extracted = yield* pure(() => [...parts.records(answer)])
+    const records = yield* pure(() =>
+      Array.from(parts.selector.transform(extracted, slice, undefined, schema), (data) => ({ data, slice }))
+    )
+    const next = yield* pure(() =>
+      parts.paginator.next({
+        response: answer,
+        size: extracted.length,
+        lastRecord: records.at(-1)?.data,
+        token,
+        slice: asked
+      })
+    )
+    const isOver = next === undefined || !truthy(next)
+    return { records, next: positionOf(isOver ? following : { ...at, token: next }) }
+  })
+
+  const page: Retriever["page"] = Effect.fn("airbyte.job")(function* (slice, position) {
+    return yield* position === undefined ? ordered(slice) : downloaded(slice, downloadOf(position))
+  })
+  return { page, read: readPages(page, options.name) }
 })

@@ -5,18 +5,22 @@ import { str } from "../expression/Repr.ts"
 import { Component } from "../component/Component.ts"
 import { decoderOf } from "../component/Decoder.ts"
 import * as Dpath from "../component/Dpath.ts"
+import { hookOf } from "../component/Hooks.ts"
 import { jwtOf } from "../component/Jwt.ts"
 import { injected, RequestOption } from "../component/RequestOption.ts"
 import { type Credentials, noCredentials } from "../component/Requests.ts"
 import { failure, type RunError } from "../component/RunError.ts"
+import { askingContext, awaited } from "./asking.ts"
+import { withEquivalent } from "../component/authenticatorVariants.ts"
 import { legacySession } from "./LegacySession.ts"
 import { oauth } from "./OAuth.ts"
 import { pure } from "./pure.ts"
-import type { Authenticator, Requester } from "./Parts.ts"
+import { type Authenticator, isRefusal, type Requester } from "./Parts.ts"
+import { rotatingTokens } from "./RotatingTokens.ts"
 import type { Run } from "./Run.ts"
 
-/** Makes the requester of a login. */
-type MakeRequester = (component: Component) => Effect.Effect<Requester, RunError>
+/** Makes the requester of a login, or of a question about tokens, which has an authenticator of its own. */
+type MakeRequester = (component: Component, authenticator?: Authenticator) => Effect.Effect<Requester, RunError>
 
 const noAuthenticator: Authenticator = { credentials: Effect.succeed(noCredentials), refresh: undefined }
 
@@ -87,7 +91,7 @@ const selective = (run: Run, component: Component, requester: MakeRequester): Ef
 
 const sessionToken = Effect.fnUntraced(function* (run: Run, component: Component, requester: MakeRequester) {
   const login = yield* requester(component.needed("login_requester"))
-  const decoder = decoderOf(component.child("decoder"))
+  const decoder = decoderOf(component.child("decoder"), run.expressions)
   const path = component.texts("session_token_path")
   const lasts = component.optionalText("expiration_duration")
   const life = yield* pure(() => (lasts === undefined ? undefined : parseDuration(lasts)))
@@ -96,7 +100,7 @@ const sessionToken = Effect.fnUntraced(function* (run: Run, component: Component
     const now = yield* Clock.currentTimeMillis
     if (held !== undefined && life !== undefined && held.until >= now) return held.token
     const answer = yield* login.send(undefined, undefined)
-    if (answer === "reset" || !answer.ok) {
+    if (isRefusal(answer) || !answer.ok) {
       return yield* failure("Failed to get session token, response got ignored by requester", "config_error")
     }
     const found = yield* pure(() => {
@@ -110,7 +114,7 @@ const sessionToken = Effect.fnUntraced(function* (run: Run, component: Component
     held = { token: str(found), until: now + millis }
     return held.token
   })
-  const use = component.needed("request_authentication")
+  const use = yield* pure(() => component.needed("request_authentication"))
   if (use.type === "Bearer") return bearer(token)
   const template = use.optionalText("api_token")
   const option = yield* pure(() => optionOf(run, use.child("inject_into"), ""))
@@ -137,8 +141,51 @@ const jwt = (
     return { ...injectedToken(option, token), token }
   })
 
+const custom = (run: Run, component: Component): Authenticator => {
+  const hook = hookOf(component, run.expressions, "authenticators")
+  const context = askingContext(run, component)
+  return {
+    credentials: Effect.map(
+      awaited(component, () => hook(context)),
+      ({ headers = {}, query = {} }) => ({ ...noCredentials, headers: { ...headers }, params: { ...query } })
+    ),
+    refresh: undefined
+  }
+}
+
+/** Whether a hook stands for a component: it goes before what is known of its class. */
+const hasHook = ({ expressions }: Run, component: Component): boolean =>
+  Object.hasOwn(expressions.environment.hooks?.authenticators ?? {}, component.optionalText("class_name") ?? "")
+
 /** The authenticator of a component. Makes no request. */
 export const makeAuthenticator = (
+  run: Run,
+  given: Component | undefined,
+  requester: MakeRequester
+): Effect.Effect<Authenticator, RunError> =>
+  Effect.flatMap(
+    pure(() => (given === undefined || hasHook(run, given) ? given : withEquivalent(given, run.expressions))),
+    (component) => authenticatorOf(run, component, requester)
+  )
+
+const authenticatorOf = (
+  run: Run,
+  component: Component | undefined,
+  requester: MakeRequester
+): Effect.Effect<Authenticator, RunError> => {
+  const { authorization } = run
+  if (authorization?.replaces === "all" && component !== undefined)
+    return Effect.succeed(authorization.authenticator(component))
+  if (authorization?.replaces === "oauth" && component?.type === "OAuthAuthenticator") {
+    return Effect.gen(function* () {
+      return (yield* authorization.authenticator(component)) ?? (yield* ownAuthenticator(run, component, requester))
+    })
+  }
+  return ownAuthenticator(run, component, requester)
+}
+
+/** What the manifest says, whatever the connector has in its place. */
+const ownAuthenticator = (
   run: Run,
   component: Component | undefined,
   requester: MakeRequester
@@ -153,11 +200,14 @@ export const makeAuthenticator = (
     case "BasicHttpAuthenticator":
       return Effect.succeed(basic(run, component))
     case "OAuthAuthenticator": {
-      const profile = component.child("profile_assertion")
+      const isSigned = component.optionalText("client_authentication") === "private_key_jwt"
+      const profile = component.child(isSigned ? "client_assertion" : "profile_assertion")
       return profile === undefined
         ? pure(() => oauth(run, component, undefined))
         : Effect.flatMap(jwt(run, profile), ({ token }) => pure(() => oauth(run, component, token)))
     }
+    case "RateLimitedMultipleTokenAuthenticator":
+      return rotatingTokens(run, component, requester)
     case "SelectiveAuthenticator":
       return selective(run, component, requester)
     case "SessionTokenAuthenticator":
@@ -166,6 +216,8 @@ export const makeAuthenticator = (
       return Effect.succeed(legacySession(run, component))
     case "JwtAuthenticator":
       return jwt(run, component)
+    case "CustomAuthenticator":
+      return pure(() => custom(run, component))
     case "NoAuth":
     case undefined:
       return Effect.succeed(noAuthenticator)

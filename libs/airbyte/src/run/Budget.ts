@@ -2,13 +2,15 @@ import { Clock, Effect } from "effect"
 import { PyTimeDelta } from "../expression/DateTime.ts"
 import { parseDuration } from "../expression/Duration.ts"
 import type { Component } from "../component/Component.ts"
+import { isFound } from "../component/pythonRegex.ts"
 import type { Expressions } from "../component/Expressions.ts"
 import type { PreparedRequest } from "../component/Requests.ts"
 import type { Response } from "../component/Response.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { str } from "../expression/Repr.ts"
 
-type Matcher = (request: PreparedRequest) => { readonly weight: number } | undefined
+/** Whether a request is of a kind, and what it weighs. */
+export type Matcher = (request: PreparedRequest) => { readonly weight: number } | undefined
 
 const millisOf = (component: Component, name: string): number => {
   const gap = parseDuration(component.text(name))
@@ -22,21 +24,24 @@ const pairsOf = (component: Component, name: string): ReadonlyArray<readonly [st
   return dict === undefined ? [] : dictEntries(dict).map(([key, value]) => [str(key), str(value)])
 }
 
-const matcherOf = (component: Component, expressions: Expressions): Matcher => {
+/** The component `HttpRequestRegexMatcher`. */
+export const matcherOf = (component: Component, expressions: Expressions): Matcher => {
   const method = component.optionalText("method")
   const base = component.optionalText("url_base")?.replace(/\/+$/, "")
   const path = component.optionalText("url_path_pattern")
-  const pattern = path === undefined ? undefined : new RegExp(path)
+  const pattern = path
   const params = pairsOf(component, "params")
   const headers = pairsOf(component, "headers")
   const given = component.get("weight")
   const weight = given === undefined ? 1 : Number(expressions.value(given, component.parameters))
   if (!(weight >= 1)) component.fail("weight", "it must be at least 1.")
   return (request) => {
+    // An address that is none is said by the request itself.
+    if (!URL.canParse(request.url)) return undefined
     const url = new URL(request.url)
     if (method !== undefined && method.toUpperCase() !== request.method) return undefined
     if (base !== undefined && `${url.protocol}//${url.host}` !== base) return undefined
-    if (pattern !== undefined && !pattern.test(url.pathname)) return undefined
+    if (pattern !== undefined && !isFound(pattern, url.pathname)) return undefined
     if (params.some(([name, value]) => url.searchParams.get(name) !== value)) return undefined
     const lower = new Map(Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]))
     return headers.every(([name, value]) => lower.get(name.toLowerCase()) === value) ? { weight } : undefined
@@ -55,6 +60,7 @@ const movingWindow = (component: Component, expressions: Expressions, matchers: 
     limit: Number(expressions.value(str(rate.get("limit") ?? 1), {})),
     millis: millisOf(rate, "interval")
   }))
+  for (const { limit } of rates) if (!(limit >= 1)) component.fail("rates", "each limit must be at least 1.")
   const longest = Math.max(...rates.map(({ millis }) => millis))
   const calls: Array<number> = []
   return {
@@ -64,7 +70,8 @@ const movingWindow = (component: Component, expressions: Expressions, matchers: 
       let wait = 0
       for (const { limit, millis } of rates) {
         const inside = calls.filter((at) => at > now - millis)
-        const over = inside.length + weight - limit
+        // A call that weighs more than the limit waits for an empty window, not for ever.
+        const over = inside.length + Math.min(weight, limit) - limit
         if (over > 0) wait = Math.max(wait, (inside[Math.min(over, inside.length) - 1] ?? now) + millis - now)
       }
       if (wait === 0) for (let index = 0; index < weight; index++) calls.push(now)

@@ -1,5 +1,8 @@
-import { Ajv } from "ajv"
+import { Ajv, type AnySchema, type ErrorObject, type ValidateFunction } from "ajv"
+import { failure } from "../component/RunError.ts"
+import { isFound } from "../component/pythonRegex.ts"
 import { toPlain } from "../expression/Plain.ts"
+import { PyError } from "../expression/PyError.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 
 const own = (schema: PlainDict, name: string): Value | undefined =>
@@ -44,28 +47,54 @@ export const withTextAt = (config: PlainDict, path: ConfigPath, text: string): P
     : config
 }
 
+/** Ajv knows patterns apart by their text. */
+const pythonPatterns = Object.assign(
+  (pattern: string) => ({ test: (text: string) => isFound(pattern, text), toString: () => pattern }),
+  { code: "pythonPatterns" }
+)
+
 /**
- * Problems of a config with its schema, each with the place in the config; values are never shown. JSON Schema draft 7, as
- * the CDK checks it: formats and defaults change nothing.
+ * In what a value departs from its schema. JSON Schema draft 7, as the CDK checks it: formats and defaults change nothing. Throws a
+ * `RunError` for a schema that is none, and a `PyError` for a pattern that is none.
  */
-export const configProblems = (schema: PlainDict, config: PlainDict): ReadonlyArray<string> => {
+export const configErrors = (schema: PlainDict, value: Value): ReadonlyArray<ErrorObject> => {
   const ajv = new Ajv({
     strict: false,
     allErrors: true,
     validateFormats: false,
     unicodeRegExp: false,
     logger: false,
-    verbose: false
+    verbose: false,
+    // Patterns are Python's.
+    code: { regExp: pythonPatterns }
   })
   const { $schema: _, ...rest } = schema
   const plain = toPlain(rest)
-  const validate = ajv.compile(typeof plain === "object" && plain !== null ? plain : true)
-  if (validate(toPlain(config))) return []
-  const problems = (validate.errors ?? []).map((error) => {
-    const place = error.instancePath === "" ? "config" : `config${error.instancePath.replaceAll("/", ".")}`
+  const validate = compiled(ajv, typeof plain === "object" && plain !== null ? plain : true)
+  return validate(toPlain(value)) ? [] : (validate.errors ?? [])
+}
+
+const compiled = (ajv: Ajv, schema: AnySchema): ValidateFunction => {
+  try {
+    return ajv.compile(schema)
+  } catch (cause) {
+    // Ajv has no error of its own for it; what its message names are places and keywords of the schema.
+    if (!(cause instanceof Error) || cause instanceof PyError) throw cause
+    throw failure(`it is not a JSON schema (draft 7): ${cause.message.replace(/\.$/u, "")}.`, "config_error")
+  }
+}
+
+/** Problems of a value with its schema, each with its place, which begins with `name`; values are never shown. */
+export const schemaProblems = (schema: PlainDict, value: Value, name: string): ReadonlyArray<string> => {
+  const problems = configErrors(schema, value).map((error) => {
+    const place = error.instancePath === "" ? name : `${name}${error.instancePath.replaceAll("/", ".")}`
     const allowed: unknown = error.params["allowedValues"]
     const values = Array.isArray(allowed) ? `: ${allowed.map(String).join(", ")}` : ""
     return `${place}: ${error.message ?? "it does not fit the specification"}${values}.`
   })
   return [...new Set(problems)]
 }
+
+/** Problems of a config with its schema. */
+export const configProblems = (schema: PlainDict, config: PlainDict): ReadonlyArray<string> =>
+  schemaProblems(schema, config, "config")

@@ -12,11 +12,13 @@ import type { Run } from "./Run.ts"
 /** A session from the config if it is still good, else one that a login gives: `LegacySessionTokenAuthenticator`. */
 export const legacySession = (run: Run, component: Component): Authenticator => {
   const text = (name: string) => run.expressions.text(component.get(name) ?? "", component.parameters)
+  // The CDK takes the requester's address, whatever `api_url` says.
+  const base = () => text("url_base")
   let held: string | undefined
   const isGood = (token: string): Effect.Effect<boolean, RunError> =>
     Effect.gen(function* () {
       const request = yield* pure(() =>
-        prepare("GET", `${text("api_url")}${text("validate_session_url")}`, { [text("header")]: token }, {}, {}, {})
+        prepare("GET", `${base()}${text("validate_session_url")}`, { [text("header")]: token }, {}, {}, {})
       )
       const answer = yield* run.http.send(request, {})
       if (!isAnswer(answer))
@@ -35,7 +37,7 @@ export const legacySession = (run: Run, component: Component): Authenticator => 
         )
       }
       const headers = { "Content-Type": "application/json" }
-      return prepare("POST", `${text("api_url")}${text("login_url")}`, headers, {}, {}, { username, password })
+      return prepare("POST", `${base()}${text("login_url")}`, headers, {}, {}, { username, password })
     })
     const answer = yield* run.http.send(request, {})
     if (!isAnswer(answer) || !answer.ok) {

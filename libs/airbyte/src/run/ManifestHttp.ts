@@ -4,19 +4,25 @@ import { Context, Effect, Layer } from "effect"
 import type { PreparedRequest } from "../component/Requests.ts"
 import { Response } from "../component/Response.ts"
 import type { NoAnswer } from "../component/ErrorHandler.ts"
+import type { RunError } from "../component/RunError.ts"
 
 /** Milliseconds; those that the manifest does not set are the same for every connector. */
 export interface Timeouts {
   readonly connect?: number | undefined
   readonly read?: number | undefined
+  /** Largest answer, in bytes; 256 MB unless it is given. */
+  readonly bytes?: number | undefined
 }
 
 /** Largest answer that is read, in bytes, before and after decoding. */
-const mostBytes = 1_073_741_824
+const mostBytes = 268_435_456
 const mostRedirects = 30
 const redirects = new Set([301, 302, 303, 307, 308])
 /** The longest wait for one answer, however steadily it trickles. */
 const longestExchange = 15 * 60_000
+
+/** What ends an exchange although the server answers; its message may be shown. */
+class Unfit extends Error {}
 
 const codeOf = (error: unknown): string => {
   if (error instanceof AggregateError) return codeOf(error.errors[0])
@@ -76,11 +82,12 @@ const exchange = async (agent: Dispatcher, request: PreparedRequest, timeouts: T
       signal
     })
     const chunks: Array<Buffer> = []
+    const most = timeouts.bytes ?? mostBytes
     let size = 0
     for await (const chunk of answer.body) {
       const bytes = Buffer.from(chunk)
       size += bytes.length
-      if (size > mostBytes) throw new Error(`the answer has more than ${mostBytes} bytes`)
+      if (size > most) throw new Unfit(`the answer has more than ${most} bytes; ask for smaller pages`)
       chunks.push(bytes)
     }
     const pairs = pairsOf(answer.headers)
@@ -88,7 +95,7 @@ const exchange = async (agent: Dispatcher, request: PreparedRequest, timeouts: T
     const find = (name: string) => pairs.find(([key]) => key.toLowerCase() === name)?.[1]
     const location = find("location")
     if (redirects.has(answer.statusCode) && location !== undefined && URL.canParse(location, url)) {
-      if (hop >= mostRedirects) throw new Error(`it redirects more than ${mostRedirects} times`)
+      if (hop >= mostRedirects) throw new Unfit(`it redirects more than ${mostRedirects} times`)
       const next = new URL(location, url)
       if (next.origin !== new URL(url).origin) {
         headers = Object.fromEntries(
@@ -118,8 +125,11 @@ const exchange = async (agent: Dispatcher, request: PreparedRequest, timeouts: T
 export class ManifestHttp extends Context.Service<
   ManifestHttp,
   {
-    /** One request with its redirects. What prevented an answer is a value, for the manifest's error handler. */
-    readonly send: (request: PreparedRequest, timeouts: Timeouts) => Effect.Effect<Response | NoAnswer>
+    /**
+     * One request with its redirects. What prevented an answer is a value, for the manifest's error handler; an error is what no
+     * handler may decide, such as that there is no token.
+     */
+    readonly send: (request: PreparedRequest, timeouts: Timeouts) => Effect.Effect<Response | NoAnswer, RunError>
   }
 >()("@tributary/airbyte/ManifestHttp") {
   /** HTTP by undici, through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. Connections end with the scope. */
@@ -137,7 +147,9 @@ export class ManifestHttp extends Context.Service<
               exchange(agent, request, timeouts, AbortSignal.any([signal, AbortSignal.timeout(longestExchange)])),
             catch: (error): NoAnswer => ({
               // Messages of undici may quote what was sent; codes do not.
-              problem: `no answer from ${new URL(request.url).host} (${codeOf(error)})`
+              problem: URL.canParse(request.url)
+                ? `no answer from ${new URL(request.url).host} (${error instanceof Unfit ? error.message : codeOf(error)})`
+                : "the request's url_base and path make no address (expected https://host/path)"
             })
           }).pipe(Effect.catch((failed) => Effect.succeed<NoAnswer>(failed)))
       })

@@ -43,7 +43,13 @@ const longestTime = 300_000
 const isoText = (millis: number): string =>
   PyDateTime.fromEpoch(BigInt(Math.floor(millis)) * 1000n, utc).iso("T", "auto")
 
-/** Gets and renews tokens: `OAuthAuthenticator`, with single-use refresh tokens where it says so. */
+const clientAuthentications = ["body", "basic", "private_key_jwt"] as const
+
+/**
+ * Gets and renews tokens: `OAuthAuthenticator`, with single-use refresh tokens where it says so. Beyond the CDK it knows
+ * `client_authentication` (`body`, `basic`, or `private_key_jwt` with a `client_assertion`), `access_token_header` (`name`
+ * and `prefix`) and `request_headers`, which go with the token.
+ */
 export const oauth = (
   run: Run,
   component: Component,
@@ -65,8 +71,15 @@ export const oauth = (
   const usesAssertion =
     typeof useAssertion === "string" ? expressions.condition(useAssertion, parameters) : useAssertion === true
   const grantType = usesAssertion ? "urn:ietf:params:oauth:grant-type:jwt-bearer" : name("grant_type", "refresh_token")
+  const wanted = component.optionalText("client_authentication") ?? "body"
+  const clientAs = clientAuthentications.find((way) => way === wanted)
+  if (clientAs === undefined) {
+    component.fail("client_authentication", `found ${wanted}, expected one of ${clientAuthentications.join(", ")}.`)
+  }
+  const isSigned = clientAs === "private_key_jwt"
+  if (isSigned && assertion === undefined) component.fail("client_assertion", "it is missing.")
   if (!usesAssertion && !component.has("client_id")) component.fail("client_id", "it is missing.")
-  if (!usesAssertion && !component.has("client_secret")) component.fail("client_secret", "it is missing.")
+  if (!usesAssertion && !isSigned && !component.has("client_secret")) component.fail("client_secret", "it is missing.")
   if (usesAssertion && assertion === undefined) component.fail("profile_assertion", "it is missing.")
   if (grantType === "refresh_token" && updater === undefined && !component.has("refresh_token")) {
     component.fail("refresh_token", "it is missing; the grant type refresh_token needs it.")
@@ -114,31 +127,46 @@ export const oauth = (
     return date === "" || now > millisOfDate(date)
   }
 
+  const mapping = (setting: string): PlainDict => {
+    const dict = dictOf(component.get(setting))
+    if (dict === undefined) return {}
+    const plain = Object.fromEntries(dictEntries(dict).map(([key, item]): [string, Value] => [str(key), item]))
+    return Object.fromEntries(
+      expressions.mapping(plain, parameters).map(([key, item]): [string, Value] => [str(key), toData(item)])
+    )
+  }
+  const sentAs = component.child("access_token_header")
+  const headerName = sentAs?.optionalText("name") ?? "Authorization"
+  const prefix = sentAs?.optionalText("prefix") ?? "Bearer"
+  const headerOf = (value: string): string => (prefix === "" ? value : `${prefix} ${value}`)
+
   const request = Effect.fnUntraced(function* () {
-    const signed = usesAssertion && assertion !== undefined ? yield* assertion : undefined
+    const made = assertion === undefined ? undefined : yield* assertion
+    const signed = usesAssertion ? made : undefined
     return yield* pure(() => {
       const endpoint = component.get("token_refresh_endpoint")
       const url = endpoint === undefined ? "" : str(evaluate(endpoint))
       if (!URL.canParse(url))
         throw failure("OAuthAuthenticator was unable to evaluate token_refresh_endpoint", "config_error")
-      const mapping = (setting: string): PlainDict => {
-        const dict = dictOf(component.get(setting))
-        if (dict === undefined) return {}
-        const plain = Object.fromEntries(dictEntries(dict).map(([key, item]): [string, Value] => [str(key), item]))
-        return Object.fromEntries(
-          expressions.mapping(plain, parameters).map(([key, item]): [string, Value] => [str(key), toData(item)])
-        )
-      }
       const headers = Object.fromEntries(
         Object.entries(mapping("refresh_request_headers")).map(([key, item]) => [key, str(item)])
       )
       const body: PlainDict = { [name("grant_type_name", "grant_type")]: grantType }
       if (signed === undefined) {
-        if (!Object.hasOwn(headers, "Authorization")) {
+        const readId = (): string => {
           const id = str(evaluate(component.text("client_id")))
           if (id === "") throw failure("OAuthAuthenticator was unable to evaluate client_id parameter", "config_error")
-          body[name("client_id_name", "client_id")] = id
-          body[name("client_secret_name", "client_secret")] = evaluate(component.text("client_secret"))
+          return id
+        }
+        if (clientAs === "basic") {
+          const secret = str(evaluate(component.text("client_secret")))
+          headers["Authorization"] = `Basic ${Buffer.from(`${readId()}:${secret}`).toString("base64")}`
+        } else if (!Object.hasOwn(headers, "Authorization")) {
+          body[name("client_id_name", "client_id")] = readId()
+          if (isSigned) {
+            body["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            body["client_assertion"] = made ?? ""
+          } else body[name("client_secret_name", "client_secret")] = evaluate(component.text("client_secret"))
         }
         const refresh =
           updater === undefined
@@ -241,13 +269,12 @@ export const oauth = (
   })
 
   return {
-    credentials: Effect.map(access, (value) => ({
-      ...noCredentials,
-      headers: { Authorization: `Bearer ${value}` }
-    })),
+    credentials: Effect.flatMap(access, (value) =>
+      pure(() => ({ ...noCredentials, headers: { ...mapping("request_headers"), [headerName]: headerOf(value) } }))
+    ),
     refresh: (sent) =>
       mutex.withPermit(
-        Effect.suspend(() => (sent !== undefined && sent !== `Bearer ${current() ?? ""}` ? Effect.void : renew()))
+        Effect.suspend(() => (sent !== undefined && sent !== headerOf(current() ?? "") ? Effect.void : renew()))
       )
   }
 }

@@ -1,6 +1,6 @@
 import type { Effect } from "effect"
 import type { Extras, InjectInto } from "../component/RequestOption.ts"
-import type { Credentials } from "../component/Requests.ts"
+import type { Credentials, PreparedRequest } from "../component/Requests.ts"
 import type { Response } from "../component/Response.ts"
 import type { RunError } from "../component/RunError.ts"
 import type { SourceRecord } from "../component/Selector.ts"
@@ -12,10 +12,26 @@ export interface Authenticator {
   readonly credentials: Effect.Effect<Credentials, RunError>
   /** Gets a new token in place of the one in this header; undefined where there is none to get. */
   readonly refresh: ((sent: string | undefined) => Effect.Effect<void, RunError>) | undefined
+  /** Adds what depends on the request itself, just before it is sent. */
+  readonly sign?: (request: PreparedRequest) => Effect.Effect<PreparedRequest, RunError>
+  /** Takes note of what an answer says. */
+  readonly answered?: (request: PreparedRequest, response: Response) => Effect.Effect<void, RunError>
+  /** Whether another token may make a request that was refused for its rate. */
+  readonly hasOther?: (request: PreparedRequest) => boolean
 }
 
-/** An answer, or that the API does not go on from here and the walk has to begin again. */
-export type Sent = Response | "reset"
+/** Says that there is no answer to this request, and with what other request to go on. */
+export interface Refusal {
+  /** From the beginning, for fewer records at a time, or for a shorter interval. */
+  readonly refused: "RESET_PAGINATION" | "REDUCE_PAGE_SIZE" | "SPLIT_REQUEST_WINDOW"
+  /** What the manifest says of it. */
+  readonly message: string | undefined
+}
+
+/** An answer, or why there is none and what to do. */
+export type Sent = Response | Refusal
+
+export const isRefusal = (sent: Sent): sent is Refusal => "refused" in sent
 
 /** Sends requests of an `HttpRequester` until there is an answer that counts. */
 export interface Requester {
@@ -40,8 +56,22 @@ export interface Router {
   readonly isGrouping?: boolean
 }
 
+/** A page of a slice. */
+export interface RetrievedPage {
+  readonly records: ReadonlyArray<SourceRecord>
+  /** Where the slice goes on, as data; undefined: it is read to its end. */
+  readonly next: PlainDict | undefined
+  /** Bodies of the answers that the records are from, to tell pages apart. */
+  readonly answers?: ReadonlyArray<Buffer>
+  /** What ended the slice in the midst of the page, after these records. */
+  readonly failure?: RunError
+}
+
 /** Reads the records of a slice, a page at a time. */
 export interface Retriever {
+  /** The page at a position; the first without one. Keeps nothing between pages. */
+  readonly page: (slice: Slice, position: PlainDict | undefined) => Effect.Effect<RetrievedPage, RunError>
+  /** All pages of a slice. */
   readonly read: (slice: Slice, visit: Visit<ReadonlyArray<SourceRecord>>) => Effect.Effect<void, RunError>
 }
 
@@ -62,6 +92,8 @@ export interface ManifestStream {
   readonly primaryKey: ReadonlyArray<string>
   readonly cursorField: string | undefined
   readonly isCursorChosen: boolean
+  /** Whether its records come with files. */
+  readonly hasFiles: boolean
   readonly schema: Effect.Effect<PlainDict, RunError>
   readonly cursor: StreamCursor
   readonly slices: (visit: Visit<Slice>) => Effect.Effect<void, RunError>

@@ -1,8 +1,10 @@
 import { Effect } from "effect"
 import type { Component } from "../component/Component.ts"
+import { copyOfDict } from "../component/copyOf.ts"
 import * as Dpath from "../component/Dpath.ts"
 import type { RunError } from "../component/RunError.ts"
 import { wholeSlice } from "../component/Slice.ts"
+import { transformationOf } from "../component/Transformations.ts"
 import { str } from "../expression/Repr.ts"
 import { truthy } from "../expression/Compare.ts"
 import { isPlainDict, type PlainDict } from "../expression/Value.ts"
@@ -72,9 +74,9 @@ export const makeProperties = Effect.fnUntraced(function* (
   const always = component.texts("always_include_properties")
   const chunking = component.child("property_chunking")
   const selector = component.child("property_selector")
-  if (selector?.has("transformations") === true) {
-    return yield* pure(() => selector.fail("transformations", "they are not there yet.", "unsupported"))
-  }
+  const selectorChanges = yield* pure(() =>
+    (selector?.children("transformations") ?? []).map((change) => transformationOf(change, run.expressions))
+  )
   const mergeKey = chunking === undefined ? undefined : yield* pure(() => mergeKeyOf(chunking))
   const inner = endpoint === undefined ? undefined : yield* retriever(endpoint.needed("retriever"), true)
   let known: ReadonlyArray<string> | undefined
@@ -94,7 +96,10 @@ export const makeProperties = Effect.fnUntraced(function* (
   const wanted = (): ReadonlySet<string> | undefined => {
     if (selector === undefined) return undefined
     const schema = run.configured.get(stream)?.schema["properties"]
-    return schema !== undefined && isPlainDict(schema) ? new Set(Object.keys(schema)) : undefined
+    if (schema === undefined || !isPlainDict(schema)) return undefined
+    const chosen = copyOfDict(schema)
+    for (const change of selectorChanges) change(chosen, {})
+    return new Set(Object.keys(chosen))
   }
   return {
     mergeKey,

@@ -1,12 +1,13 @@
 import { Clock, Effect, Random } from "effect"
-import { errorHandlerOf, isAnswer, type NoAnswer } from "../component/ErrorHandler.ts"
+import { errorHandlerOf, isAnswer, type NoAnswer, usesAction } from "../component/ErrorHandler.ts"
 import type { Component } from "../component/Component.ts"
+import { called, hookContext, hookOf } from "../component/Hooks.ts"
 import { Requests, type PreparedRequest } from "../component/Requests.ts"
 import type { Response } from "../component/Response.ts"
-import { failure, type RunError } from "../component/RunError.ts"
+import { failure, RunError } from "../component/RunError.ts"
 import { makeAuthenticator } from "./Authenticator.ts"
-import { log } from "./Message.ts"
-import type { Requester } from "./Parts.ts"
+import { log, streamStatus } from "./Message.ts"
+import type { Authenticator, Requester } from "./Parts.ts"
 import { pure } from "./pure.ts"
 import type { Run } from "./Run.ts"
 
@@ -18,11 +19,18 @@ const seconds = (component: Component, name: string): number | undefined => {
 /** Address without query and credentials, for messages. */
 const shown = (url: string): string => url.replace(/\?.*$/s, "").replace(/\/\/[^/@]*@/, "//")
 
+/** Wait before a request is made again with another token. */
+const rotationSeconds = 0.1
+
 export interface RequesterOptions {
   /** Parameter that a chunk of properties goes into. */
   readonly propertiesKey?: string | undefined
   /** Whether answers are kept for the other streams that ask for the same. */
   readonly isCached?: boolean
+  /** The stream whose pages it reads; those can be asked for in another way. */
+  readonly stream?: string
+  /** Takes the place of the component's own. */
+  readonly authenticator?: Authenticator | undefined
 }
 
 /** The requester of a component. Makes no request. */
@@ -31,14 +39,30 @@ export const makeRequester = Effect.fnUntraced(function* (
   component: Component,
   options: RequesterOptions = {}
 ): Effect.fn.Return<Requester, RunError> {
-  if (component.type !== "HttpRequester") {
+  const hook =
+    component.type === "CustomRequester"
+      ? yield* pure(() => hookOf(component, run.expressions, "requesters"))
+      : undefined
+  if (hook === undefined && component.type !== "HttpRequester") {
     return yield* pure(() => component.fail("type", `${component.type} is not there yet.`, "unsupported"))
+  }
+  if (options.stream === undefined) {
+    for (const action of ["REDUCE_PAGE_SIZE", "SPLIT_REQUEST_WINDOW"] as const) {
+      if (!usesAction(component.child("error_handler"), action)) continue
+      return yield* pure(() =>
+        component.fail("error_handler", `${action} is for the requester of a SimpleRetriever's pages only.`)
+      )
+    }
   }
   const requests = yield* pure(() => new Requests(component, run.expressions, options.propertiesKey))
   const handler = yield* pure(() => errorHandlerOf(component.child("error_handler"), run.expressions))
-  const authenticator = yield* makeAuthenticator(run, component.child("authenticator"), (login) =>
-    makeRequester(run, login)
-  )
+  const base = component.optionalText("url") ?? component.optionalText("url_base") ?? ""
+  const authenticator =
+    options.authenticator ??
+    (yield* makeAuthenticator(run, component.child("authenticator")?.with("url_base", base), (login, own) =>
+      // What asks about tokens is not a call that the budget counts.
+      makeRequester(own === undefined ? run : { ...run, budget: undefined }, login, { authenticator: own })
+    ))
   const isCached = component.isSet("use_cache") || (options.isCached === true && component.get("use_cache") !== false)
   const timeouts = {
     connect: seconds(component, "connect_timeout_in_seconds"),
@@ -76,7 +100,7 @@ export const makeRequester = Effect.fnUntraced(function* (
   const exhausted = (answer: Response | NoAnswer, message: string | undefined) => {
     const status = isAnswer(answer) ? `HTTP ${answer.status}` : answer.problem
     return isAnswer(answer) && answer.status === 429
-      ? failure("API rate limit exceeded.", "transient_error")
+      ? new RunError({ problem: "API rate limit exceeded.", failureType: "transient_error", stated: "throttled" })
       : failure(`Exhausted available request attempts (${status}): ${message ?? ""}`, "transient_error")
   }
 
@@ -86,8 +110,16 @@ export const makeRequester = Effect.fnUntraced(function* (
     const began = yield* Clock.currentTimeMillis
     for (let attempt = 1; ; attempt++) {
       const credentials = yield* authenticator.credentials
-      const request = yield* pure(() => requests.prepare(slice, token, credentials, extras, path))
+      const draft = yield* pure(() => {
+        const prepared = requests.prepare(slice, token, credentials, extras, path)
+        if (hook === undefined) return prepared
+        const context = { ...hookContext(component, run.expressions), slice: slice?.value ?? null }
+        const made = called(component, () => hook(prepared, { ...context, token: token?.["next_page_token"] }))
+        return { ...prepared, ...made }
+      })
+      const request = authenticator.sign === undefined ? draft : yield* authenticator.sign(draft)
       const answer = yield* exchange(request)
+      if (authenticator.answered !== undefined && isAnswer(answer)) yield* authenticator.answered(request, answer)
       const decision = yield* pure(() => handler.decide(answer))
       const where = `'${request.method}' request to '${shown(request.url)}'`
       switch (decision.action) {
@@ -101,10 +133,16 @@ export const makeRequester = Effect.fnUntraced(function* (
           )
           return answer
         case "RESET_PAGINATION":
-          return "reset"
+        case "REDUCE_PAGE_SIZE":
+        case "SPLIT_REQUEST_WINDOW":
+          return { refused: decision.action, message: decision.message }
         case "FAIL": {
           const status = isAnswer(answer) ? `status code '${answer.status}'` : answer.problem
-          return yield* failure(decision.message ?? `${where} failed with ${status}`, decision.failureType)
+          return yield* new RunError({
+            problem: decision.message ?? `${where} failed with ${status}`,
+            failureType: decision.failureType,
+            ...(isAnswer(answer) ? { status: answer.status } : {})
+          })
         }
         case "REFRESH_TOKEN_THEN_RETRY":
           if (isRefreshed) {
@@ -117,7 +155,11 @@ export const makeRequester = Effect.fnUntraced(function* (
           break
         default:
       }
-      const own = yield* backoff(answer, attempt)
+      if (decision.action === "RATE_LIMITED" && options.stream !== undefined) {
+        yield* run.emit(streamStatus(options.stream, "RUNNING", yield* Clock.currentTimeMillis, "RATE_LIMITED"))
+      }
+      const isRotating = decision.action === "RATE_LIMITED" && authenticator.hasOther?.(request) === true
+      const own = isRotating ? rotationSeconds : yield* backoff(answer, attempt)
       // Three counters within each other, as the CDK nests its retries.
       if (own !== undefined) tries.own++
       else {

@@ -2,15 +2,17 @@ import { Effect } from "effect"
 import type { Component } from "../component/Component.ts"
 import { copyOfDict } from "../component/copyOf.ts"
 import * as Dpath from "../component/Dpath.ts"
+import { hookOf } from "../component/Hooks.ts"
 import { injected, RequestOption } from "../component/RequestOption.ts"
 import { failure, type RunError } from "../component/RunError.ts"
 import type { SourceRecord } from "../component/Selector.ts"
-import { Slice, wholeSlice } from "../component/Slice.ts"
+import { embeddedPage, Slice, wholeSlice } from "../component/Slice.ts"
 import { truthy } from "../expression/Compare.ts"
 import { hashKey } from "../expression/Dict.ts"
 import { iterableOf } from "../expression/Iterate.ts"
 import { str } from "../expression/Repr.ts"
 import type { PlainDict, Value } from "../expression/Value.ts"
+import { askingContext, awaited } from "./asking.ts"
 import { lookahead } from "./lookahead.ts"
 import type { ManifestStream, Router, Visit } from "./Parts.ts"
 import { pure } from "./pure.ts"
@@ -49,11 +51,14 @@ const listRouter = (run: Run, component: Component): Router => {
 /** Makes the stream of a parent; `incremental` says whether it goes on where the child has left it. */
 export type MakeParent = (component: Component, isIncremental: boolean) => Effect.Effect<ManifestStream, RunError>
 
-interface Parent {
-  readonly stream: ManifestStream
+/** A parent of a stream; `S` is how it is read. */
+export interface Parent<S> {
+  readonly stream: S
   readonly key: string
   readonly field: string
   readonly extra: ReadonlyArray<ReadonlyArray<string>>
+  /** Where the parent's record holds the first page of its child; empty when it does not. */
+  readonly embedded: ReadonlyArray<Value>
   readonly option: RequestOption | undefined
   readonly isIncremental: boolean
 }
@@ -61,21 +66,23 @@ interface Parent {
 const extraFields = (data: PlainDict, paths: ReadonlyArray<ReadonlyArray<string>>): PlainDict =>
   Object.fromEntries(paths.map((path): [string, Value] => [path.join("."), Dpath.get(data, path) ?? null]))
 
-const substreamRouter = Effect.fnUntraced(function* (
+/** The parents of a `SubstreamPartitionRouter`. */
+export const makeParents = Effect.fnUntraced(function* <S>(
   run: Run,
   component: Component,
-  make: MakeParent
-): Effect.fn.Return<Router, RunError> {
-  const parents: Array<Parent> = []
+  make: (component: Component, isIncremental: boolean) => Effect.Effect<S, RunError>
+): Effect.fn.Return<ReadonlyArray<Parent<S>>, RunError> {
+  const parents: Array<Parent<S>> = []
   for (const config of component.children("parent_stream_configs")) {
     const stream = yield* make(config.needed("stream"), config.isSet("incremental_dependency"))
     parents.push(
       yield* pure(() => {
-        if (config.has("lazy_read_pointer") && config.texts("lazy_read_pointer").length > 0) {
-          return config.fail("lazy_read_pointer", "it is not there yet.", "unsupported")
-        }
         const { parameters } = config
         const evaluate = (template: string) => run.expressions.text(template, parameters)
+        const pointer = config.texts("lazy_read_pointer")
+        if (pointer.some((part) => part.includes("*"))) {
+          config.fail("lazy_read_pointer", "it must stand for one place, without *.")
+        }
         const inject = config.child("request_option")
         const extra = config.get("extra_fields")
         return {
@@ -85,6 +92,7 @@ const substreamRouter = Effect.fnUntraced(function* (
           extra: Array.isArray(extra)
             ? extra.map((path) => (Array.isArray(path) ? path.map((part) => evaluate(str(part))) : []))
             : [],
+          embedded: pointer.map((part) => run.expressions.value(part, parameters)),
           option: inject === undefined ? undefined : new RequestOption(inject, run.expressions),
           isIncremental: config.isSet("incremental_dependency")
         }
@@ -94,18 +102,44 @@ const substreamRouter = Effect.fnUntraced(function* (
   if (parents.length === 0) {
     return yield* pure(() => component.fail("parent_stream_configs", "at least one is needed."))
   }
+  return parents
+})
 
-  const sliceOf = (parent: Parent, record: SourceRecord): Slice | undefined => {
-    const value = Dpath.get(record.data, parent.key)
-    if (value === undefined || value === null) return undefined
-    return new Slice(
-      { [parent.field]: value, parent_slice: { ...record.slice.partition } },
-      {},
-      extraFields(record.data, parent.extra)
-    )
+/** The partition of a parent's record; undefined where it has no key. */
+export const parentSlice = (
+  { embedded, extra, field, key }: Omit<Parent<unknown>, "stream">,
+  record: SourceRecord
+): Slice | undefined => {
+  const value = Dpath.get(record.data, key)
+  if (value === undefined || value === null) return undefined
+  const page = embedded.length === 0 ? {} : { [embeddedPage]: Dpath.get(record.data, embedded) ?? [] }
+  return new Slice(
+    { [field]: value, parent_slice: { ...record.slice.partition } },
+    {},
+    { ...page, ...extraFields(record.data, extra) }
+  )
+}
+
+/** What a stream's parents put into its requests. */
+export const substreamOptions =
+  (parents: ReadonlyArray<Omit<Parent<unknown>, "stream">>): Router["options"] =>
+  (into, slice) => {
+    const options: PlainDict = {}
+    for (const { field, option } of parents) {
+      const value = slice.get(field)
+      if (option?.into === into && value !== undefined && truthy(value)) option.inject(options, value)
+    }
+    return options
   }
 
-  const readParent = Effect.fnUntraced(function* (parent: Parent, visit: Visit<Slice>) {
+const substreamRouter = Effect.fnUntraced(function* (
+  run: Run,
+  component: Component,
+  make: MakeParent
+): Effect.fn.Return<Router, RunError> {
+  const parents = yield* makeParents(run, component, make)
+
+  const readParent = Effect.fnUntraced(function* (parent: Parent<ManifestStream>, visit: Visit<Slice>) {
     const { stream } = parent
     const partitions = lookahead<Slice>((partition, isLastPartition) =>
       Effect.gen(function* () {
@@ -117,7 +151,7 @@ const substreamRouter = Effect.fnUntraced(function* (
           Effect.gen(function* () {
             const slice = yield* pure(() => {
               stream.cursor.observe(record)
-              return sliceOf(parent, record)
+              return parentSlice(parent, record)
             })
             // The parent's state counts this partition's children before they are read; they hold it back themselves.
             if (isLast) yield* closeIt
@@ -134,14 +168,7 @@ const substreamRouter = Effect.fnUntraced(function* (
 
   return {
     slices: (visit) => Effect.forEach(parents, (parent) => readParent(parent, visit), { discard: true }),
-    options: (into, slice) => {
-      const options: PlainDict = {}
-      for (const { field, option } of parents) {
-        const value = slice.get(field)
-        if (option?.into === into && value !== undefined && truthy(value)) option.inject(options, value)
-      }
-      return options
-    },
+    options: substreamOptions(parents),
     state: () => {
       const state: PlainDict = {}
       for (const { isIncremental, stream } of parents) {
@@ -152,17 +179,19 @@ const substreamRouter = Effect.fnUntraced(function* (
   }
 })
 
+/** All slices of a router. */
+const collected = (router: Router) =>
+  Effect.gen(function* () {
+    const all: Array<Slice> = []
+    yield* router.slices((slice) =>
+      Effect.sync(() => {
+        all.push(slice)
+      })
+    )
+    return all
+  })
+
 const product = (routers: ReadonlyArray<Router>): Router => {
-  const collect = (router: Router) =>
-    Effect.gen(function* () {
-      const all: Array<Slice> = []
-      yield* router.slices((slice) =>
-        Effect.sync(() => {
-          all.push(slice)
-        })
-      )
-      return all
-    })
   // The first of two routers that set the same wins.
   const reversed = (parts: ReadonlyArray<PlainDict>): PlainDict => Object.assign({}, ...parts.toReversed())
   const combined = (slices: ReadonlyArray<Slice>): Slice => {
@@ -177,7 +206,7 @@ const product = (routers: ReadonlyArray<Router>): Router => {
   return {
     slices: (visit) =>
       Effect.gen(function* () {
-        const lists = yield* Effect.forEach(routers, collect)
+        const lists = yield* Effect.forEach(routers, collected)
         const choose = (index: number, chosen: ReadonlyArray<Slice>): Effect.Effect<void, RunError> => {
           const list = lists[index]
           if (list === undefined)
@@ -272,6 +301,26 @@ const unionRouter = (component: Component, routers: ReadonlyArray<Router>): Rout
   }
 }
 
+const customRouter = Effect.fnUntraced(function* (
+  run: Run,
+  component: Component,
+  make: MakeParent
+): Effect.fn.Return<Router, RunError> {
+  const hook = yield* pure(() => hookOf(component, run.expressions, "partitionRouters"))
+  const inner = component.has("parent_stream_configs") ? yield* substreamRouter(run, component, make) : undefined
+  return {
+    slices: (visit) =>
+      Effect.gen(function* () {
+        const slices = inner === undefined ? [] : yield* collected(inner)
+        const parents = slices.map(({ extra, partition }) => ({ partition, extra }))
+        const made = yield* awaited(component, () => hook({ ...askingContext(run, component), parents }))
+        yield* Effect.forEach(made, ({ extra, partition }) => visit(new Slice(partition, {}, extra)), { discard: true })
+      }),
+    options: inner?.options ?? (() => ({})),
+    state: () => inner?.state()
+  }
+})
+
 const routerOf = (run: Run, component: Component, make: MakeParent): Effect.Effect<Router, RunError> => {
   switch (component.type) {
     case "ListPartitionRouter":
@@ -287,6 +336,8 @@ const routerOf = (run: Run, component: Component, make: MakeParent): Effect.Effe
         Effect.forEach(component.children("partition_routers"), (inner) => routerOf(run, inner, make)),
         (inner) => pure(() => unionRouter(component, inner))
       )
+    case "CustomPartitionRouter":
+      return customRouter(run, component, make)
     default:
       return pure(() => component.fail("type", `${component.type} is not there yet.`, "unsupported"))
   }

@@ -1,18 +1,20 @@
 import { Effect } from "effect"
 import { readFile } from "node:fs/promises"
-import { isAbsolute, join, relative, resolve } from "node:path"
+import { basename, isAbsolute, join, relative, resolve, sep } from "node:path"
 import type { Component } from "../component/Component.ts"
 import * as Dpath from "../component/Dpath.ts"
+import { hookOf } from "../component/Hooks.ts"
 import { parseJson } from "../component/jsonText.ts"
 import { failure, type RunError } from "../component/RunError.ts"
 import { transformationOf } from "../component/Transformations.ts"
 import { equals } from "../expression/Compare.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { str } from "../expression/Repr.ts"
+import { askingContext, awaited } from "./asking.ts"
 import type { Retriever } from "./Parts.ts"
 import { pure } from "./pure.ts"
 import type { Run } from "./Run.ts"
-import { readAll } from "./SimpleRetriever.ts"
+import { readFirst } from "./SimpleRetriever.ts"
 
 const airbyteTypes: { readonly [name: string]: PlainDict } = {
   string: { type: ["null", "string"] },
@@ -23,7 +25,7 @@ const airbyteTypes: { readonly [name: string]: PlainDict } = {
     format: "date-time",
     airbyte_type: "timestamp_without_timezone"
   },
-  timestamp_with_timezone: { type: ["null", "string"], format: "date-time", airbyte_type: "timestamp_with_timezone" },
+  timestamp_with_timezone: { type: ["null", "string"], format: "date-time" },
   time_without_timezone: { type: ["null", "string"], format: "time", airbyte_type: "time_without_timezone" },
   time_with_timezone: { type: ["null", "string"], format: "time", airbyte_type: "time_with_timezone" },
   integer: { type: ["null", "integer"] },
@@ -62,16 +64,20 @@ const typeSchema = (type: Value): PlainDict => {
 const dynamic = (run: Run, component: Component, retriever: Retriever): Effect.Effect<PlainDict, RunError> =>
   Effect.gen(function* () {
     // The first record describes the fields.
-    const [first] = yield* readAll(retriever)
+    const first = yield* readFirst(retriever)
     return yield* pure(() => {
       const identifier = component.needed("schema_type_identifier")
       const pointer = (name: string) =>
         identifier.texts(name).map((part) => run.expressions.value(part, identifier.parameters))
       const extract = (body: Value, path: ReadonlyArray<Value>, fallback: Value): Value =>
         path.length === 0 ? body : (Dpath.get(body, path) ?? fallback)
-      const raw = first === undefined ? [] : extract(first, pointer("schema_pointer"), null)
+      const raw =
+        first === undefined || Object.keys(first).length === 0 ? [] : extract(first, pointer("schema_pointer"), null)
       const properties: PlainDict = {}
-      for (const definition of Array.isArray(raw) ? raw : []) {
+      if (!Array.isArray(raw)) {
+        throw failure(`${identifier.path}.schema_pointer: there is no list of fields; the schema cannot be made.`)
+      }
+      for (const definition of raw) {
         const key = extract(definition, pointer("key_pointer"), null)
         if (typeof key !== "string") throw failure("Expected key to be a string.")
         let type = identifier.has("type_pointer") ? extract(definition, pointer("type_pointer"), "string") : "string"
@@ -124,8 +130,15 @@ const fromFile = (
         "config_error"
       )
     }
+    // A connector's package names itself in the path: the manifest stands inside of that folder.
+    const [first, ...rest] = inside.split(sep)
+    const inPackage = first === basename(run.folder) && rest.length > 0 ? join(run.folder, ...rest) : undefined
     const text = yield* Effect.tryPromise({
-      try: () => readFile(file, "utf8"),
+      try: () =>
+        readFile(file, "utf8").catch((error: unknown) => {
+          if (inPackage === undefined) throw error
+          return readFile(inPackage, "utf8")
+        }),
       catch: () => failure(`Cannot find file ${path} beside the manifest`)
     })
     return yield* Effect.try({
@@ -148,6 +161,11 @@ const loaderOf = (
       return Effect.succeed(fromFile(run, component, {}))
     case "DynamicSchemaLoader":
       return Effect.map(retrieverOf(component.needed("retriever")), (retriever) => dynamic(run, component, retriever))
+    case "CustomSchemaLoader":
+      return Effect.map(
+        pure(() => hookOf(component, run.expressions, "schemaLoaders")),
+        (hook) => awaited(component, () => hook(askingContext(run, component)))
+      )
     default:
       return pure(() => component.fail("type", `${component.type} is not there yet.`, "unsupported"))
   }

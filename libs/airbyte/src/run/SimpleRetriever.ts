@@ -1,21 +1,30 @@
-import { Effect } from "effect"
-import type { Cursor } from "../component/Cursor.ts"
+import { Effect, Result } from "effect"
+import { Cursor, type CursorSettings } from "../component/Cursor.ts"
 import { decoderOf } from "../component/Decoder.ts"
 import type { Component } from "../component/Component.ts"
 import { type Paginator, paginatorOf } from "../component/Paginator.ts"
 import { combine, type Extras, type InjectInto } from "../component/RequestOption.ts"
 import { failure, type RunError } from "../component/RunError.ts"
-import { dpathExtractor, type Selector, selectorOf, type SourceRecord } from "../component/Selector.ts"
-import { type Slice, wholeSlice } from "../component/Slice.ts"
+import { extractorOf } from "../component/Extractor.ts"
+import { type FileReference, type Selector, selectorOf, type SourceRecord } from "../component/Selector.ts"
+import { writeJson } from "../component/jsonText.ts"
+import { Response } from "../component/Response.ts"
+import { TruncatedLists } from "../component/TruncatedLists.ts"
+import { embeddedPage, type Slice, wholeSlice } from "../component/Slice.ts"
 import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { truthy } from "../expression/Compare.ts"
 import { str } from "../expression/Repr.ts"
-import type { Retriever } from "./Parts.ts"
+import type { Upload } from "./FileUploader.ts"
+import { fullSize, makePageSize, sizeData, sizeIn, type SizeKept } from "./PageSize.ts"
+import { isRefusal, type Refusal, type Retriever, type Sent } from "./Parts.ts"
 import { makeProperties, type Properties } from "./Properties.ts"
 import { pure } from "./pure.ts"
+import { readPages } from "./readPages.ts"
 import { makeRequester } from "./Requester.ts"
 import type { Run } from "./Run.ts"
+import { makeExtraction } from "./wholeLists.ts"
+import { inWindow, makeWindows, type Window, windowsIn } from "./Windows.ts"
 
 /** What a stream gives its retriever. */
 export interface RetrieverOptions {
@@ -28,10 +37,15 @@ export interface RetrieverOptions {
   readonly isWanted: ((record: PlainDict, slice: Slice) => boolean) | undefined
   readonly isClientSide: boolean
   readonly isDataFeed: boolean
-  /** A cursor that has read nothing, to begin a walk again from. */
-  readonly blankCursor: (() => Cursor) | undefined
+  /** The stream's cursor, and what it is made of: to begin a walk again, or with a shorter interval. */
+  readonly sync: Component | undefined
+  readonly cursor: CursorSettings | undefined
   /** Whether answers are kept for other streams. */
   readonly isCached: boolean
+  /** Whether the first page of a slice comes with its parent's record. */
+  readonly isEmbedded: boolean
+  /** Downloads the file of each record. */
+  readonly upload: Upload | undefined
 }
 
 export const plainRetrieverOptions: Omit<RetrieverOptions, "name"> = {
@@ -41,11 +55,12 @@ export const plainRetrieverOptions: Omit<RetrieverOptions, "name"> = {
   isWanted: undefined,
   isClientSide: false,
   isDataFeed: false,
-  blankCursor: undefined,
-  isCached: false
+  sync: undefined,
+  cursor: undefined,
+  isCached: false,
+  isEmbedded: false,
+  upload: undefined
 }
-
-const unsupported = ["page_size_reduction", "request_window_splitting"]
 
 /** The parameter that a chunk of properties goes into, and the requester without it. */
 const queryProperties = (requester: Component) => {
@@ -85,35 +100,107 @@ const merge = (target: PlainDict, source: PlainDict): void => {
   }
 }
 
-/** Counts the records of a walk, for APIs that give only so many of them at a time. */
-const makeTracker = (component: Component | undefined, blank: (() => Cursor) | undefined) => {
-  const cursor = component?.optionalText("action") === "SPLIT_USING_CURSOR" ? blank?.() : undefined
+/** What a position keeps of a walk, for APIs that give only so many records of one question. */
+interface Tracked {
+  /** Records since the walk began again. */
+  readonly count: number
+  /** How often it began again with the same question. */
+  readonly same: number
+  /** The interval that is asked for in place of the slice's own. */
+  readonly cursor: PlainDict | undefined
+  /** Latest value of the cursor since then. */
+  readonly latest: Value | undefined
+}
+
+const own = (position: PlainDict | undefined, name: string): Value | undefined =>
+  position !== undefined && Object.hasOwn(position, name) ? position[name] : undefined
+
+const numberOf = (value: Value | undefined): number => (typeof value === "number" ? value : 0)
+
+const dictIn = (value: Value | undefined): PlainDict | undefined =>
+  value !== undefined && value !== null && isPlainDict(value) ? value : undefined
+
+const trackedOf = (position: PlainDict | undefined): Tracked => ({
+  count: numberOf(own(position, "count")),
+  same: numberOf(own(position, "same")),
+  cursor: dictIn(own(position, "cursor")),
+  latest: own(position, "latest")
+})
+
+/** Counts the records of a walk, page by page, where an API gives only so many of them at a time. */
+const makeTracker = (component: Component | undefined, settings: CursorSettings | undefined) => {
+  const splitting =
+    component?.optionalText("action") === "SPLIT_USING_CURSOR" && settings !== undefined
+      ? () => new Cursor(settings, {})
+      : undefined
   const limit = component?.child("limits")?.get("number_of_records")
-  const allowed = cursor === undefined ? 2 : 1
-  let count = 0
-  let same = 0
+  const allowed = splitting === undefined ? 2 : 1
+  /** Takes the records of a page of the question `walked`. */
+  const observed = (before: Tracked, walked: Slice, records: ReadonlyArray<SourceRecord>): Tracked => {
+    if (component === undefined) return before
+    const count = before.count + records.length
+    if (splitting === undefined) return { ...before, count }
+    const cursor = splitting()
+    if (before.latest !== undefined) cursor.resume(walked.key, before.latest)
+    for (const record of records) cursor.observe(record)
+    return { ...before, count, latest: cursor.seenIn(walked.key) }
+  }
   return {
-    observe: (record: SourceRecord) => {
-      count++
-      cursor?.observe(record)
-    },
-    isFull: () => typeof limit === "number" && count >= limit,
-    reduce: (previous: Slice, original: Slice): Slice => {
-      // Records of a reduced slice were observed under that slice's key.
-      const next = cursor === undefined ? previous : cursor.reduced(original, previous.key)
-      if (next.key === previous.key) {
-        if (++same >= allowed) {
-          throw failure(`There were ${same} attempts with the same slice already while the max allowed is ${allowed}`)
-        }
-      } else same = 0
-      count = 0
-      return next
+    observed,
+    isFull: ({ count }: Tracked) => typeof limit === "number" && count >= limit,
+    /** The question for the rest. */
+    reduced: (before: Tracked, walked: Slice, original: Slice): Tracked => {
+      const cursor = splitting?.()
+      if (before.latest !== undefined) cursor?.resume(walked.key, before.latest)
+      const next = cursor === undefined ? walked : cursor.reduced(original, walked.key)
+      const same = next.key === walked.key ? before.same + 1 : 0
+      if (same >= allowed) {
+        throw failure(`There were ${same} attempts with the same slice already while the max allowed is ${allowed}`)
+      }
+      return { count: 0, same, cursor: next.cursor, latest: undefined }
     }
   }
 }
 
-/** Most pages of one walk: an API that never ends must not keep the run for ever. */
-const mostPages = 1_000_000
+/** What a walk keeps beside the token. */
+interface Walk {
+  readonly tracked: Tracked
+  readonly size: SizeKept
+  /** The intervals that are read in place of the slice's, the one that is being read first. */
+  readonly windows: ReadonlyArray<Window>
+}
+
+const unbegun = (windows: ReadonlyArray<Window>): Walk => ({ tracked: trackedOf(undefined), size: fullSize, windows })
+
+const positionOf = (token: Value | undefined, { size, tracked, windows }: Walk): PlainDict => {
+  const { count, cursor, latest, same } = tracked
+  const position: PlainDict = {}
+  if (token !== undefined) position["token"] = token
+  if (count > 0) position["count"] = count
+  if (same > 0) position["same"] = same
+  if (cursor !== undefined) position["cursor"] = cursor
+  if (latest !== undefined) position["latest"] = latest
+  const kept = sizeData(size)
+  if (kept !== undefined) position["size"] = kept
+  if (windows.length > 0) position["windows"] = windows.map(({ cursor: bounds, depth }) => ({ cursor: bounds, depth }))
+  return position
+}
+
+/** Whether a parent's records may hold the first pages of the slices. */
+const readsLazily = (retriever: Component): boolean => {
+  const router = retriever.child("partition_router")
+  return (
+    router?.type === "SubstreamPartitionRouter" &&
+    router.children("parent_stream_configs").some((parent) => parent.texts("lazy_read_pointer").length > 0)
+  )
+}
+
+/** An action that only a hook can have asked for, where the manifest has no setting for it. */
+const unexpected = ({ refused }: Refusal) =>
+  failure(
+    `An error handler asks for ${refused}, but the retriever has no ${refused === "REDUCE_PAGE_SIZE" ? "page_size_reduction" : "request_window_splitting"}.`,
+    "config_error"
+  )
 
 /** The component `SimpleRetriever`. Makes no request. */
 export const makeSimpleRetriever = Effect.fnUntraced(function* (
@@ -121,18 +208,22 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
   component: Component,
   options: RetrieverOptions
 ): Effect.fn.Return<Retriever, RunError> {
-  for (const name of unsupported) {
-    if (component.has(name)) return yield* pure(() => component.fail(name, "it is not there yet.", "unsupported"))
-  }
   const { expressions } = run
   const decoderComponent = component.child("decoder")
-  const decoder = yield* pure(() => decoderOf(decoderComponent))
+  const decoder = yield* pure(() => decoderOf(decoderComponent, expressions))
   const selectorComponent = component.needed("record_selector")
+  const lists = new TruncatedLists()
+  const extractor = yield* pure(() => extractorOf(selectorComponent.needed("extractor"), expressions, decoder, lists))
+  const extraction = yield* makeExtraction(run, selectorComponent, extractor, lists, (inner) =>
+    inner.type === "SimpleRetriever"
+      ? makeSimpleRetriever(run, inner, { ...plainRetrieverOptions, name: "record_expander_truncated_list" })
+      : pure(() => inner.fail("type", `${inner.type} cannot read lists here; expected SimpleRetriever.`, "unsupported"))
+  )
   const selector: Selector = yield* pure(() =>
     selectorOf({
       component: selectorComponent,
       expressions,
-      extractor: dpathExtractor(selectorComponent.needed("extractor"), expressions, decoder),
+      extractor,
       transformations: options.transformations,
       wanted: options.isClientSide && !options.isDataFeed ? options.isWanted : undefined,
       isTransformedFirst: options.isClientSide
@@ -141,7 +232,8 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
   const query = yield* pure(() => queryProperties(component.needed("requester")))
   const requester = yield* makeRequester(run, query.requester, {
     propertiesKey: query.key,
-    isCached: options.isCached
+    isCached: options.isCached,
+    stream: options.name
   })
   const properties: Properties | undefined =
     query.component === undefined
@@ -158,11 +250,24 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
     return yield* pure(() => component.fail("pagination_reset", "its limits cannot be used with a record filter."))
   }
 
-  const extras = (slice: Slice, token: Value | undefined): Extras => {
+  const limits = {
+    name: options.name,
+    emit: run.emit,
+    sync: options.sync,
+    settings: options.cursor,
+    configured: paginator.pageSize,
+    hasProperties: properties !== undefined,
+    hasFiles: options.upload !== undefined,
+    isLazy: readsLazily(component)
+  }
+  const pageSize = yield* makePageSize(component, limits)
+  const windowsOf = yield* makeWindows(component, limits)
+
+  const extras = (slice: Slice, token: Value | undefined, asked: number | undefined): Extras => {
     const part = (into: InjectInto) =>
       combine(
         [
-          paginator.options(into, token),
+          paginator.options(into, token, asked),
           token !== undefined && ignoresSlicer ? undefined : options.options(into, slice)
         ],
         into === "body_json"
@@ -175,93 +280,152 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
     }
   }
 
-  const read: Retriever["read"] = Effect.fn("airbyte.read")(function* (original, visit) {
+  const tracker = makeTracker(reset, options.cursor)
+
+  const page: Retriever["page"] = Effect.fn("airbyte.page")(function* (original, position) {
     const schema = yield* options.schema
-    const tracker = makeTracker(reset, options.blankCursor)
-    const initial = paginator.initialToken
-    let token = initial
-    let slice = original
-    for (let page = 1; page <= mostPages; page++) {
-      const mapping: PlainDict | undefined = token === undefined ? undefined : { next_page_token: token }
-      const given = token
-      const walked = slice
-      const records: Array<SourceRecord> = []
-      let response: Exclude<Effect.Success<ReturnType<typeof requester.send>>, "reset"> | undefined
-      let isReset = false
-      const chunks = properties === undefined ? [undefined] : yield* properties.chunks
-      const merged = new Map<string, PlainDict>()
-      for (const chunk of chunks) {
-        const asked = chunk === undefined ? walked : walked.withExtra({ query_properties: [...chunk] })
-        const sent = yield* requester.send(
-          asked,
-          mapping,
-          yield* pure(() => extras(asked, given)),
-          paginator.path(given)
-        )
-        if (sent === "reset") {
-          isReset = true
-          break
+    const page = position === undefined && options.isEmbedded ? original.extra[embeddedPage] : undefined
+    let embedded = page === undefined ? undefined : new Response(200, [], Buffer.from(writeJson(page)), "")
+    // The page that a parent's record holds is the one that is asked for without a token.
+    const given =
+      position === undefined ? (embedded === undefined ? paginator.initialToken : undefined) : own(position, "token")
+    const mapping: PlainDict | undefined = given === undefined ? undefined : { next_page_token: given }
+    const before = trackedOf(position)
+    const windows = windowsIn(own(position, "windows"))
+    const [window] = windows
+    const whole = inWindow(original, window?.cursor)
+    const walked = inWindow(whole, before.cursor)
+    const kept = sizeIn(own(position, "size"))
+    const records: Array<SourceRecord> = []
+    const answers: Array<Buffer> = []
+    let response: Response | undefined
+    let refusal: Refusal | undefined
+    let failed: RunError | undefined
+    const chunks = properties === undefined ? [undefined] : yield* properties.chunks
+    const merged = new Map<string, PlainDict>()
+    for (const chunk of chunks) {
+      const asked = chunk === undefined ? walked : walked.withExtra({ query_properties: [...chunk] })
+      const asking = pure(() => extras(asked, given, kept.size)).pipe(
+        Effect.flatMap((parts) => requester.send(asked, mapping, parts, paginator.path(given)))
+      )
+      const reply: Result.Result<Sent, RunError> =
+        embedded === undefined ? yield* Effect.result(asking) : Result.succeed(embedded)
+      embedded = undefined
+      if (Result.isFailure(reply)) {
+        failed = reply.failure
+        break
+      }
+      const sent = reply.success
+      if (isRefusal(sent)) {
+        refusal = sent
+        break
+      }
+      response = sent
+      if (!sent.ok) continue
+      answers.push(sent.body)
+      const { upload } = options
+      const take = (data: PlainDict, file: FileReference | undefined) => {
+        const key = properties?.mergeKey?.(data)
+        if (key === undefined) {
+          records.push({ data, slice: asked, file })
+          return
         }
-        response = sent
-        if (!sent.ok) continue
-        yield* pure(() => {
-          for (const data of selector.select(sent, asked, mapping, schema)) {
-            const key = properties?.mergeKey?.(data)
-            if (key === undefined) {
-              const record = { data, slice: asked }
-              tracker.observe(record)
-              records.push(record)
-              continue
-            }
-            const known = merged.get(key)
-            if (known === undefined) merged.set(key, data)
-            else merge(known, data)
+        const known = merged.get(key)
+        if (known === undefined) merged.set(key, data)
+        else merge(known, data)
+      }
+      const selected = yield* Effect.result(
+        Effect.gen(function* () {
+          const extracted = extraction === undefined ? undefined : yield* extraction(sent)
+          const select = () => selector.select(sent, asked, mapping, schema, extracted)
+          if (upload === undefined) {
+            return yield* pure(() => {
+              for (const data of select()) take(data, undefined)
+            })
           }
+          for (const data of yield* pure(() => [...select()])) take(data, yield* upload(data))
         })
+      )
+      if (Result.isFailure(selected)) {
+        failed = selected.failure
+        break
       }
-      for (const data of merged.values()) records.push({ data, slice: walked })
-      const { isWanted } = options
-      const kept =
-        options.isDataFeed && isWanted !== undefined
-          ? yield* pure(() => records.filter((record) => isWanted(record.data, record.slice)))
-          : records
-      if (kept.length > 0) yield* visit(kept.map(({ data }) => ({ data, slice: original })))
-      if (!isReset && (response === undefined || !response.ok)) return
-      if (isReset || tracker.isFull()) {
-        token = initial
-        slice = yield* pure(() => tracker.reduce(walked, original))
-        continue
-      }
-      if (response === undefined) return
-      const seen = response
-      const last = records.at(-1)
-      if (options.isDataFeed && last !== undefined && isWanted !== undefined) {
-        if (!(yield* pure(() => isWanted(last.data, last.slice)))) return
-      }
-      const next = yield* pure(() =>
+    }
+    const { isWanted } = options
+    const wantedOf = (all: ReadonlyArray<SourceRecord>) =>
+      (options.isDataFeed && isWanted !== undefined
+        ? all.filter((record) => isWanted(record.data, record.slice))
+        : all
+      ).map(({ data, file }) => ({ data, slice: original, file }))
+    /** What came before a failure is there all the same. */
+    const withFailure = (error: RunError, before: ReadonlyArray<SourceRecord>) =>
+      before.length === 0 ? Effect.fail(error) : Effect.succeed({ records: before, next: undefined, failure: error })
+    if (failed !== undefined) return yield* withFailure(failed, yield* pure(() => wantedOf(records)))
+    if (refusal?.refused === "REDUCE_PAGE_SIZE") {
+      if (pageSize === undefined) return yield* unexpected(refusal)
+      const size = yield* pageSize.reduced(kept, refusal.message)
+      return { records: [], next: positionOf(given, { tracked: before, size, windows }) }
+    }
+    if (refusal?.refused === "SPLIT_REQUEST_WINDOW") {
+      if (windowsOf === undefined) return yield* unexpected(refusal)
+      const halves = yield* windowsOf.halves(walked, window?.depth ?? 0, refusal.message)
+      return { records: [], next: positionOf(paginator.initialToken, unbegun([...halves, ...windows.slice(1)])) }
+    }
+    const tracked = yield* pure(() => tracker.observed(before, walked, records))
+    for (const data of merged.values()) records.push({ data, slice: walked })
+    const size = refusal === undefined && pageSize !== undefined ? pageSize.succeeded(kept) : kept
+    const found = yield* pure(() => wantedOf(records))
+    const rest = windows.slice(1)
+    const done = {
+      records: found,
+      next: rest.length === 0 ? undefined : positionOf(paginator.initialToken, unbegun(rest))
+    }
+    if (refusal === undefined && (response === undefined || !response.ok)) return done
+    if (refusal !== undefined || tracker.isFull(tracked)) {
+      const again = yield* pure(() => tracker.reduced(tracked, walked, whole))
+      return { records: found, next: positionOf(paginator.initialToken, { tracked: again, size, windows }) }
+    }
+    if (response === undefined) return done
+    const seen = response
+    const last = records.at(-1)
+    if (options.isDataFeed && last !== undefined && isWanted !== undefined) {
+      if (!(yield* pure(() => isWanted(last.data, last.slice)))) return done
+    }
+    const following = yield* Effect.result(
+      pure(() =>
         paginator.next({
           response: seen,
           size: records.length,
           lastRecord: last?.data,
           token: given,
-          slice: walked
+          slice: walked,
+          asked: kept.size
         })
       )
-      if (next === undefined || !truthy(next)) return
-      token = next
-    }
-    return yield* failure(`Stream ${options.name} has more than ${mostPages} pages; its pagination does not end.`)
+    )
+    if (Result.isFailure(following)) return yield* withFailure(following.failure, found)
+    const next = following.success
+    return next === undefined || !truthy(next)
+      ? done
+      : { records: found, next: positionOf(next, { tracked, size, windows }), answers }
   })
-  return { read }
+  return { page, read: readPages(page, options.name) }
 })
 
-/** A retriever that is read as a whole: for schemas, properties and generated streams. */
-export const readAll = Effect.fnUntraced(function* (retriever: Retriever, slice: Slice = wholeSlice) {
-  const all: Array<PlainDict> = []
-  yield* retriever.read(slice, (records) =>
-    Effect.sync(() => {
-      for (const { data } of records) all.push(data)
-    })
+/** Ends a read as soon as it knows enough. */
+const enough = failure("enough")
+
+/** The first record of a retriever: for schemas. What would come after it is not asked for. */
+export const readFirst = Effect.fnUntraced(function* (retriever: Retriever) {
+  let first: PlainDict | undefined
+  const read = retriever.read(wholeSlice, (records) => {
+    first = records[0]?.data
+    return Effect.fail(enough)
+  })
+  yield* Effect.catchIf(
+    read,
+    (error) => error === enough,
+    () => Effect.void
   )
-  return all
+  return first
 })

@@ -1,18 +1,19 @@
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, Result, type Scope } from "effect"
 import { Component } from "../component/Component.ts"
 import { Expressions } from "../component/Expressions.ts"
 import { failure, RunError } from "../component/RunError.ts"
 import type { Environment } from "../expression/CompiledTemplate.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
-import { type Manifest, requireSupported, specOf } from "../manifest/Manifest.ts"
+import { type Manifest, requireStream, requireSupported, specOf } from "../manifest/Manifest.ts"
 import { budgetOf } from "./Budget.ts"
 import { configProblems, secretPaths, textAt } from "./ConfigSchema.ts"
-import { normalizedConfig } from "./configTransformations.ts"
-import { dynamicStreams, type GeneratedStream } from "./DynamicStreams.ts"
+import { normalizedConfig, validateConfig } from "./configTransformations.ts"
 import { ManifestHttp } from "./ManifestHttp.ts"
+import type { Files } from "./Files.ts"
+import { fixedStreams, generatedStreams } from "./manifestStreams.ts"
 import * as Message from "./Message.ts"
 import type { ManifestStream } from "./Parts.ts"
-import { pure } from "./pure.ts"
+import { pure, thrown } from "./pure.ts"
 import { ResponseCache } from "./ResponseCache.ts"
 import type { ConfiguredStream, Run } from "./Run.ts"
 import { makeStream } from "./Streams.ts"
@@ -30,6 +31,8 @@ export interface SourceOptions {
   readonly folder: string
   readonly environment: Environment
   readonly output: Output
+  /** Where the files of records go; undefined: streams with a `file_uploader` are refused. */
+  readonly files?: Files | undefined
 }
 
 /** A stream that is wanted. */
@@ -56,6 +59,25 @@ export interface Source {
   readonly read: (options: ReadOptions) => Effect.Effect<boolean, RunError>
 }
 
+const within = (value: Value | undefined, name: string): PlainDict | undefined => {
+  const inner = value !== undefined && value !== null && isPlainDict(value) ? value[name] : undefined
+  return inner !== undefined && inner !== null && isPlainDict(inner) ? inner : undefined
+}
+
+/** A flow of consent with the CDK's default of how scopes are joined. */
+const withDefaults = (auth: Value): Value => {
+  const configuration = within(auth, "oauth_config_specification")
+  const input = within(configuration, "oauth_connector_input_specification")
+  if (input === undefined || !isPlainDict(auth)) return auth
+  return {
+    ...auth,
+    oauth_config_specification: {
+      ...configuration,
+      oauth_connector_input_specification: { scopes_join_strategy: "space", ...input }
+    }
+  }
+}
+
 /** What a manifest says of its config, as a SPEC message. */
 export const specMessage = (manifest: Manifest): Message.Message => {
   const spec = specOf(manifest)
@@ -66,7 +88,9 @@ export const specMessage = (manifest: Manifest): Message.Message => {
     spec: {
       connectionSpecification: spec?.["connection_specification"] ?? {},
       ...(url === undefined || url === null ? {} : { documentationUrl: url }),
-      ...(auth === undefined || auth === null ? {} : { advanced_auth: auth })
+      ...(auth === undefined || auth === null ? {} : { advanced_auth: withDefaults(auth) }),
+      supportsNormalization: false,
+      supportsDBT: false
     }
   }
 }
@@ -87,9 +111,6 @@ const scrubber = (manifest: Manifest, config: PlainDict) => {
 
 /** Ends a check as soon as it knows enough. */
 const enough = new RunError({ problem: "enough", failureType: "system_error" })
-
-const list = (value: Value | undefined): ReadonlyArray<PlainDict> =>
-  Array.isArray(value) ? value.filter((item) => item !== null && isPlainDict(item)) : []
 
 /** The routers of a retriever, those inside of others too. */
 const routersIn = (retriever: Component): ReadonlyArray<Component> => {
@@ -117,7 +138,7 @@ const airbyteStream = Effect.fnUntraced(function* (stream: ManifestStream) {
     json_schema: schema,
     supported_sync_modes: isIncremental ? ["full_refresh", "incremental"] : ["full_refresh"],
     is_resumable: isIncremental,
-    is_file_based: false
+    is_file_based: stream.hasFiles
   }
   if (stream.cursorField !== undefined) {
     described["source_defined_cursor"] = !stream.isCursorChosen
@@ -138,7 +159,7 @@ export const makeSource = Effect.fnUntraced(function* (
   const { environment, folder, manifest, output } = options
   const http = yield* ManifestHttp
   const scrub = scrubber(manifest, options.config)
-  yield* pure(() => requireSupported(manifest))
+  yield* pure(() => requireSupported(manifest, environment.hooks))
   const specification = connectionSpecification(manifest)
   const problems = yield* Effect.try({
     try: () => (Object.keys(specification).length === 0 ? [] : configProblems(specification, options.config)),
@@ -148,12 +169,13 @@ export const makeSource = Effect.fnUntraced(function* (
   const specData = specOf(manifest)
   const spec = specData === undefined ? undefined : new Component(specData, "spec")
   const config = yield* pure(() => normalizedConfig(spec, options.config, environment))
+  yield* pure(() => validateConfig(spec, config, environment))
 
   /** A message of the run's own: records, catalogs and changed configs are data, the others are said to people. */
   const emit = (message: Message.Message): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const line = Message.line(message)
-      return output.print([message["type"] === "LOG" || message["type"] === "TRACE" ? scrub(line) : line])
+      const isSaid = message["type"] === "LOG" || message["type"] === "TRACE"
+      return output.print([Message.line(isSaid ? Message.withTexts(message, scrub) : message)])
     })
 
   const makeRun = (
@@ -172,38 +194,30 @@ export const makeSource = Effect.fnUntraced(function* (
           : undefined,
       emit,
       folder,
+      files: options.files,
       configured
     }))
   }
 
-  const staticStreams = (run: Run): Effect.Effect<ReadonlyArray<Component>, RunError> =>
-    pure(() =>
-      list(manifest.data["streams"]).flatMap((data, index) => {
-        const component = new Component(data, `streams[${index}]`)
-        if (component.type !== "ConditionalStreams") return [component]
-        const condition = component.optionalText("condition") ?? ""
-        return run.expressions.condition(condition, {}) ? component.children("streams") : []
-      })
-    )
-
-  const generatedStreams = (run: Run): Effect.Effect<ReadonlyArray<GeneratedStream>, RunError> =>
-    Effect.map(
-      Effect.forEach(list(manifest.data["dynamic_streams"]), (data, index) =>
-        dynamicStreams(run, new Component(data, `dynamic_streams[${index}]`), index)
-      ),
-      (all) => all.flat()
-    )
-
-  const allStreams = Effect.fnUntraced(function* (run: Run) {
-    const fixed = yield* staticStreams(run)
-    const generated = yield* generatedStreams(run)
+  const streamsOf = Effect.fnUntraced(function* (run: Run) {
+    const fixed = yield* fixedStreams(run, manifest)
+    const generated = yield* generatedStreams(run, manifest)
     return { generated, components: [...fixed, ...generated.map(({ component }) => component)] }
   })
 
   const build = (run: Run, component: Component, all: ReadonlyArray<Component>, state: PlainDict) => {
     const parents = parentNames(all)
-    return makeStream(run, component, state, (name) => parents.has(name))
+    return Effect.andThen(
+      pure(() => requireStream(component, environment.hooks)),
+      makeStream(run, component, state, (name) => parents.has(name))
+    )
   }
+
+  /** Why a stream needs more than is there; undefined when it does not. */
+  const refusal = (component: Component) =>
+    Effect.map(Effect.result(pure(() => requireStream(component, environment.hooks))), (result) =>
+      Result.isFailure(result) ? result.failure : undefined
+    )
 
   /** Why a stream cannot be read; undefined when it can. */
   const unavailable = Effect.fnUntraced(function* (stream: ManifestStream) {
@@ -222,7 +236,7 @@ export const makeSource = Effect.fnUntraced(function* (
   })
 
   const checkStreams = Effect.fnUntraced(function* (run: Run, check: Component) {
-    const { components, generated } = yield* allStreams(run)
+    const { components, generated } = yield* streamsOf(run)
     const byName = new Map(components.map((component) => [component.optionalText("name") ?? "", component]))
     const wanted: Array<Component> = []
     if (check.type === "CheckDynamicStream") {
@@ -260,28 +274,37 @@ export const makeSource = Effect.fnUntraced(function* (
     const run = yield* makeRun(used, new Map())
     return yield* checkStreams(run, component)
   }).pipe(
+    thrown,
     Effect.catch((error) => Effect.succeed(error.message)),
     Effect.tap((reason) =>
-      output.print([
-        Message.line({
-          type: "CONNECTION_STATUS",
-          connectionStatus:
-            reason === undefined ? { status: "SUCCEEDED" } : { status: "FAILED", message: scrub(reason) }
-        })
-      ])
+      output.print([Message.line(Message.connectionStatus(reason === undefined ? undefined : scrub(reason)))])
     ),
     Effect.map((reason) => reason === undefined)
   )
 
   const discover = Effect.gen(function* () {
     const run = yield* makeRun(config, new Map())
-    const { components } = yield* allStreams(run)
+    const { components } = yield* streamsOf(run)
     const streams: Array<PlainDict> = []
+    const refused: Array<RunError> = []
     for (const component of components) {
+      const reason = yield* refusal(component)
+      if (reason !== undefined) {
+        refused.push(reason)
+        continue
+      }
       streams.push(yield* airbyteStream(yield* build(run, component, components, {})))
     }
+    const [first] = refused
+    if (first !== undefined && streams.length === 0) return yield* first
+    // The other streams can be read without them.
+    for (const { message } of refused) yield* emit(Message.log("WARN", message))
     yield* emit({ type: "CATALOG", catalog: { streams } })
-  })
+  }).pipe(
+    thrown,
+    // It is said to people by whoever runs this.
+    Effect.mapError(({ failureType, message }) => failure(scrub(message), failureType))
+  )
 
   const readStream = Effect.fn("airbyte.stream")(function* (stream: ManifestStream) {
     const errors: Array<RunError> = []
@@ -306,15 +329,20 @@ export const makeSource = Effect.fnUntraced(function* (
           Effect.gen(function* () {
             if (count === 0) yield* status("RUNNING")
             const now = yield* Clock.currentTimeMillis
-            const lines = yield* pure(() =>
-              records.map((record) => {
-                stream.cursor.observe(record)
-                return Message.recordLine(stream.name, record.data, now)
+            const lines: Array<string> = []
+            const observed = yield* Effect.result(
+              pure(() => {
+                for (const record of records) {
+                  lines.push(Message.recordLine(stream.name, record.data, now, record.file))
+                  stream.cursor.observe(record)
+                }
               })
             )
-            count += records.length
-            untold += records.length
+            count += lines.length
+            untold += lines.length
             yield* output.print(lines)
+            // A record that the cursor cannot follow has been given, and ends the slice.
+            if (Result.isFailure(observed)) return yield* observed.failure
           })
         )
         .pipe(
@@ -340,7 +368,7 @@ export const makeSource = Effect.fnUntraced(function* (
       ])
     )
     const run = yield* makeRun(config, configured)
-    const { components } = yield* allStreams(run)
+    const { components } = yield* streamsOf(run)
     const byName = new Map(components.map((component) => [component.optionalText("name") ?? "", component]))
     let isComplete = true
     for (const name of catalog === undefined ? byName.keys() : configured.keys()) {
@@ -351,8 +379,16 @@ export const makeSource = Effect.fnUntraced(function* (
         isComplete = false
         continue
       }
+      const reason = yield* refusal(component)
+      if (reason !== undefined) {
+        const now = yield* Clock.currentTimeMillis
+        yield* emit(Message.errorTrace(reason.message, reason.failureType, now, name))
+        yield* emit(Message.streamStatus(name, "INCOMPLETE", now))
+        isComplete = false
+        continue
+      }
       const result = yield* Effect.result(
-        Effect.flatMap(build(run, component, components, state.get(name) ?? {}), readStream)
+        thrown(Effect.flatMap(build(run, component, components, state.get(name) ?? {}), readStream))
       )
       if (result._tag === "Success") isComplete &&= result.success
       else {
@@ -362,6 +398,6 @@ export const makeSource = Effect.fnUntraced(function* (
       }
     }
     return isComplete
-  })
+  }, thrown)
   return { check, discover, read }
 })

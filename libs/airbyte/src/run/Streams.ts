@@ -4,17 +4,22 @@ import { Cursor, type CursorSettings } from "../component/Cursor.ts"
 import { countCursorSettings, timeCursorSettings, timeNow } from "../component/cursorSettings.ts"
 import { PartitionCursors } from "../component/PartitionCursors.ts"
 import { type InjectInto, injected, RequestOption } from "../component/RequestOption.ts"
+import type { Expressions } from "../component/Expressions.ts"
 import type { RunError } from "../component/RunError.ts"
 import { Slice } from "../component/Slice.ts"
+import { hookOf } from "../component/Hooks.ts"
 import { compare } from "../expression/Compare.ts"
 import { addDelta, addDuration, parseDuration, PyDuration } from "../expression/Duration.ts"
 import { PyTimeDelta } from "../expression/DateTime.ts"
 import { isPlainDict, type PlainDict } from "../expression/Value.ts"
 import { str } from "../expression/Repr.ts"
 import { makeAsyncRetriever } from "./AsyncRetriever.ts"
+import { askingContext, awaited } from "./asking.ts"
+import { makeFileUploader } from "./FileUploader.ts"
 import { lookahead } from "./lookahead.ts"
 import type { ManifestStream, Retriever, Router, StreamCursor } from "./Parts.ts"
 import { pure } from "./pure.ts"
+import { readPages } from "./readPages.ts"
 import { makeRouter, singleRouter } from "./Routers.ts"
 import { makeSchema } from "./SchemaLoader.ts"
 import { makeSimpleRetriever, plainRetrieverOptions, type RetrieverOptions } from "./SimpleRetriever.ts"
@@ -97,7 +102,8 @@ const cursorOptions = (run: Run, component: Component) => {
   }
 }
 
-const primaryKeyOf = (component: Component): ReadonlyArray<string> => {
+/** Fields that a stream's records are known by, keys joined by dots. */
+export const primaryKeyOf = (component: Component): ReadonlyArray<string> => {
   const given = component.get("primary_key")
   if (given === undefined) return []
   const keys = Array.isArray(given) ? given : [given]
@@ -105,7 +111,7 @@ const primaryKeyOf = (component: Component): ReadonlyArray<string> => {
 }
 
 /** Where a parent goes on, by the state that its child has kept. */
-const parentState = (run: Run, parent: Component, childState: PlainDict): PlainDict => {
+export const parentState = (run: Run, parent: Component, childState: PlainDict): PlainDict => {
   const { [noCursorState]: _, ...state } = childState
   if (Object.keys(state).length === 0) return {}
   const name = parent.optionalText("name") ?? ""
@@ -144,78 +150,102 @@ const isTooOld = (run: Run, component: Component, cursors: ReadonlyArray<Compone
   return true
 }
 
-/** Makes the streams of a manifest, for one run. Makes no request. */
-export const makeStream = Effect.fnUntraced(function* (
+/** Whether the records of a parent hold the first pages of its children (`lazy_read_pointer`), as in a first run. */
+export const isEmbedded = (retriever: Component, sync: Component | undefined, state: PlainDict): boolean => {
+  const router = retriever.child("partition_router")
+  const isLazy =
+    router?.type === "SubstreamPartitionRouter" &&
+    router.children("parent_stream_configs").some((parent) => parent.texts("lazy_read_pointer").length > 0)
+  if (!isLazy || Object.keys(state).length > 0) return false
+  if (
+    sync !== undefined &&
+    (sync.type !== "DatetimeBasedCursor" || sync.has("step") || sync.has("cursor_granularity"))
+  ) {
+    sync.fail("", "a parent's lazy_read_pointer needs a DatetimeBasedCursor without step.")
+  }
+  const decoder = retriever.child("decoder")
+  if (decoder !== undefined && decoder.type !== "JsonDecoder") {
+    decoder.fail("type", `found ${decoder.type}, but a parent's lazy_read_pointer needs JsonDecoder.`)
+  }
+  return true
+}
+
+/** What a stream's cursor is made of; undefined without one. */
+export const cursorSettings = (
+  sync: Component | undefined,
+  expressions: Expressions,
+  isPartitioned: boolean,
+  chosen?: string
+): CursorSettings | undefined => {
+  switch (sync?.type) {
+    case undefined:
+      return undefined
+    case "DatetimeBasedCursor":
+      return timeCursorSettings(sync, expressions, chosen)
+    case "IncrementingCountCursor":
+      if (isPartitioned) sync.fail("type", "IncrementingCountCursor cannot be used with partitions.")
+      return countCursorSettings(sync, expressions, chosen)
+    default:
+      return sync?.fail("type", `${sync.type} is not there yet.`, "unsupported")
+  }
+}
+
+/** What the streams of a run and those of the engine have in common. */
+export interface StreamParts {
+  readonly name: string
+  readonly primaryKey: ReadonlyArray<string>
+  readonly sync: Component | undefined
+  readonly settings: CursorSettings | undefined
+  readonly schema: Effect.Effect<PlainDict, RunError>
+  readonly isCursorChosen: boolean
+  /** The retriever of the stream's slices; `isWanted` says what its cursor takes for new. */
+  readonly retriever: (isWanted: RetrieverOptions["isWanted"]) => Effect.Effect<Retriever, RunError>
+}
+
+/** The component a `StateDelegatingStream` stands for with this state, and the state that it goes on with. */
+export const delegated = (
   run: Run,
   given: Component,
-  givenState: PlainDict,
-  isCached: (name: string) => boolean = () => false
-): Effect.fn.Return<ManifestStream, RunError> {
-  if (given.type === "StateDelegatingStream") {
+  state: PlainDict
+): Effect.Effect<readonly [stream: Component, state: PlainDict], RunError> =>
+  pure(() => {
+    if (given.type !== "StateDelegatingStream") return [given, state]
     const full = given.needed("full_refresh_stream")
     const incremental = given.needed("incremental_stream")
     if (
       full.optionalText("name") !== given.optionalText("name") ||
       incremental.optionalText("name") !== given.optionalText("name")
     ) {
-      return yield* pure(() => given.fail("name", "it and the names of its two streams must be equal."))
+      return given.fail("name", "it and the names of its two streams must be equal.")
     }
-    if (Object.keys(givenState).length === 0) return yield* makeStream(run, full, {}, isCached)
+    if (Object.keys(state).length === 0) return [full, {}]
     const syncs = [full, incremental].flatMap((stream) => stream.child("incremental_sync") ?? [])
-    const isOld = yield* pure(() => isTooOld(run, given, syncs, givenState))
-    return yield* makeStream(run, isOld ? full : incremental, isOld ? {} : givenState, isCached)
-  }
+    return isTooOld(run, given, syncs, state) ? [full, {}] : [incremental, state]
+  })
+
+/** The parts of a stream whose partitions come from `router`, for a run that goes on from `state`. Makes no request. */
+export const streamParts = Effect.fnUntraced(function* (
+  run: Run,
+  given: Component,
+  router: Pick<Router, "options">,
+  isPartitioned: boolean,
+  isCached: (name: string) => boolean,
+  state: PlainDict
+): Effect.fn.Return<StreamParts, RunError> {
   if (given.type !== "DeclarativeStream") {
     return yield* pure(() => given.fail("type", `${given.type} is not there yet.`, "unsupported"))
   }
-  for (const name of ["file_uploader"]) {
-    if (given.has(name)) return yield* pure(() => given.fail(name, "it is not there yet.", "unsupported"))
-  }
   const name = given.optionalText("name") ?? ""
-  const retrieverComponent = given.needed("retriever")
+  const uploader = given.child("file_uploader")
+  if (uploader !== undefined && given.child("retriever")?.type !== "SimpleRetriever") {
+    return yield* pure(() => uploader.fail("", "it is for a SimpleRetriever only."))
+  }
+  const upload = uploader === undefined ? undefined : yield* makeFileUploader(run, uploader, name)
   const sync = given.child("incremental_sync")
-  const state = yield* pure(() => migrateState(run.expressions, given, givenState))
-  const router = yield* makeRouter(run, retrieverComponent, (parent, isIncremental) =>
-    Effect.flatMap(
-      pure(() => (isIncremental ? parentState(run, parent, state) : {})),
-      (kept) => makeStream(run, parent, kept, () => true)
-    )
-  )
-  const isPartitioned = router !== singleRouter
-  const chosen =
-    sync?.isSet("allow_catalog_defined_cursor_field") === true ? run.configured.get(name)?.cursorField : undefined
-  const settings: CursorSettings | undefined = yield* pure(() => {
-    switch (sync?.type) {
-      case undefined:
-        return undefined
-      case "DatetimeBasedCursor":
-        return timeCursorSettings(sync, run.expressions, chosen)
-      case "IncrementingCountCursor":
-        if (isPartitioned) sync.fail("type", "IncrementingCountCursor cannot be used with partitions.")
-        return countCursorSettings(sync, run.expressions, chosen)
-      default:
-        return sync?.fail("type", `${sync.type} is not there yet.`, "unsupported")
-    }
-  })
-  const isGlobal = router.isGrouping === true || sync?.isSet("global_substream_cursor") === true
-  const now = () => run.expressions.environment.ports.nowMicros() / 1e6
-  const made = yield* pure(() => {
-    if (settings === undefined) return { cursor: fullRefresh(router), isWanted: undefined, blank: undefined }
-    if (!isPartitioned) {
-      const cursor = new Cursor(settings, state)
-      return {
-        cursor: single(cursor),
-        isWanted: (record: PlainDict) => cursor.isWanted(record),
-        blank: () => new Cursor(settings, {})
-      }
-    }
-    const cursors = new PartitionCursors(settings, state, isGlobal, now)
-    return {
-      cursor: perPartition(run, cursors, router),
-      isWanted: (record: PlainDict, slice: Slice) => cursors.isWanted(record, slice),
-      blank: () => cursors.blank()
-    }
-  })
+  const isCursorChosen = sync?.isSet("allow_catalog_defined_cursor_field") === true
+  const chosen = isCursorChosen ? run.configured.get(name)?.cursorField : undefined
+  const settings = yield* pure(() => cursorSettings(sync, run.expressions, isPartitioned, chosen))
+  const embedded = yield* pure(() => isEmbedded(given.needed("retriever"), sync, state))
   const fromCursor = sync === undefined ? undefined : yield* pure(() => cursorOptions(run, sync))
   const options: RetrieverOptions["options"] = (into, slice) => {
     if (fromCursor === undefined) return router.options(into, slice)
@@ -234,26 +264,73 @@ export const makeStream = Effect.fnUntraced(function* (
       options: () => ({})
     })
   )
-  const retriever = yield* makeRetriever(run, retrieverComponent, {
-    name,
-    transformations: given.children("transformations"),
-    options,
-    schema,
-    isWanted: made.isWanted,
-    isClientSide: sync?.isSet("is_client_side_incremental") === true,
-    isDataFeed: sync?.isSet("is_data_feed") === true,
-    blankCursor: made.blank,
-    isCached: isCached(name)
-  })
   return {
     name,
     primaryKey: primaryKeyOf(given),
-    cursorField: settings?.field,
-    isCursorChosen: sync?.isSet("allow_catalog_defined_cursor_field") === true,
+    sync,
+    settings,
     schema,
+    isCursorChosen,
+    retriever: (isWanted) =>
+      makeRetriever(run, given.needed("retriever"), {
+        name,
+        transformations: given.children("transformations"),
+        options,
+        schema,
+        isWanted: settings === undefined ? undefined : isWanted,
+        isClientSide: sync?.isSet("is_client_side_incremental") === true,
+        isDataFeed: sync?.isSet("is_data_feed") === true,
+        sync,
+        cursor: settings,
+        isCached: isCached(name),
+        isEmbedded: embedded,
+        upload
+      })
+  }
+})
+
+/** Makes the streams of a manifest, for one run. Makes no request. */
+export const makeStream = Effect.fnUntraced(function* (
+  run: Run,
+  component: Component,
+  stored: PlainDict,
+  isCached: (name: string) => boolean = () => false
+): Effect.fn.Return<ManifestStream, RunError> {
+  const [given, givenState] = yield* delegated(run, component, stored)
+  const state = yield* pure(() => migrateState(run.expressions, given, givenState))
+  const router = yield* makeRouter(run, given.needed("retriever"), (parent, isIncremental) =>
+    Effect.flatMap(
+      pure(() => (isIncremental ? parentState(run, parent, state) : {})),
+      (kept) => makeStream(run, parent, kept, () => true)
+    )
+  )
+  const isPartitioned = router !== singleRouter
+  const parts = yield* streamParts(run, given, router, isPartitioned, isCached, givenState)
+  const { settings, sync } = parts
+  const isGlobal = router.isGrouping === true || sync?.isSet("global_substream_cursor") === true
+  const now = () => run.expressions.environment.ports.nowMicros() / 1e6
+  const made = yield* pure(() => {
+    if (settings === undefined) return { cursor: fullRefresh(router), isWanted: undefined }
+    if (!isPartitioned) {
+      const cursor = new Cursor(settings, state)
+      return { cursor: single(cursor), isWanted: (record: PlainDict) => cursor.isWanted(record) }
+    }
+    const cursors = new PartitionCursors(settings, state, isGlobal, now)
+    return {
+      cursor: perPartition(run, cursors, router),
+      isWanted: (record: PlainDict, slice: Slice) => cursors.isWanted(record, slice)
+    }
+  })
+  return {
+    name: parts.name,
+    primaryKey: parts.primaryKey,
+    cursorField: settings?.field,
+    isCursorChosen: parts.isCursorChosen,
+    hasFiles: given.has("file_uploader"),
+    schema: parts.schema,
     cursor: made.cursor,
     slices: made.cursor.slices,
-    retriever
+    retriever: yield* parts.retriever(made.isWanted)
   }
 })
 
@@ -268,6 +345,19 @@ export const makeRetriever = (
       return makeSimpleRetriever(run, component, options)
     case "AsyncRetriever":
       return makeAsyncRetriever(run, component, options)
+    case "CustomRetriever":
+      return Effect.map(
+        pure(() => hookOf(component, run.expressions, "retrievers")),
+        (hook) => {
+          const context = askingContext(run, component)
+          const page: Retriever["page"] = (slice, position) =>
+            Effect.map(
+              awaited(component, () => hook({ ...context, slice: slice.value, position })),
+              ({ next, records }) => ({ records: records.map((data) => ({ data, slice })), next })
+            )
+          return { page, read: readPages(page, options.name) }
+        }
+      )
     default:
       return pure(() => component.fail("type", `${component.type} is not there yet.`, "unsupported"))
   }

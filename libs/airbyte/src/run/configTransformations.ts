@@ -1,10 +1,14 @@
 import type { Component } from "../component/Component.ts"
 import { copyOfDict } from "../component/copyOf.ts"
 import * as Dpath from "../component/Dpath.ts"
+import { called, hookContext, hookOf, replaced } from "../component/Hooks.ts"
 import { Expressions, toData } from "../component/Expressions.ts"
 import { validTypesOf } from "../component/Transformations.ts"
 import type { Environment } from "../expression/CompiledTemplate.ts"
-import { isPlainDict, type PlainDict } from "../expression/Value.ts"
+import { parseJson } from "../component/jsonText.ts"
+import { failure, toRunError } from "../component/RunError.ts"
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { schemaProblems } from "./ConfigSchema.ts"
 
 const change = (component: Component, config: PlainDict, environment: Environment): void => {
   const expressions = new Expressions(config, environment)
@@ -37,6 +41,11 @@ const change = (component: Component, config: PlainDict, environment: Environmen
       if (next !== undefined) Dpath.set(config, path, next)
       return
     }
+    case "CustomConfigTransformation": {
+      const hook = hookOf(component, expressions, "configTransformations")
+      const made = called(component, () => hook(config, hookContext(component, expressions)))
+      return replaced(config, made)
+    }
     default:
       component.fail("type", `${component.type} is not there yet.`, "unsupported")
   }
@@ -55,11 +64,51 @@ export const normalizedConfig = (
     for (const transformation of migration.children("transformations")) change(transformation, copy, environment)
   }
   for (const transformation of rules.children("transformations")) change(transformation, copy, environment)
-  const [validation] = rules.children("validations")
-  validation?.fail(
-    "",
-    "validations of the config are not there yet; the connection_specification is checked.",
-    "unsupported"
-  )
   return copy
+}
+
+/** A validation's value in JSON text is judged by what the text holds. */
+const judged = (value: Value, component: Component): Value => {
+  if (typeof value !== "string") return value
+  try {
+    return parseJson(value)
+  } catch {
+    throw failure(`${component.path}: a text of the config is no JSON, which it has to be here.`, "config_error")
+  }
+}
+
+const problemsWith = (strategy: Component, schema: PlainDict, value: Value, place: string): ReadonlyArray<string> => {
+  try {
+    return schemaProblems(schema, value, place)
+  } catch (cause) {
+    return strategy.fail("base_schema", toRunError(cause).message)
+  }
+}
+
+const validate = (component: Component, value: Value, place: string): void => {
+  const strategy = component.needed("validation_strategy")
+  if (strategy.type !== "ValidateAdheresToSchema") {
+    strategy.fail("type", `${strategy.type} is not there yet.`, "unsupported")
+  }
+  const schema = strategy.get("base_schema")
+  if (schema === undefined || !isPlainDict(schema)) return strategy.fail("base_schema", "it is not a JSON schema.")
+  const problems = problemsWith(strategy, schema, judged(value, component), place)
+  if (problems.length > 0) throw failure(problems.join(" "), "config_error")
+}
+
+/** Throws a `RunError` where the config does not keep to the manifest's `validations`; a path that it lacks is passed over. */
+export const validateConfig = (spec: Component | undefined, config: PlainDict, environment: Environment): void => {
+  const expressions = new Expressions({}, environment)
+  for (const component of spec?.child("config_normalization_rules")?.children("validations") ?? []) {
+    if (component.type === "PredicateValidator") {
+      validate(component, component.get("value") ?? null, component.path)
+      continue
+    }
+    if (component.type !== "DpathValidator")
+      component.fail("type", `${component.type} is not there yet.`, "unsupported")
+    const path = component.texts("field_path").map((part) => expressions.value(part, {}))
+    if (path.length === 0) component.fail("field_path", "it is empty.")
+    const found = path.includes("*") ? Dpath.values(config, path) : [Dpath.get(config, path)]
+    for (const value of found) if (value !== undefined) validate(component, value, `config.${path.join(".")}`)
+  }
 }

@@ -2,12 +2,12 @@
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { isPlainDict, parseJson, type PlainDict, type Value } from "../../src/index.ts"
-import { copyOfDict } from "../../src/component/copyOf.ts"
 import { readMapping } from "../../src/manifest/yaml.ts"
 import type { Route, startApi } from "./api.ts"
 import type { Run } from "./compare.ts"
-import { madeUp } from "./madeUp.ts"
 import { runOurs } from "./ours.ts"
+import { type Synthetic, synthesise } from "./synthetic/synthetic.ts"
+import type { Variant } from "./synthetic/variant.ts"
 
 type Api = Awaited<ReturnType<typeof startApi>>
 
@@ -26,18 +26,38 @@ export const dict = (value: Value | undefined): PlainDict =>
 const isRoute = (value: unknown): value is Route =>
   typeof value === "object" && value !== null && "path" in value && typeof value.path === "string"
 
-/** What a file holds: a case, or a manifest alone, for which the rest is made up. */
-export const caseOf = (file: string) => {
+/** The manifest in a file: the file itself, or what stands under `manifest` in a case. */
+export const manifestIn = (
+  file: string
+): { readonly isCase: boolean; readonly manifest: PlainDict; readonly data: PlainDict } => {
   const data = readMapping(readFileSync(file, "utf8"))
   const nested = data["manifest"]
-  if (nested === undefined) return { nested: false, manifest: data, state: [], ...madeUp(data) }
+  return nested === undefined ? { isCase: false, manifest: data, data } : { isCase: true, manifest: dict(nested), data }
+}
+
+/** A manifest with what it is run with. */
+export interface Case {
+  readonly isCase: boolean
+  readonly manifest: PlainDict
+  readonly config: PlainDict
+  readonly state: ReadonlyArray<Value>
+  readonly api: ReadonlyArray<Route> | Synthetic
+}
+
+/** What a file holds: a case, or a manifest alone, for which the rest is made up. */
+export const caseOf = (file: string, variant?: Variant): Case => {
+  const { data, isCase, manifest } = manifestIn(file)
+  const config = data["config"]
+  // A case without an API of its own gets one that is made up.
+  const given = isCase && config !== undefined ? dict(config) : undefined
+  const made = isCase && data["api"] !== undefined ? undefined : synthesise(manifest, given, variant)
   const routes: ReadonlyArray<unknown> = Array.isArray(data["api"]) ? data["api"] : []
   return {
-    nested: true,
-    manifest: dict(nested),
-    config: dict(data["config"]),
-    state: Array.isArray(data["state"]) ? data["state"] : [],
-    routes: routes.filter(isRoute)
+    isCase,
+    manifest,
+    config: given ?? made?.config ?? {},
+    state: isCase && Array.isArray(data["state"]) ? data["state"] : [],
+    api: made ?? routes.filter(isRoute)
   }
 }
 
@@ -55,14 +75,18 @@ export const ours = async (
   api: Api,
   file: string,
   verb: Verb,
-  given: Pick<ReturnType<typeof caseOf>, "config" | "manifest" | "routes">,
+  given: Pick<Case, "config" | "manifest" | "api">,
   state: ReadonlyArray<Value>
 ): Promise<Run> => {
-  api.use(given.routes)
-  // A run may change the config that it is given.
-  const config = copyOfDict(given.config)
-  const outcome = await runOurs({ verb, manifest: given.manifest, config, state, folder: dirname(file) }, api.base)
-  return { outcome: { ...outcome, incomplete: [...outcome.incomplete] }, requests: api.take() }
+  api.use(given.api)
+  const outcome = await runOurs(
+    { verb, manifest: given.manifest, config: given.config, state, folder: dirname(file) },
+    api.base
+  )
+  return {
+    outcome: { ...outcome, incomplete: [...outcome.incomplete], controls: [...outcome.controls] },
+    requests: api.take()
+  }
 }
 
 const runFrom = (value: Value | undefined): Run | undefined => {

@@ -42,14 +42,21 @@ export interface Run {
   readonly requests: ReadonlyArray<string>
 }
 
+/** The differences of two runs; where there are any, why each of the two failed, if it did. */
 export const compare = (verb: string, cdk: Run, ours: Run): ReadonlyArray<string> => {
+  const found = differencesOf(verb, cdk, ours)
+  if (found.length === 0) return found
+  const why = (run: Run) => String(run.outcome["error"] ?? "no error").slice(0, 400)
+  const errors = [`with the CDK: ${why(cdk)}`, `here: ${why(ours)}`].filter((text) => !text.endsWith("no error"))
+  return [...errors.map((text) => `error ${text}`), ...found]
+}
+
+const differencesOf = (verb: string, cdk: Run, ours: Run): ReadonlyArray<string> => {
   const found: Array<string> = []
   const at = (run: Run, name: string): Value => run.outcome[name] ?? null
   if (verb === "check") {
     if (at(cdk, "check") !== at(ours, "check")) {
-      found.push(
-        `check: ${String(at(cdk, "check"))} with the CDK (${String(at(cdk, "error"))}), ${String(at(ours, "check"))} here (${String(at(ours, "error"))})`
-      )
+      found.push(`check: ${String(at(cdk, "check"))} with the CDK, ${String(at(ours, "check"))} here`)
     }
     return found
   }
@@ -68,11 +75,14 @@ export const compare = (verb: string, cdk: Run, ours: Run): ReadonlyArray<string
   found.push(...difference("request", cdk.requests, ours.requests))
   const incomplete = (run: Run) => [...new Set(list(at(run, "incomplete")).map(String))]
   found.push(...difference("incomplete stream", incomplete(cdk), incomplete(ours)))
+  // How often a token is renewed depends on how many streams are read at once.
+  const controls = (run: Run) => [
+    ...new Set(list(at(run, "controls")).map((config) => canonical(config).replace(/(\.\d{3})\d{3}(?=\+00:00)/g, "$1")))
+  ]
+  found.push(...difference("changed config", controls(cdk), controls(ours)))
   const failed = (run: Run) => at(run, "failed") === true
   if (failed(cdk) !== failed(ours)) {
-    found.push(
-      `failed: ${failed(cdk)} with the CDK (${String(at(cdk, "error"))}), ${failed(ours)} here (${String(at(ours, "error"))})`
-    )
+    found.push(`failed: ${failed(cdk)} with the CDK, ${failed(ours)} here`)
   }
   return found
 }

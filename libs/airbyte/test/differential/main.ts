@@ -1,83 +1,121 @@
 /**
  * The same manifests run by airbyte-cdk and by this project, and every difference between them.
  *
- *     npm run test:airbyte -- [folder | file …]
+ *     npm run test:airbyte -- [--folder <dir>] [file …] [--engine] [--faults] [--json] [--timeout <s>] [--jobs <n>] [--only <text>]
+ *         [--variant full,branch=<n>,sparse|odd,seed=<n>] [--read-only]
  *
  * A file is a case (`manifest`, `config`, `state` and `api` together), or a manifest alone: then its config and its API are made
- * up of what it says of them. Without an argument the cases of this folder are run. Ends with 1 when anything differs.
+ * up of what it says of them. Without an argument the cases of this folder are run. Each manifest is equal, differs, or is not
+ * comparable (Python of its own, refused by the CDK too, out of time). Ends with 1 when any differs.
+ * With --engine each is a connector file in the engine, in one go and with a restart after every page, against what is kept beside it
+ * or else the CDK's read: the records have to be the same.
+ * A variant gives all settings (`full`), other choices of the spec (`branch`), records with missing and wrong fields (`sparse`)
+ * or bodies that are none (`odd`), which the seed changes. With `--read-only`
+ * only a first read is compared, in a quarter of the time.
  * With WRITE=1 what the CDK made of each case is kept beside it, for the tests that have no Python.
  */
-import { statSync, writeFileSync } from "node:fs"
+import { statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import process from "node:process"
-import { parseJson, type PlainDict, type Value, writeJson } from "../../src/index.ts"
+import { parseArgs } from "node:util"
+import { writeJson } from "../../src/index.ts"
 import { startApi } from "./api.ts"
-import { asMessages, caseOf, dict, filesOf, ours, type Verb } from "./cases.ts"
-import { compare, type Run } from "./compare.ts"
+import { filesOf } from "./cases.ts"
+import { compareEngine } from "./engineMode.ts"
 import { cdkPython, startCdk } from "./python.ts"
+import { variantOf } from "./synthetic/variant.ts"
+import { compareFile, type Verdict } from "./verdict.ts"
+import { startOurs } from "./worker.ts"
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
+const usage =
+  "npm run test:airbyte -- [--folder <dir>] [file …] [--engine] [--faults] [--json] [--timeout <seconds>] [--jobs <n>] [--only <text in the name>] [--variant full,branch=<n>,sparse|odd,seed=<n>] [--read-only]"
+
+const shown = (verdict: Verdict): string => {
+  const counts = `${verdict.streams} streams, ${verdict.records} records, ${verdict.requests} requests, ${verdict.seconds.toFixed(1)} s`
+  const first = [`${verdict.verdict.padEnd(14)} ${verdict.file} (${counts})`]
+  if (verdict.why !== "") first.push(`    ${verdict.why}`)
+  return [...first, ...verdict.differences.slice(0, 20).map((text) => `    ${text}`)].join("\n")
+}
+
+const summary = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<string> => {
+  const count = (name: Verdict["verdict"]) => verdicts.filter(({ verdict }) => verdict === name).length
+  const reasons = new Map<string, number>()
+  for (const { verdict, why } of verdicts) {
+    if (verdict !== "not comparable") continue
+    const reason = why.replace(/:.*$/s, "")
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  }
+  const comparable = verdicts.length - count("not comparable")
+  const empty = verdicts.filter(({ records, verdict }) => verdict === "equal" && records === 0).length
+  return [
+    `${count("equal")} of ${comparable} comparable manifests equal, ${count("differs")} differ; ${count("not comparable")} not comparable.`,
+    ...(empty === 0 ? [] : [`${empty} of the equal ones gave no record.`]),
+    ...Array.from(reasons, ([reason, number]) => `    ${number} not comparable: ${reason}`)
+  ]
+}
+
 const main = async (): Promise<number> => {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      folder: { type: "string", multiple: true },
+      json: { type: "boolean", default: false },
+      faults: { type: "boolean", default: false },
+      engine: { type: "boolean", default: false },
+      timeout: { type: "string", default: "120" },
+      jobs: { type: "string", default: "1" },
+      only: { type: "string" },
+      variant: { type: "string", default: "" },
+      "read-only": { type: "boolean", default: false },
+      help: { type: "boolean", default: false }
+    }
+  })
+  if (values.help) {
+    say(usage)
+    return 0
+  }
   const found = cdkPython()
   if ("missing" in found) {
     say(`skipped: ${found.missing}`)
     return 0
   }
-  const paths = process.argv.slice(2)
-  const root = resolve(paths[0] ?? join(import.meta.dirname, "cases"))
-  const files = (paths.length === 0 ? [root] : paths).flatMap((path) => filesOf(resolve(path)))
-  const api = await startApi()
-  const cdk = startCdk(found.python)
-  let different = 0
-  for (const file of files) {
-    const name = relative(statSync(root).isDirectory() ? root : dirname(root), file)
-    const differences: Array<string> = []
-    const golden: PlainDict = {}
-    let records = 0
-    let requests = 0
-    const both = async (label: string, verb: Verb, given: ReturnType<typeof caseOf>, state: ReadonlyArray<Value>) => {
-      api.use(given.routes)
-      const job: PlainDict = {
-        verb,
-        file,
-        nested: given.nested,
-        base: api.base,
-        config: given.config,
-        state: [...state]
-      }
-      const theirs: Run = { outcome: dict(parseJson(await cdk.run(writeJson(job)))), requests: api.take() }
-      const here = await ours(api, file, verb, given, state)
-      differences.push(...compare(verb, theirs, here).map((text) => `${label}: ${text}`))
-      golden[label] = { outcome: theirs.outcome, requests: [...theirs.requests] }
-      if (verb === "read") {
-        for (const list of Object.values(dict(theirs.outcome["records"])))
-          records += Array.isArray(list) ? list.length : 0
-        requests += theirs.requests.length
-      }
-      return theirs
+  const paths = [...(values.folder ?? []), ...positionals].map((path) => resolve(path))
+  const [root] = paths.length === 0 ? [join(import.meta.dirname, "cases")] : paths
+  const only = values.only ?? ""
+  const folder = root !== undefined && statSync(root).isDirectory() ? root : dirname(root ?? ".")
+  const files = (paths.length === 0 ? [folder] : paths)
+    .flatMap(filesOf)
+    .filter((file) => relative(folder, file).includes(only))
+  const millis = Math.max(1, Number(values.timeout)) * 1000
+  const verdicts: Array<Verdict> = []
+  let next = 0
+  const work = async () => {
+    const tools = {
+      api: await startApi(values.faults),
+      cdk: startCdk(found.python),
+      ours: startOurs(),
+      millis,
+      variant: variantOf(values.variant),
+      isReadOnly: values["read-only"]
     }
-    try {
-      const given = caseOf(file)
-      await both("check", "check", given, given.state)
-      await both("discover", "discover", given, given.state)
-      const first = await both("read", "read", given, given.state)
-      if (first.outcome["failed"] !== true) {
-        await both("again", "read", given, asMessages(first.outcome["states"]))
-      }
-    } catch (error) {
-      differences.push(`not run: ${error instanceof Error ? error.message : String(error)}`)
+    for (let file = files[next++]; file !== undefined; file = files[next++]) {
+      const verdict = await (values.engine ? compareEngine : compareFile)(tools, file, relative(folder, file))
+      verdicts.push(verdict)
+      if (!values.json) say(shown(verdict))
     }
-    if (differences.length > 0) different++
-    else if (process.env["WRITE"] !== undefined)
-      writeFileSync(file.replace(/\.ya?ml$/, ".json"), `${writeJson(golden)}\n`)
-    say(`${differences.length === 0 ? "equal    " : "DIFFERENT"} ${name} (${records} records, ${requests} requests)`)
-    for (const text of differences) say(`    ${text}`)
+    tools.cdk.stop()
+    tools.ours.stop()
+    tools.api.close()
   }
-  cdk.stop()
-  api.close()
-  say(`${files.length - different} of ${files.length} manifests equal`)
-  return different === 0 ? 0 : 1
+  await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work))
+  const isDifferent = verdicts.some(({ verdict }) => verdict === "differs")
+  if (values.json) {
+    const lines = verdicts.map((verdict) => ({ ...verdict, differences: [...verdict.differences] }))
+    say(writeJson(lines.toSorted((a, b) => (a.file < b.file ? -1 : 1))))
+  } else for (const line of summary(verdicts)) say(line)
+  return isDifferent ? 1 : 0
 }
 
 process.exitCode = await main()

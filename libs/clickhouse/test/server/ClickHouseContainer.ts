@@ -1,7 +1,6 @@
+import { freePort } from "@tributary/testkit"
 import { Redacted } from "effect"
 import { randomBytes } from "node:crypto"
-import { once } from "node:events"
-import { createServer } from "node:net"
 import { GenericContainer, getContainerRuntimeClient, Wait } from "testcontainers"
 import type { TestClickHouse } from "./TestClickHouse.ts"
 
@@ -9,16 +8,6 @@ import type { TestClickHouse } from "./TestClickHouse.ts"
 const image = "clickhouse/clickhouse-server:26.7"
 /** Longest start, milliseconds; the first may have to fetch the image. */
 const startTimeout = 300_000
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("The system gave no port.")
-  return address.port
-}
 
 /** ClickHouse in a container, at one port of this machine for all its starts. */
 export const startContainer = async (): Promise<TestClickHouse> => {

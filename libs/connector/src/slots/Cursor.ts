@@ -1,9 +1,11 @@
+import type { JsonSelector } from "@tributary/codec"
 import type { Effect } from "effect"
 import type { CursorState, CursorProgress } from "../Checkpoint.ts"
 import type { SourceReason } from "../SourceError.ts"
-import type { Extracted } from "./PageView.ts"
+import type { Extracted, PageView } from "./PageView.ts"
 import type { RequestDraft } from "./Request.ts"
-import type { Interval, Slice } from "./Slice.ts"
+import type { Requester } from "./Requester.ts"
+import type { Interval, Partition, Slice } from "./Slice.ts"
 
 /** What a cursor says of the records of a page. */
 export interface Observed {
@@ -27,6 +29,16 @@ export interface CursorWalk {
    * `column + 1`; -1 where a record has none. `now` is in milliseconds since 1970.
    */
   readonly observe: (page: Extracted, column: number, now: number) => Observed
+  /**
+   * Called after `observe` with the last page of the interval, unless an error rule took that for none: for cursors that the API
+   * itself names. `values` are the numbers by which `PageView.value` has the cursor's values. What it returns ends the walk.
+   */
+  readonly last?: (
+    page: PageView,
+    values: ReadonlyArray<number>,
+    draft: RequestDraft,
+    requester: Requester
+  ) => SourceReason | undefined
   /** What has to be remembered to go on after the pages observed so far. */
   readonly progress: () => CursorProgress
   /** The state when all pages of the interval were observed. */
@@ -40,6 +52,17 @@ export interface CursorWalk {
 export interface Cursor {
   /** Field of each record that it reads, keys joined by dots; `undefined` for none. */
   readonly field: string | undefined
+  /** What has to be found in each body, for `CursorWalk.last`. Default: nothing. */
+  readonly values?: ReadonlyArray<JsonSelector>
+  /**
+   * The state of one that has read nothing, of a partition or of the stream: where another program came to. Default: nothing is known.
+   */
+  readonly initial?: (partition: Partition | undefined) => Effect.Effect<CursorState, SourceReason>
+  /**
+   * Statuses by which the API says that it no longer knows where `since` is: the interval is then read without what was known. Default:
+   * none.
+   */
+  readonly expired?: ReadonlyArray<number>
   /** Query parameters that it sets and that may be shown. */
   readonly parameters: ReadonlyArray<string>
   /**
@@ -53,12 +76,17 @@ export interface Cursor {
     previous: Interval | undefined
   ) => Effect.Effect<Interval | undefined, SourceReason>
   /**
-   * The rest of an interval of which the API has shown as much as it shows of one question; `state` is that of the records so far.
-   * `undefined`, or the function left out: it cannot be told where the rest begins.
+   * The rest of an interval of which the API has shown as much as it shows of one question; `progress` is that of the records of
+   * the interval so far. `undefined`, or the function left out: it cannot be told where the rest begins.
    */
-  readonly restart?: (state: CursorState, previous: Interval) => Interval | undefined
+  readonly restart?: (progress: CursorProgress, previous: Interval) => Interval | undefined
   /** Puts the interval into the request. */
-  readonly apply: (draft: RequestDraft, slice: Slice) => void
-  /** Begins to follow the pages of an interval, or goes on where `progress` was taken. */
-  readonly follow: (state: CursorState, interval: Interval, progress: CursorProgress | undefined) => CursorWalk
+  readonly apply: (draft: RequestDraft, slice: Slice, requester: Requester) => void
+  /** Begins to follow the pages of an interval, or goes on where `progress` was taken. The walk began at `startedAt`. */
+  readonly follow: (
+    state: CursorState,
+    interval: Interval,
+    progress: CursorProgress | undefined,
+    startedAt: number
+  ) => CursorWalk
 }

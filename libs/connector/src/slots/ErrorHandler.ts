@@ -19,6 +19,8 @@ export type Decision =
   | { readonly action: "refresh-token"; readonly message: string }
   /** The API does not go on from this position: ask for the rest of the slice anew (see `Cursor.restart`). */
   | { readonly action: "restart"; readonly message: string }
+  /** The API does not know what the cursor knows: forget it, and ask for everything. */
+  | { readonly action: "reset"; readonly message: string }
 
 /** Slot: what answers mean. In YAML: `errors`. What it does not decide (`undefined`) is handled as HTTP says. */
 export interface ErrorHandler {

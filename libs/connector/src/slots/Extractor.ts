@@ -29,5 +29,5 @@ export interface Extractor {
    * For bodies of any size: called once per walk, what it returns once per answer. An extractor that has it is given the body in
    * parts, which are published as they come; `open` is not used. The paginator sees the last part, and headers.
    */
-  readonly parts?: (plan: ReadPlan) => () => PartReader
+  readonly parts?: (plan: ReadPlan) => (answer: Answer) => PartReader
 }

@@ -1,5 +1,6 @@
 import { type LosslessJson, type Scan, scalarText, LosslessJson as Lossless } from "@tributary/codec"
 import type { Position } from "../Checkpoint.ts"
+import { readableText } from "../Charset.ts"
 import type { Answer } from "../Transport.ts"
 import type { Slice } from "./Slice.ts"
 
@@ -19,15 +20,24 @@ export class PageView {
   /** Where the page was asked for; `undefined` is the first. */
   readonly position: Position | undefined
   readonly extracted: Extracted
+  /** Of an answer that comes in parts: what tells its first records. */
+  readonly start: string | undefined
   readonly #total: number | undefined
   #json: { readonly value: LosslessJson.Json | undefined } | undefined
 
-  constructor(answer: Answer, slice: Slice, position: Position | undefined, extracted: Extracted, total?: number) {
+  constructor(
+    answer: Answer,
+    slice: Slice,
+    position: Position | undefined,
+    extracted: Extracted,
+    parts?: { readonly soFar: { readonly records: number }; readonly start: string }
+  ) {
     this.answer = answer
     this.slice = slice
     this.position = position
     this.extracted = extracted
-    this.#total = total
+    this.#total = parts?.soFar.records
+    this.start = parts?.start
   }
 
   /** Number of records of the answer, before any are left out; of one that comes in parts, of all so far. */
@@ -64,7 +74,7 @@ export class PageView {
   get json(): LosslessJson.Json | undefined {
     if (this.#json === undefined) {
       try {
-        this.#json = { value: Lossless.parse(this.answer.body) }
+        this.#json = { value: Lossless.parse(readableText(this.answer.headers, this.answer.body)) }
       } catch {
         this.#json = { value: undefined }
       }

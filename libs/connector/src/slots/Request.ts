@@ -2,8 +2,11 @@ import type { LosslessJson } from "@tributary/codec"
 
 /** Where in a request a value goes. */
 export interface Place {
-  readonly in: "query" | "header" | "body" | "path"
-  /** Name of the parameter, header or body member (`a.b` is a member of a member). In a path it replaces `{name}`. */
+  readonly in: "query" | "header" | "body" | "path" | "placeholder"
+  /**
+   * Name of the parameter, header or body member (`a.b` is a member of a member). In a path it replaces `{name}`; a placeholder is
+   * replaced wherever the request has it.
+   */
   readonly name: string
 }
 

@@ -9,6 +9,8 @@ export interface Requester {
   readonly draft: (slice: Slice) => Effect.Effect<RequestDraft, SourceReason>
   /** Query parameters whose values are secrets: they are kept out of positions, and set anew in each request. */
   readonly secretParameters: ReadonlyMap<string, string>
+  /** Secrets of the path: they are kept out of positions too, and put back into the addresses that the API gave. */
+  readonly pathSecrets?: ReadonlyArray<string>
   /** Values that must never be shown. */
   readonly secrets: ReadonlyArray<string>
 }

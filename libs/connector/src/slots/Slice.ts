@@ -1,4 +1,5 @@
 import { LosslessJson } from "@tributary/codec"
+import type { CursorState } from "../Checkpoint.ts"
 
 /**
  * A part of a stream that is read by itself and has a position of its own: one entry of a list, or what belongs to one record
@@ -23,6 +24,10 @@ export interface Interval {
 export interface Slice {
   readonly partition: Partition | undefined
   readonly interval: Interval
+  /** The cursor's state before the interval; `undefined` where no walk asks. */
+  readonly state?: CursorState
+  /** What names the job that is read: `job`, its id, `job_key`, `result` and what else the slot takes from the answer. */
+  readonly job?: Readonly<Record<string, string>>
 }
 
 /** The key of a partition with these values: their JSON, names in order, so that equal values make equal keys. */

@@ -1,6 +1,5 @@
+import { freePorts } from "@tributary/testkit"
 import { Effect, type Scope } from "effect"
-import { once } from "node:events"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import { type Broker, BrokerFailed, makeBroker } from "./Broker.ts"
 import { brokerClassPath } from "./Jars.ts"
@@ -34,24 +33,6 @@ export interface KafkaCluster {
   /** Addresses of all brokers, joined by commas. */
   readonly brokers: string
   readonly nodes: ReadonlyArray<Broker>
-}
-
-/** Ports that nobody listens on right now, all different. */
-export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
-  await Promise.all(servers.map((server) => once(server, "listening")))
-  const ports = servers.map((server) => {
-    const address = server.address()
-    if (address === null || typeof address === "string") throw new Error("The system gave no port.")
-    return address.port
-  })
-  await Promise.all(
-    servers.map((server) => {
-      server.close()
-      return once(server, "close")
-    })
-  )
-  return ports
 }
 
 /** Settings of one of several brokers of a test cluster. */

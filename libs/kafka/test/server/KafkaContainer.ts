@@ -1,5 +1,6 @@
+import { freePort } from "@tributary/testkit"
 import { GenericContainer, getContainerRuntimeClient, Wait } from "testcontainers"
-import { type BrokerPlace, brokerProperties, freePorts } from "./KafkaCluster.ts"
+import { type BrokerPlace, brokerProperties } from "./KafkaCluster.ts"
 import { kafkaVersion } from "./Jars.ts"
 import { type KafkaServer, quick } from "./TestBroker.ts"
 
@@ -10,7 +11,7 @@ const startTimeout = 300_000
 export const startContainer = async (): Promise<KafkaServer> => {
   const runtime = await getContainerRuntimeClient()
   const { host } = runtime.info.containerRuntime
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const place: BrokerPlace = { id: 1, port, controllerPort: 9093 }
   const properties = {
     ...brokerProperties(place, [place]),

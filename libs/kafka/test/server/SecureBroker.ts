@@ -1,8 +1,9 @@
+import { freePorts } from "@tributary/testkit"
 import { Effect, type Scope } from "effect"
 import { mkdirSync } from "node:fs"
 import type { BrokerFailed } from "./Broker.ts"
 import { makeAuthority } from "./Certificates.ts"
-import { freePorts, startCluster } from "./KafkaCluster.ts"
+import { startCluster } from "./KafkaCluster.ts"
 import { quick } from "./TestBroker.ts"
 
 /** A broker with access control, whose users have to say who they are. */

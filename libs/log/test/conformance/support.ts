@@ -5,7 +5,7 @@ import { type Claim, Log, LogError, type LogRecord, type NewRecord, type TopicSp
 import type { Storage } from "../LogConformance.ts"
 
 /** The longest that a case waits for something that must happen. */
-export const patience = Duration.seconds(30)
+export const patience = Duration.seconds(60)
 
 /** A name that no other case and no other run uses. */
 export const unique = (name: string): string => `${name}-${randomUUID().slice(0, 8)}`
@@ -53,7 +53,8 @@ export const readAll = Effect.fnUntraced(function* (topic: string, partition = 0
     const batch = yield* log.read(topic, partition, from, {
       maxRecords: pageSize,
       maxBytes: 1_000_000,
-      wait: Duration.seconds(1)
+      // What is committed can be read once its mark is there, and that takes a while when the broker that writes it has just ended.
+      wait: patience
     })
     assert.isAbove(batch.next, from, "a read before the end moves on")
     for (const { offset } of batch.records) assert.isTrue(offset >= from && offset < batch.next)

@@ -1,9 +1,10 @@
 import { Secrets } from "@tributary/secrets"
-import { type Budgets, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
-import { Config, Duration, Effect, Redacted } from "effect"
+import { Budgets, Leases, type StoredTokens, TokenStore, type VaultError } from "@tributary/vault"
+import { Config, Context, Duration, Effect, Redacted } from "effect"
 import * as oauth from "oauth4webapi"
 import { fingerprint } from "../fingerprint.ts"
 import { grantOf, type GrantRequest } from "../Grant.ts"
+import { policyOf, requestTime } from "../journal/RefreshPolicy.ts"
 import { isGivenUp } from "../journal/transitions.ts"
 import { nextLife } from "../profile/lifecycle.ts"
 import { makeServerCalls } from "../ServerCalls.ts"
@@ -13,8 +14,9 @@ import { makeTokenEndpoint } from "../TokenEndpoint.ts"
 import type { TokenError } from "../TokenError.ts"
 import type { Authorization } from "../TokenManager.ts"
 import type { TokenBody } from "../TokenResponse.ts"
-import type { TokenTransport } from "../TokenTransport.ts"
-import { consentAdvice, consentSeed } from "./consentedGrant.ts"
+import { TokenTransport } from "../TokenTransport.ts"
+import { adoptRefreshToken } from "./adoptRefreshToken.ts"
+import { consentSeed } from "./consentedGrant.ts"
 import { ConsentError } from "./ConsentError.ts"
 import { consentSettingsOf } from "./consentSettings.ts"
 import { type DevicePrompt, makeDeviceFlow } from "./DeviceFlow.ts"
@@ -41,6 +43,8 @@ export interface Granted {
   readonly expiresAt: number | undefined
   /** Without one, a person has to consent again when the access token ends. */
   readonly hasRefreshToken: boolean
+  /** There is none, and the tokens before these had one, which was not known to be dead. */
+  readonly isRefreshTokenLost: boolean
   /** Of the validated ID token; `undefined` if none was asked for. */
   readonly identity: Identity | undefined
 }
@@ -77,12 +81,24 @@ const words = (text: string) => text.split(/[\s,]+/u).filter((word) => word !== 
 /** Makes the ways to consent to an authorization. Asks nobody. */
 export const makeConsent = Effect.fnUntraced(function* (
   authorization: Authorization
-): Effect.fn.Return<Consent, TokenError | Config.ConfigError, Secrets | TokenStore | Budgets | TokenTransport> {
+): Effect.fn.Return<
+  Consent,
+  TokenError | Config.ConfigError,
+  Secrets | TokenStore | Leases | Budgets | TokenTransport
+> {
   const limits = yield* Config.all({
     timeout: Config.Duration("TRIBUTARY_OAUTH_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
     allowHttp: Config.Boolean("TRIBUTARY_OAUTH_ALLOW_HTTP").pipe(Config.withDefault(false))
   })
   const { id, oauth2 } = authorization
+  // Only these: what is there now also holds a scope, and each consent has one of its own.
+  const context = Context.pick(
+    Secrets,
+    TokenStore,
+    Leases,
+    Budgets,
+    TokenTransport
+  )(yield* Effect.context<Secrets | TokenStore | Leases | Budgets | TokenTransport>())
   const secrets = yield* Secrets
   const store = yield* TokenStore
   const settings = yield* settingsOf(authorization, limits.allowHttp)
@@ -148,21 +164,20 @@ export const makeConsent = Effect.fnUntraced(function* (
       !isGivenUp(entry, fingerprint(Redacted.value(tokens.refreshToken)))
   )
 
-  const save = Effect.fnUntraced(function* (body: TokenBody, obtainedAt: number, identity: Identity | undefined) {
+  const tokensOf = (body: TokenBody, obtainedAt: number): Omit<StoredTokens, "generation"> => {
     const { access_token, expires_in, id_token, refresh_token, refresh_token_expires_in, scope } = body
     // Of these two the server speaks by what it sends, and may leave them out where it names the API's scopes alone.
     const meant = [
       ...(id_token === undefined ? [] : ["openid"]),
       ...(refresh_token === undefined ? [] : ["offline_access"])
     ].filter((word) => asked.includes(word))
-    const granted = scope === undefined ? asked : [...new Set([...words(scope), ...meant])]
-    const tokens: Omit<StoredTokens, "generation"> = {
+    return {
       accessToken: Redacted.make(access_token),
       tokenType: "Bearer",
       expiresAt: expires_in === undefined ? undefined : obtainedAt + expires_in * 1000,
       obtainedAt,
       refreshToken: refresh_token === undefined ? undefined : Redacted.make(refresh_token),
-      scopes: granted,
+      scopes: scope === undefined ? asked : [...new Set([...words(scope), ...meant])],
       settings: settings.fingerprint,
       seed: consentSeed(settings),
       ...(refresh_token === undefined
@@ -175,14 +190,19 @@ export const makeConsent = Effect.fnUntraced(function* (
             })
           })
     }
-    yield* Effect.provideService(storeGrant(id, tokens), TokenStore, store)
-    return {
-      asked,
-      granted,
-      expiresAt: tokens.expiresAt,
-      hasRefreshToken: refresh_token !== undefined,
-      identity
-    } satisfies Granted
+  }
+
+  const grantedBy = (
+    { expiresAt, refreshToken, scopes }: Omit<StoredTokens, "generation">,
+    isRefreshTokenLost: boolean,
+    identity: Identity | undefined
+  ): Granted => ({
+    asked,
+    granted: scopes,
+    expiresAt,
+    hasRefreshToken: refreshToken !== undefined,
+    isRefreshTokenLost,
+    identity
   })
 
   /** Judges an answer with tokens, and stores it. */
@@ -192,7 +212,7 @@ export const makeConsent = Effect.fnUntraced(function* (
     obtainedAt: number,
     nonce: string | undefined
   ) {
-    const { id_token, refresh_token } = Redacted.value(body)
+    const { id_token } = Redacted.value(body)
     // Without metadata there is neither an issuer nor keys to judge one by, and then nothing is made of it.
     const isJudged = isOpenId && isDiscovered
     if (isJudged && id_token === undefined) {
@@ -216,14 +236,11 @@ export const makeConsent = Effect.fnUntraced(function* (
                 )
               )
             )
-    if (refresh_token === undefined && (yield* hasRefreshToken)) {
-      return yield* failure(
-        "no-refresh-token",
-        "the server sent no refresh token, and one of an earlier consent is stored.",
-        `That one was kept, and the new tokens were not stored. Let the server send one (often by the scope offline_access, or authorization_params: { access_type: offline, prompt: consent }); or, if the earlier consent is to end, run first: tributary revoke ${id}`
-      )
-    }
-    return yield* save(Redacted.value(body), obtainedAt, identity)
+    const tokens = tokensOf(Redacted.value(body), obtainedAt)
+    const isRefreshTokenLost = tokens.refreshToken === undefined && (yield* hasRefreshToken)
+    // In place of what is there: the newest consent is the one that a person means.
+    yield* Effect.provideService(storeGrant(id, tokens), TokenStore, store)
+    return grantedBy(tokens, isRefreshTokenLost, identity)
   })
 
   const exchangeCode = Effect.fnUntraced(function* (
@@ -254,7 +271,9 @@ export const makeConsent = Effect.fnUntraced(function* (
 
   /** PKCE with S256 (RFC 7636), unless the server is known to have another kind alone. */
   const pkce = Effect.fnUntraced(function* (as: oauth.AuthorizationServer) {
-    const methods = as.code_challenge_methods_supported
+    // Servers have been seen to name the only one as a text.
+    const methods =
+      as.code_challenge_methods_supported === undefined ? undefined : [as.code_challenge_methods_supported].flat()
     if (methods !== undefined && !methods.includes("S256")) {
       return yield* failure(
         "unsupported",
@@ -345,21 +364,24 @@ export const makeConsent = Effect.fnUntraced(function* (
     }),
     adopt: Effect.fn("Consent.adopt")(function* (refreshToken) {
       const request = yield* requestFor("refresh_token", { refresh_token: Redacted.value(refreshToken) })
-      const { askedAt, body } = yield* endpoint
-        .exchange(request)
-        .pipe(
-          Effect.mapError(({ code, error }) =>
-            code === "invalid_grant"
-              ? failure(
-                  "refused",
-                  `the server refuses the refresh token: ${error.problem}`,
-                  `It was not stored; what was stored before is as it was. ${consentAdvice(id)}`
-                )
-              : error
+      const policy = policyOf(settings.lifecycle)
+      const timeout = Duration.millis(requestTime(policy, Duration.toMillis(limits.timeout)))
+      const quick = yield* Effect.provideContext(
+        makeTokenEndpoint(authorization, settings, { ...limits, timeout }),
+        context
+      )
+      const tokens = yield* adoptRefreshToken({
+        id,
+        refreshToken,
+        policy,
+        timeout,
+        exchange: (mayBeSent) =>
+          Effect.map(quick.exchange(request, mayBeSent), ({ askedAt, body }) =>
+            // Where the server names no new one, the same goes on.
+            tokensOf({ refresh_token: Redacted.value(refreshToken), ...Redacted.value(body) }, askedAt)
           )
-        )
-      // Where the server names no new one, the same goes on.
-      return yield* save({ refresh_token: Redacted.value(refreshToken), ...Redacted.value(body) }, askedAt, undefined)
-    })
+      }).pipe(Effect.provideContext(context))
+      return grantedBy(tokens, false, undefined)
+    }, Effect.scoped)
   }
 })

@@ -17,8 +17,6 @@ const ConsentReason = Schema.Literals([
   "unsupported",
   /** The code or token was refused: it was used before, is another client's, or has expired. */
   "refused",
-  /** The answer has no refresh token, and would take the place of tokens that have one. */
-  "no-refresh-token",
   /** What was given cannot be understood. */
   "input"
 ])
@@ -36,7 +34,6 @@ export class ConsentError extends Schema.TaggedError<ConsentError>()("ConsentErr
     switch (this.reason) {
       case "unsupported":
       case "id-token":
-      case "no-refresh-token":
         return "misconfigured"
       default:
         return "needs-consent"

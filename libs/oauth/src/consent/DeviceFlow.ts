@@ -3,6 +3,7 @@ import * as oauth from "oauth4webapi"
 import { clean } from "../clean.ts"
 import type { GrantRequest } from "../Grant.ts"
 import { grantTypes } from "../grantType.ts"
+import { asResponse } from "../response/asResponse.ts"
 import type { makeServerLink } from "../ServerLink.ts"
 import type { Settings } from "../Settings.ts"
 import type { TokenEndpoint } from "../TokenEndpoint.ts"
@@ -70,12 +71,8 @@ export const makeDeviceFlow = (options: {
         advice: "Try again later."
       })
     }
-    const response = new Response(answer.body === "" ? null : answer.body, {
-      status: answer.status,
-      headers: { "content-type": answer.headers["content-type"] ?? "application/json" }
-    })
     const found = yield* Effect.tryPromise({
-      try: () => oauth.processDeviceAuthorizationResponse(as, link.client, response),
+      try: () => oauth.processDeviceAuthorizationResponse(as, link.client, asResponse(answer)),
       catch: (error) =>
         link.failure(endpoint, {
           failureClass: "misconfigured",
@@ -90,6 +87,14 @@ export const makeDeviceFlow = (options: {
           advice: "Check the client's settings, and whether the server lets this client use the device grant."
         })
     })
+    // A person opens it, or pastes it into a browser.
+    if (!/^https?:\/\//iu.test(found.verification_uri)) {
+      return yield* link.failure(endpoint, {
+        failureClass: "misconfigured",
+        problem: "what the server names for entering the code (verification_uri) is no address of a page.",
+        advice: "Check `issuer` or `device_authorization_url`."
+      })
+    }
     return {
       userCode: found.user_code,
       verificationUri: found.verification_uri,

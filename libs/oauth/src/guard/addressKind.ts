@@ -115,5 +115,8 @@ const table = kinds.map(([kind, ranges]) => [kind, ranges.flatMap((text) => pars
 export const addressKind = (address: string): AddressKind => {
   const bits = bitsOf(address)
   if (bits === undefined) return "reserved"
-  return table.find(([, ranges]) => ranges.some((range) => isIn(bits, range)))?.[0] ?? "public"
+  const special = table.find(([, ranges]) => ranges.some((range) => isIn(bits, range)))?.[0]
+  if (special !== undefined) return special
+  // Of IPv6 only 2000::/3 is given to anybody; elsewhere are forms such as IPv4-translated addresses (RFC 7915), which lead to others.
+  return bits >> 32n === mapped >> 32n || bits >> 125n === 1n ? "public" : "reserved"
 }

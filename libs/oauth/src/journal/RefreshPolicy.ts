@@ -34,12 +34,19 @@ const isDangerous = ({ grace, reuse, rotates }: RefreshPolicy): boolean => {
 }
 
 /**
+ * Whether what is sent now arrives before the grace is over. Where `firstAt` is yet to come by more than the clocks of two machines may
+ * differ, a clock was put back, and nobody knows how much of the grace is left.
+ */
+const isInGrace = (grace: number, firstAt: number, now: number, reach: number): boolean =>
+  firstAt - now <= reach && now + reach < firstAt + grace
+
+/**
  * Whether a refresh token may be sent again whose first request of unknown outcome was about to be sent at `firstAt`, and that
  * request may still reach the server `reach` milliseconds from now. The server replaced the token at `firstAt` or later, so its
  * grace ends no earlier than `firstAt + grace`.
  */
 export const mayRepeat = (policy: RefreshPolicy, firstAt: number, now: number, reach: number): boolean =>
-  !isDangerous(policy) || now + reach < firstAt + (policy.grace ?? 0)
+  !isDangerous(policy) || policy.grace === Infinity || isInGrace(policy.grace ?? 0, firstAt, now, reach)
 
 /**
  * Whether a repetition is certain to bring good tokens: the refresh token is not replaced, or taken again. Then tokens that may
@@ -50,7 +57,7 @@ export const isMending = (
   firstAt: number,
   now: number,
   reach: number
-): boolean => !rotates || reuse === "accepted" || now + reach < firstAt + grace
+): boolean => !rotates || reuse === "accepted" || grace === Infinity || isInGrace(grace, firstAt, now, reach)
 
 /**
  * Longest time for one token request. Where only a short grace mends a lost answer, requests are given up early enough that

@@ -1,6 +1,6 @@
+import { freePort } from "@tributary/testkit"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { env } from "node:process"
@@ -32,14 +32,6 @@ const jars = (): { readonly folder: string } | { readonly missing: string } => {
   if (existsSync(folder)) rmSync(fresh, { recursive: true, force: true })
   else renameSync(fresh, folder)
   return { folder }
-}
-
-const freePort = async (): Promise<number> => {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  return typeof address === "object" && address !== null ? address.port : 0
 }
 
 export interface SecondServer {

@@ -296,5 +296,5 @@ export const run = (
   }).pipe(
     Effect.scoped,
     // Its first tokens, before anything goes wrong; on a busy machine even these may not come in time.
-    Effect.retry({ times: 5 })
+    Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 60 })))
   )

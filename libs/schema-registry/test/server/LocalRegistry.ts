@@ -1,9 +1,9 @@
+import { freePort } from "@tributary/testkit"
 import { Data, Effect, type Scope } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { get } from "node:http"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import process from "node:process"
 import { registryProgram } from "./Program.ts"
@@ -40,16 +40,6 @@ const withParent: ReadonlyArray<string> =
   spawnSync("setpriv", ["--pdeathsig", "KILL", "true"], { stdio: "ignore" }).status === 0
     ? ["setpriv", "--pdeathsig", "KILL"]
     : []
-
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("The system gave no port.")
-  return address.port
-}
 
 /** Settings of a registry whose schemas survive its crash, by name. `file` is where the database stands. */
 export const settings = (file: string): Readonly<Record<string, string>> => ({

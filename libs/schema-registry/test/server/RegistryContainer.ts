@@ -1,5 +1,6 @@
+import { freePort } from "@tributary/testkit"
 import { GenericContainer, getContainerRuntimeClient, Wait } from "testcontainers"
-import { freePort, settings } from "./LocalRegistry.ts"
+import { settings } from "./LocalRegistry.ts"
 import { registryVersion } from "./Program.ts"
 import type { TestRegistry } from "./RegistryServer.ts"
 

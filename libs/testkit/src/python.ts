@@ -1,19 +1,21 @@
-// A Python with the consumer that the tests run, made once in the user's cache.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, rmSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
-import process from "node:process"
+import { env } from "node:process"
 
-/** What is installed, as pip names it. */
-const wanted = "confluent-kafka[avro,json,schemaregistry]==2.16.0"
+/** A Python with what was asked for, or why there is none. */
+export type PythonWith = { readonly python: string } | { readonly missing: string }
 
 const lastLine = (text: string): string => text.trim().split("\n").at(-1) ?? "no reason given"
 
-/** The Python that has it, or why there is none. */
-export const consumerPython = (): { readonly python: string } | { readonly missing: string } => {
-  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tributary")
-  const directory = join(cache, "python-confluent-kafka-2.16.0")
+/**
+ * A Python of its own with packages from PyPI, made once in the user's cache. `wanted` is what pip is to install, with its version;
+ * `name` that of the folder, which has to change with the version.
+ */
+export const pythonWith = (name: string, wanted: string): PythonWith => {
+  const cache = join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tributary")
+  const directory = join(cache, `python-${name}`)
   const python = join(directory, "bin", "python")
   if (existsSync(python)) return { python }
   if (spawnSync("python3", ["-c", "import venv"]).status !== 0) return { missing: "python3 with venv is not installed" }
@@ -23,7 +25,7 @@ export const consumerPython = (): { readonly python: string } | { readonly missi
     made.status === 0
       ? spawnSync(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted], {
           encoding: "utf8",
-          timeout: 300_000
+          timeout: 600_000
         })
       : made
   if (installed.status === 0) return { python }

@@ -1,0 +1,2 @@
+export * from "./expression/Interpolation.ts"
+export * from "./expression/Repr.ts"
