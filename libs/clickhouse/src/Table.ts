@@ -95,8 +95,9 @@ export interface Table extends FoundTable {
    */
   readonly encode: (records: ReadonlyArray<SourceRecord>) => Encoded
   /**
-   * Stores the rows once, however often it is called with the same plan and body. Durable when it succeeds. On `Unavailable`
-   * and its like the outcome is not known: commit the plan again and repeat. Encoded with no rows is stored at once.
+   * Stores the rows at most once, however often it is called with the same plan and body. Durable when the first call succeeds. On
+   * `Unavailable` and its like the outcome is not known: commit the plan again and go on with `insertMissing`, since a server
+   * that was killed may remember the token of a block that it has lost. Encoded with no rows is stored at once.
    */
   readonly insert: (plan: InsertPlan, encoded: Encoded) => Effect.Effect<void, WarehouseError>
   /** Number of rows of the plan's range that are in the table. */
