@@ -4,6 +4,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { execPath, kill } from "node:process"
 import { fileURLToPath } from "node:url"
+import { unhurried } from "@tributary/testkit"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope } from "effect"
 import { ClickHouseServer, readEndpoint, type ServerOptions, Warehouse, type WarehouseError } from "../src/index.ts"
@@ -117,7 +118,7 @@ describe("the embedded server", () => {
       assert.isTrue(isAlive(pid))
       parent.kill("SIGKILL")
       const [server, waited] = yield* timed(start({ directory }))
-      assert.isBelow(waited, 2000)
+      assert.isBelow(waited, unhurried(2000))
       assert.isFalse(isAlive(pid))
       yield* server.use(Warehouse.use((warehouse) => warehouse.ping))
     })
@@ -181,7 +182,7 @@ describe("the embedded server", () => {
         yield* Fiber.interrupt(starting)
       }
       const [server, waited] = yield* timed(start({ directory }))
-      assert.isBelow(waited, 3000)
+      assert.isBelow(waited, unhurried(3000))
       yield* server.use(Warehouse.use((warehouse) => warehouse.ping))
     })
   )

@@ -128,7 +128,9 @@ export const openConnections = Effect.fnUntraced(function* (
   // What `http.proxy` names is meant, whatever the environment leaves out.
   const noProxy = own === undefined ? variable(environment, "NO_PROXY") : ""
 
-  const open = Effect.fnUntraced(function* (proxy: string, name: string) {
+  const open = Effect.fnUntraced(function* (named: string, name: string) {
+    // What curl calls socks5h, names that the proxy resolves, is how it always is here.
+    const proxy = named.replace(/^socks5h:/iu, "socks5:")
     const setting = own === undefined ? name : "http.proxy"
     if (proxy !== "" && !(URL.canParse(proxy) && /^(https?|socks5?):$/u.test(new URL(proxy).protocol))) {
       const problem =

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Environment } from "@tributary/secrets"
-import { certificates } from "@tributary/testkit"
+import { certificates, listening, proxy, socksProxy } from "@tributary/testkit"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { readFileSync } from "node:fs"
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2"
@@ -8,7 +8,6 @@ import { createServer as createTlsServer, type Server, type ServerOptions } from
 import { createServer as createTcpServer } from "node:net"
 import { TLSSocket } from "node:tls"
 import { connector, keysOf, read, serve, services, source } from "./harness.ts"
-import { listening, proxy, socksProxy } from "./proxies.ts"
 
 const body = '{"data":[{"id":1},{"id":2}]}'
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Environment } from "@tributary/secrets"
 import { connector, failure, keysOf, read, serve, services, source } from "./harness.ts"
-import { proxy } from "./proxies.ts"
+import { proxy } from "@tributary/testkit"
 
 interface Seen {
   readonly method: string | undefined

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Environment } from "@tributary/secrets"
 import { Effect, Layer } from "effect"
 import { connector, failure, keysOf, read, serve, services, source } from "./harness.ts"
-import { proxy } from "./proxies.ts"
+import { proxy } from "@tributary/testkit"
 
 describe("a secret in the path", () => {
   /** Pages of one record below the key, each naming the next one's address with it. */

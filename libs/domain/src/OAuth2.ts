@@ -229,7 +229,7 @@ export const OAuth2 = Schema.Struct({
   tls: Tls.pipe(optional("Connections to the authorization server: the client's certificate, and whom to trust.")),
   proxy: Template.pipe(
     optional(
-      "Address of the proxy (http:// or https://) that requests to the authorization server go through, or `none`. Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say. `http.proxy` is for requests to the API only.",
+      "Address of the proxy (http://, https:// or socks5://) that requests to the authorization server go through, or `none`. Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say. `http.proxy` is for requests to the API only.",
       "http://proxy.example:3128"
     )
   ),

@@ -136,7 +136,7 @@ export const Http = Schema.Struct({
   ),
   proxy: Template.pipe(
     optional(
-      "Address of the proxy to go through, or `none`. Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say.",
+      "Address of the proxy (http://, https:// or socks5://) to go through, or `none`. Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say.",
       "http://proxy.example:3128"
     )
   ),

@@ -1,9 +1,10 @@
 import { request as requestPlain } from "node:http"
 import { request as requestTls } from "node:https"
-import type { LookupFunction } from "node:net"
+import type { LookupFunction, Socket } from "node:net"
 import { Data, Redacted } from "effect"
 import type { buildConnector } from "undici"
 import { AddressRefused } from "./guard/AddressGuard.ts"
+import { socksTunnel } from "./SocksTunnel.ts"
 
 /** Value of an environment variable whose name is common in both cases; the small one counts first, as in curl. */
 export const variable = (environment: Readonly<Record<string, string | undefined>>, name: string): string =>
@@ -42,12 +43,12 @@ export const environmentProxy = (environment: Readonly<Record<string, string | u
 /** No connection through a proxy; nothing has reached who is behind it. `code` never quotes what was sent. */
 export class ProxyFailed extends Data.TaggedError("ProxyFailed")<{ readonly code: string }> {}
 
-/** The address of a proxy for HTTP, if it is one. */
+/** The address of a proxy that makes tunnels, if it is one. */
 export const proxyAddress = (text: string): URL | undefined => {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
   const isBare = /^\/?$/u.test(url.pathname) && url.search === "" && url.hash === ""
-  return isBare && /^https?:$/u.test(url.protocol) ? url : undefined
+  return isBare && /^(https?|socks(5h?)?):$/u.test(url.protocol) ? url : undefined
 }
 
 const codeOf = (error: Error): string =>
@@ -58,7 +59,7 @@ const codeOf = (error: Error): string =>
       : error.name
 
 /**
- * Connects through a tunnel (RFC 9110, section 9.3.6), then as `connect` does with the socket that it is given. The name of the
+ * Connects through a tunnel (RFC 9110, section 9.3.6, or SOCKS 5), then as `connect` does with the socket that it is given. The name of the
  * target is resolved by the proxy, that of the proxy with `lookup`.
  */
 export const throughProxy =
@@ -76,6 +77,19 @@ export const throughProxy =
       if (isDone) return
       isDone = true
       callback(new ProxyFailed({ code }), null)
+    }
+    const made = (socket: Socket) => {
+      isDone = true
+      if (target.protocol === "https:") connect({ ...target, httpSocket: socket }, callback)
+      else callback(null, socket)
+    }
+    if (protocol.startsWith("socks")) {
+      const end = {
+        host: target.hostname.replace(/^\[(.*)\]$/u, "$1"),
+        port: Number(target.port || (target.protocol === "https:" ? "443" : "80"))
+      }
+      socksTunnel(Redacted.value(proxy), end, options).then(made, (error: Error) => failed(codeOf(error)))
+      return
     }
     const send = protocol === "https:" ? requestTls : requestPlain
     const asked = send({
@@ -98,10 +112,8 @@ export const throughProxy =
         socket.destroy()
         return failed(String(statusCode))
       }
-      isDone = true
       socket.setTimeout(0)
-      if (target.protocol === "https:") connect({ ...target, httpSocket: socket }, callback)
-      else callback(null, socket)
+      made(socket)
     })
     asked.once("timeout", () => {
       asked.destroy()

@@ -72,13 +72,15 @@ const describeProxy = (code: string): readonly [TokenError["failureClass"], stri
     return [
       "misconfigured",
       "the proxy's address is none (not shown, it may hold a password).",
-      `Correct ${where}: http:// or https://, a host and a port, and no path. Other proxies cannot be used for tokens; \`auth.proxy: none\` goes without.`
+      `Correct ${where}: http://, https:// or socks5://, a host and a port, and no path; \`auth.proxy: none\` goes without.`
     ]
   }
-  if (code === "407") {
+  if (code === "407" || code === "credentials") {
     return [
       "misconfigured",
-      "the proxy asks for credentials (407).",
+      code === "407"
+        ? "the proxy asks for credentials (407)."
+        : "the proxy does not take the credentials, or wants some.",
       `Write them into its address, as in http://user:password@host, where it is named: ${where}.`
     ]
   }
@@ -91,7 +93,10 @@ const describeProxy = (code: string): readonly [TokenError["failureClass"], stri
   }
   return [
     "transient",
-    /^\d+$/u.test(code) ? `the proxy did not connect to it (${code}).` : `its proxy cannot be reached (${code}).`,
+    // Codes of Node are of the way to the proxy, others are what it answered.
+    /^(?:[A-Z_][A-Z_\d]*|timeout)$/u.test(code)
+      ? `its proxy cannot be reached (${code}).`
+      : `the proxy did not connect to it (${code}).`,
     `It is tried again; check the proxy, which is named by ${where}.`
   ]
 }

@@ -1,56 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { isExempt, TokenTransport, type WireRequest } from "@tributary/oauth"
 import { Environment } from "@tributary/secrets"
-import { certificates } from "@tributary/testkit"
+import { certificates, listening, proxy, socksProxy } from "@tributary/testkit"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { createServer, type Server } from "node:http"
 import { createServer as createSecureServer } from "node:https"
-import { connect, type Socket } from "node:net"
+import { createServer } from "node:net"
 import { tokenOf } from "./grantSupport.ts"
 import { authServer } from "./support.ts"
-
-const listening = (server: Server) =>
-  Effect.acquireRelease(
-    Effect.callback<number>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-      })
-    }),
-    () =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
-
-/** A proxy that makes tunnels for those who know the password. */
-const tunnels = Effect.gen(function* () {
-  const asked: Array<string> = []
-  const sockets = new Set<Socket>()
-  const expected = `Basic ${Buffer.from("user:p@ss").toString("base64")}`
-  const server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`)
-    response.writeHead(405).end()
-  })
-  server.on("connect", (request, socket: Socket) => {
-    asked.push(`CONNECT ${request.url}`)
-    sockets.add(socket)
-    socket.on("error", () => {})
-    if (request.headers["proxy-authorization"] !== expected) {
-      return void socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-    }
-    const [host = "", port = ""] = (request.url ?? "").split(":")
-    const through = connect(Number(port), host, () => {
-      socket.write("HTTP/1.1 200 OK\r\n\r\n")
-      through.pipe(socket).pipe(through)
-    })
-    through.on("error", () => socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n"))
-  })
-  const port = yield* listening(server)
-  yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
-  return { asked, url: (user: string) => `http://${user}@127.0.0.1:${port}` }
-})
 
 const withEnvironment = (environment: Record<string, string>) =>
   Layer.merge(
@@ -61,7 +17,7 @@ const withEnvironment = (environment: Record<string, string>) =>
 describe("token requests", () => {
   it.live("go through the proxy of the environment or of auth.proxy, and not for NO_PROXY", () =>
     Effect.gen(function* () {
-      const { asked, url } = yield* tunnels
+      const { asked, url } = yield* proxy
       const server = yield* authServer()
       const HTTP_PROXY = url("user:p%40ss")
       const { host } = new URL(server.issuer)
@@ -80,6 +36,15 @@ describe("token requests", () => {
       yield* get({ proxy: "none" }, { HTTP_PROXY })
       yield* get({}, { HTTPS_PROXY: HTTP_PROXY })
       assert.strictEqual(asked.length, before)
+      // Names and addresses go to a SOCKS proxy as they are.
+      const socks = yield* socksProxy
+      for (const HTTP_PROXY of [socks.url("user:p%40ss"), socks.url("user:p%40ss").replace("socks5", "socks5h")]) {
+        const known = socks.asked.length
+        yield* get({}, { HTTP_PROXY })
+        assert.isAbove(socks.asked.length, known)
+      }
+      assert.deepStrictEqual(new Set(socks.asked), new Set([host]))
+      assert.strictEqual(asked.length, before)
       // What the file names is meant, whatever the environment leaves out.
       yield* get({ proxy: "${env:PROXY}" }, { NO_PROXY: "*" })
       assert.isAbove(asked.length, before)
@@ -88,21 +53,34 @@ describe("token requests", () => {
 
   it.live("say what is wrong with the proxy, and show no password", () =>
     Effect.gen(function* () {
-      const { url } = yield* tunnels
+      const { url } = yield* proxy
+      const { url: socks } = yield* socksProxy
       const server = yield* authServer()
-      const failure = (proxy: string) =>
-        tokenOf(
-          { issuer: server.issuer, proxy: "${env:PROXY}" },
-          { CLIENT_SECRET: "client-secret", PROXY: proxy }
-        ).pipe(Effect.flip, Effect.provide(withEnvironment({}), { local: true }))
-      for (const [proxy, says, failureClass] of [
+      const closed = "http://127.0.0.1:1"
+      const mute = yield* listening(createServer((socket) => socket.end()))
+      const failure = (proxy: string, issuer: string = server.issuer) =>
+        tokenOf({ issuer, proxy: "${env:PROXY}" }, { CLIENT_SECRET: "client-secret", PROXY: proxy }).pipe(
+          Effect.flip,
+          Effect.provide(withEnvironment({}), { local: true })
+        )
+      for (const [proxy, says, failureClass, issuer] of [
         [url("user:canary"), /the proxy asks for credentials \(407\)/u, "misconfigured"],
         ["http://user:canary@127.0.0.1:1", /its proxy cannot be reached \(ECONNREFUSED\)/u, "transient"],
-        ["socks5://user:canary@127.0.0.1:1", /the proxy's address is none \(not shown/u, "misconfigured"],
+        ["socks5://user:canary@127.0.0.1:1", /its proxy cannot be reached \(ECONNREFUSED\)/u, "transient"],
+        ["socks5://user:canary@169.254.169.254:1", /auth\.proxy: it has a metadata address/u, "misconfigured"],
+        ["socks4://user:canary@127.0.0.1:1", /the proxy's address is none \(not shown/u, "misconfigured"],
+        [socks("user:canary"), /the proxy does not take the credentials/u, "misconfigured"],
+        [socks("user:p%40ss"), /the proxy did not connect to it \(ConnectionRefused\)/u, "transient", closed],
+        [`socks5://127.0.0.1:${mute}`, /the proxy did not connect to it \(closed\)/u, "transient"],
+        [
+          url("user:canary").replace("http:", "socks5:"),
+          /the proxy did not connect to it \((no SOCKS5|closed)\)/u,
+          "transient"
+        ],
         ["http://user:canary@127.0.0.1:1/path", /the proxy's address is none \(not shown/u, "misconfigured"],
         ["http://user:canary@169.254.169.254:1", /auth\.proxy: it has a metadata address/u, "misconfigured"]
       ] as const) {
-        const error = yield* failure(proxy)
+        const error = yield* failure(proxy, issuer)
         assert.match(error.message, says)
         assert.strictEqual(error.failureClass, failureClass, error.message)
         assert.notInclude(error.message, "canary")
@@ -112,7 +90,8 @@ describe("token requests", () => {
 
   it.live("carry TLS through the tunnel, and know that nothing was sent when none is made", () =>
     Effect.gen(function* () {
-      const { asked, url: proxyUrl } = yield* tunnels
+      const { asked, url: proxyUrl } = yield* proxy
+      const socks = yield* socksProxy
       const { certificate, key } = (yield* certificates).selfSigned("tunnel", "-addext", "subjectAltName=IP:127.0.0.1")
       const bodies: Array<string> = []
       const port = yield* listening(
@@ -137,16 +116,21 @@ describe("token requests", () => {
       yield* send(port, certificate, right)
       assert.deepStrictEqual(bodies, ["a=1"])
       assert.deepStrictEqual(asked, [`CONNECT 127.0.0.1:${port}`])
+      yield* send(port, certificate, socks.url("user:p%40ss"))
+      assert.deepStrictEqual(bodies, ["a=1", "a=1"])
+      assert.deepStrictEqual(socks.asked, [`127.0.0.1:${port}`])
       for (const [to, ca, proxy, reason] of [
         [port, undefined, right, "certificate"],
         [1, certificate, right, "proxy"],
-        [port, certificate, proxyUrl("user:wrong"), "proxy"]
+        [port, certificate, proxyUrl("user:wrong"), "proxy"],
+        [port, undefined, socks.url("user:p%40ss"), "certificate"],
+        [1, certificate, socks.url("user:p%40ss"), "proxy"]
       ] as const) {
         const error = yield* Effect.flip(send(to, ca, proxy))
         if (error._tag !== "TransportError") return assert.fail(error.message)
         assert.deepStrictEqual([error.reason, error.isUncertain], [reason, false])
       }
-      assert.strictEqual(bodies.length, 1)
+      assert.strictEqual(bodies.length, 2)
     }).pipe(Effect.scoped)
   )
 })

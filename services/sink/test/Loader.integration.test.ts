@@ -1,6 +1,7 @@
 import { Unavailable, Warehouse, WarehouseError } from "@tributary/clickhouse"
 import { type Claim, Log } from "@tributary/log"
 import { Status } from "@tributary/telemetry"
+import { unhurried } from "@tributary/testkit"
 import { assert, describe, layer } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Ref } from "effect"
 import {
@@ -244,9 +245,9 @@ layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartiti
       assert.isAbove(held?.freshness ?? 0, 1_000)
       // The pause is what is tested.
       yield* Effect.sleep("8200 millis")
-      assert.isBelow(yield* waitFor(3), 6_000)
+      assert.isBelow(yield* waitFor(3), unhurried(6_000))
       const fresh = yield* until(status(place), (stage) => stage?.batches === 3)
-      assert.isBelow(fresh?.freshness ?? 0, 6_000)
+      assert.isBelow(fresh?.freshness ?? 0, unhurried(6_000))
       yield* Fiber.interrupt(loader)
     })
   )
