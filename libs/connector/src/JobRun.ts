@@ -72,7 +72,8 @@ export const makeJobRun = ({
   settings: given,
   transport
 }: JobRunOptions) => {
-  const settings: SendSettings = { ...given, accept: "application/json", streams: false }
+  // The stream's charset is that of the results.
+  const settings: SendSettings = { ...given, accept: "application/json", streams: false, charset: undefined }
   const slots = new JobSlots(leases, scope)
   const idOf = ({ state }: JobTurn): string => state?.names?.["job"] ?? ""
 

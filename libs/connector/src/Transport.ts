@@ -34,6 +34,8 @@ export interface Answer {
   readonly url: string
   /** Secrets that the request carried, the access token among them: an answer may repeat them. */
   readonly secrets: ReadonlyArray<string>
+  /** The charset that the body is in whatever its headers say; `undefined`: they say it, or it is UTF-8. */
+  readonly charset?: string | undefined
   /** The stream's error handler says that this is no page at all: no records, and the end of its slice. */
   readonly isIgnored: boolean
 }
@@ -61,6 +63,8 @@ export interface SendSettings {
   readonly errorHandler: ErrorHandler | undefined
   /** Bodies of successes are read as they come in. */
   readonly streams: boolean
+  /** See `Answer.charset`. */
+  readonly charset?: string | undefined
   /** A redirect to another origin is followed, without credentials and headers. */
   readonly mayLeave?: boolean
 }
@@ -227,6 +231,7 @@ export const makeTransport = ({
         target,
         url,
         secrets,
+        charset: settings.charset,
         isIgnored: false
       }
       const decision =
@@ -239,7 +244,7 @@ export const makeTransport = ({
         if (wait !== undefined && wait > 0) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
         return made instanceof Decided || made === undefined ? answer : made
       }
-      const said = { ...raw, body: readableText(raw.headers, decoded) }
+      const said = { ...raw, body: readableText(raw.headers, decoded, settings.charset) }
       const reason = made instanceof Decided ? made : refusal(said, url, secrets, now, authorizer)
       const isRefused =
         reason._tag === "Unauthorized" || (reason._tag === "Decided" && reason.action === "refresh-token")
