@@ -91,7 +91,10 @@ export const makeJobRun = ({
   }
 
   const ask = (draft: Effect.Effect<RequestDraft, SourceReason>): Effect.Effect<Answer, SourceReason> =>
-    trying((failures) => Effect.flatMap(draft, (made) => transport.send(made, settings, failures)), retries)
+    trying((failures) => Effect.flatMap(draft, (made) => transport.send(made, settings, failures)), {
+      retries,
+      ...transport.waiting
+    })
 
   /** Tells the API that the job is not needed; what fails is said and passed over. */
   const dispose = Effect.fnUntraced(function* (slice: Slice, turn: JobTurn, request: Job["remove"]) {

@@ -102,6 +102,25 @@ export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
   }
 }
 
+/** The API asked one request to wait, again and again, for longer than anybody should wait without being told. */
+export class StillThrottled extends Schema.TaggedError<StillThrottled>()("StillThrottled", {
+  /** What was said the last time, with its place. */
+  problem: Schema.String,
+  /** How often it asked to wait, and for how long all together in milliseconds. */
+  times: Schema.Int,
+  millis: Schema.Finite,
+  /** The wait that it asked for last, milliseconds. */
+  retryAfter: Schema.Finite
+}) {
+  readonly failureClass: FailureClass = "throttled"
+  override get message(): string {
+    return (
+      `${this.problem} It has asked to wait ${this.times} times in a row, for ${Math.round(this.millis / 60_000)} minutes. ` +
+      "The position is kept. See what the API allows, and who else uses the same limit."
+    )
+  }
+}
+
 /** The API refused a fresh token (401). */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
   ...Request,
@@ -345,6 +364,7 @@ export const SourceReason = Schema.Union([
   TruncatedJson,
   HostDown,
   Throttled,
+  StillThrottled,
   Unauthorized,
   Forbidden,
   Refused,
@@ -386,7 +406,9 @@ export class SourceError extends Schema.TaggedError<SourceError>()("SourceError"
   get retryAfter(): number | undefined {
     const { reason } = this
     if (reason._tag === "Decided") return reason.wait
-    return reason._tag === "Throttled" || reason._tag === "NoToken" ? reason.retryAfter : undefined
+    return reason._tag === "Throttled" || reason._tag === "StillThrottled" || reason._tag === "NoToken"
+      ? reason.retryAfter
+      : undefined
   }
   override get message(): string {
     const stream = this.stream === undefined ? "" : `/${this.stream}`
