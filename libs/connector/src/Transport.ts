@@ -127,9 +127,10 @@ export const makeTransport = ({
   /** Tells the budget what the API says is left. No reset is waited for longer than a request that is refused. */
   const learn = (key: string, { headers, status }: RawAnswer, url: string, now: number): Effect.Effect<void> => {
     if (!http.adapt) return Effect.void
-    const found = allowancesIn(headers, now, http.limit_headers).map((allowance) => ({
-      ...allowance,
-      resetIn: Math.min(allowance.resetIn, longestThrottled)
+    const found = allowancesIn(headers, now, http.limit_headers).map(({ name, remaining, resetIn }) => ({
+      name,
+      remaining,
+      resetIn: Math.min(resetIn, longestThrottled)
     }))
     const used = found.filter(({ remaining }) => remaining <= 0)
     if (used.length > 0 && isSuccess(status)) {
