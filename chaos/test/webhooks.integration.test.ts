@@ -1,18 +1,14 @@
 import { it } from "@effect/vitest"
-import { KafkaLog } from "@tributary/kafka"
-import { startCluster } from "@tributary/kafka/testing"
 import type { Worker } from "@tributary/load"
-import { Log } from "@tributary/log"
-import { durable, startRedis } from "@tributary/redis/testing"
 import { freePorts } from "@tributary/testkit"
-import { Clock, Deferred, Duration, Effect } from "effect"
+import { Clock, Deferred, Effect } from "effect"
 import { randomBytes } from "node:crypto"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe } from "vitest"
 import { HookSender } from "../src/Hooks.ts"
 import { runCommand, startWorker } from "../src/Workers.ts"
+import { idsOf, onServers, until, valuesOf } from "./support.ts"
 
 const workers = 3
 /** Deliveries between the return of one worker and the end of the next. */
@@ -29,37 +25,7 @@ streams:
     topic: { partitions: 2 }
 `
 
-const limits = { maxRecords: 5_000, maxBytes: 4 * 1024 * 1024, wait: Duration.zero }
-
-/** All values of a topic that readers of committed records see. */
-const valuesOf = Effect.fnUntraced(function* (topic: string) {
-  const log = yield* Log
-  const values: Array<string> = []
-  if (!(yield* log.topics).some(({ name }) => name === topic)) return values
-  for (const { earliest, end, partition } of yield* log.offsets(topic)) {
-    for (let next = earliest; next < end;) {
-      const batch = yield* log.read(topic, partition, next, limits)
-      for (const { value } of batch.records) if (value !== null) values.push(Buffer.from(value).toString())
-      if (batch.next === next) break
-      next = batch.next
-    }
-  }
-  return values
-})
-
-const idsOf = (topic: string) =>
-  Effect.map(valuesOf(topic), (values) => values.map((value) => /"id":"([^"]*)"/u.exec(value)?.[1] ?? value))
-
 const lastLines = (worker: Worker) => readFileSync(worker.log, "utf8").split("\n").slice(-15).join("\n")
-
-const until = <E, R>(what: () => string, longest: Duration.Input, look: Effect.Effect<boolean, E, R>) =>
-  Effect.gen(function* () {
-    const end = (yield* Clock.currentTimeMillis) + Duration.toMillis(longest)
-    while (!(yield* look)) {
-      if ((yield* Clock.currentTimeMillis) > end) return yield* Effect.die(new Error(`waited in vain: ${what()}`))
-      yield* Effect.sleep("50 millis")
-    }
-  })
 
 /** Deliveries come to all workers, twice each, while the one that publishes and another are killed. */
 const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Record<string, string>>) {
@@ -194,31 +160,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
 describe("webhooks on Kafka", () => {
   it.live(
     "are in the topic once each, whichever process takes them, while processes are killed",
-    () =>
-      Effect.gen(function* () {
-        const directory = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "tributary-webhooks-"))),
-          (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-        )
-        const [cluster, redis] = yield* Effect.all(
-          [
-            startCluster({
-              nodes: 1,
-              directory: join(directory, "kafka"),
-              config: { "num.partitions": "1", "group.min.session.timeout.ms": "1000" }
-            }),
-            startRedis({ directory: join(directory, "redis") }, ...durable)
-          ],
-          { concurrency: "unbounded" }
-        )
-        yield* deliver(directory, {
-          TRIBUTARY_KAFKA_BROKERS: cluster.brokers,
-          TRIBUTARY_REDIS_URL: redis.url,
-          TRIBUTARY_VAULT_KEY: randomBytes(32).toString("base64"),
-          TRIBUTARY_KAFKA_SESSION_TIMEOUT: "3 seconds",
-          HOOK_SECRET: secret
-        }).pipe(Effect.provide(KafkaLog.layer({ brokers: cluster.brokers.split(",") })))
-      }).pipe(Effect.scoped),
+    () => onServers("webhooks", { HOOK_SECRET: secret }, deliver),
     300_000
   )
 })

@@ -1,3 +1,4 @@
+import type { FailureClass } from "@tributary/domain"
 import { foundIn, scrub } from "./Found.ts"
 import { header, waitAsked } from "./RetryAfter.ts"
 import type { RawAnswer } from "./Exchange.ts"
@@ -62,54 +63,31 @@ export const refusal = (
   return new Refused({ url, status, found })
 }
 
-/** What a decision of the stream's error handler comes to; `undefined`: HTTP's meaning stands. */
+/** The class of a failure that a decision makes of an answer. A new token or a new beginning that does not help is a wrong setting. */
+const classOf = (decision: Exclude<Decision, { readonly action: "success" | "ignore" }>): FailureClass => {
+  switch (decision.action) {
+    case "fail":
+      return decision.failureClass
+    case "retry":
+      return "transient"
+    case "throttle":
+      return "throttled"
+    default:
+      return "misconfigured"
+  }
+}
+
+/** What a decision of the stream's error handler comes to: the answer as it is to be taken, or a failure. */
 export const decided = (decision: Decision, answer: Answer): Answer | Decided => {
   const { status, url } = answer
-  const said = {
-    message: "message" in decision ? `${url} answered ${status}: ${decision.message}` : ""
-  }
-  switch (decision.action) {
-    case "success":
-      return answer
-    case "ignore":
-      return { ...answer, isIgnored: true }
-    case "fail":
-      return new Decided({
-        ...said,
-        action: decision.action,
-        url,
-        status,
-        wait: undefined,
-        failureClass: decision.failureClass
-      })
-    case "refresh-token":
-    case "restart":
-    case "reset":
-      return new Decided({
-        ...said,
-        action: decision.action,
-        url,
-        status,
-        wait: undefined,
-        failureClass: "misconfigured"
-      })
-    case "retry":
-      return new Decided({
-        ...said,
-        action: decision.action,
-        url,
-        status,
-        wait: decision.wait,
-        failureClass: "transient"
-      })
-    case "throttle":
-      return new Decided({
-        ...said,
-        action: decision.action,
-        url,
-        status,
-        wait: decision.wait,
-        failureClass: "throttled"
-      })
-  }
+  if (decision.action === "success") return answer
+  if (decision.action === "ignore") return { ...answer, isIgnored: true }
+  return new Decided({
+    action: decision.action,
+    url,
+    status,
+    message: `${url} answered ${status}: ${decision.message}`,
+    failureClass: classOf(decision),
+    wait: "wait" in decision ? decision.wait : undefined
+  })
 }

@@ -1,15 +1,14 @@
 import type { Leases } from "@tributary/vault"
-import { Clock, Effect, Fiber, Option, Stream } from "effect"
+import { Clock, Effect, Option, Stream } from "effect"
 import type { CursorState, Position } from "./Checkpoint.ts"
 import type { Limits } from "./Exchange.ts"
 import { intervalsAhead } from "./IntervalsAhead.ts"
-import { JobTurn, makeJobRun } from "./JobRun.ts"
+import { makeJobRun } from "./JobRun.ts"
 import { jobWalk } from "./JobWalk.ts"
 import { noCursor } from "./NoCursor.ts"
 import { pageRequests } from "./PageRequests.ts"
 import type { PagingWatch } from "./PagingWatch.ts"
 import { singlePage } from "./Paginators.ts"
-import { Progress } from "./Progress.ts"
 import { readPlan } from "./ReadPlan.ts"
 import { RecordReader } from "./RecordReader.ts"
 import { retrieverSlots } from "./RetrieverPages.ts"
@@ -23,8 +22,9 @@ import {
   type State,
   type Turn
 } from "./SliceTurn.ts"
-import { type Interval, type Next, PageView, type Partition, type StreamSlots } from "./slots/index.ts"
-import { BadSetting, type SourceReason } from "./SourceError.ts"
+import { sliceTurns, type Stepped } from "./SliceTurns.ts"
+import { type Next, PageView, type Partition, type StreamSlots } from "./slots/index.ts"
+import type { SourceReason } from "./SourceError.ts"
 import type { SendSettings, Transport } from "./Transport.ts"
 
 /** What an API answers when it does not know a position (any more). */
@@ -139,8 +139,6 @@ export const sliceReader = Effect.fnUntraced(function* (
   const fetchOf: AskForTurn =
     byJob === undefined ? ({ slice }, position, before) => ask(slice, position, before) : byJob.fetchOf
   let pages = 0
-  /** How often slices began again from their start. */
-  let restarts = 0
 
   /** The next part of a body; if that fails, the rest of the body asked for again. */
   const nextPart = (turn: Turn, position: Position | undefined, { draft, page, rest }: Fetched): State["asked"] =>
@@ -185,103 +183,18 @@ export const sliceReader = Effect.fnUntraced(function* (
         })
       : undefined
 
-  const turnOf = (
-    partition: Partition | undefined,
-    state: CursorState,
-    interval: Interval,
-    from: SlicePosition | undefined,
-    upTo: number,
-    ahead?: Turn["ahead"]
-  ): Turn => ({
-    slice: { partition, interval, state },
-    ahead,
-    upTo,
-    follower: cursor.follow(state, interval, from, startedAt),
-    progress: new Progress(maxPages, from),
-    state,
-    job: jobs === undefined ? undefined : new JobTurn(from?.job)
-  })
-
-  /** The request for a page: on its way at once, or when it is needed. */
-  const ahead = (turn: Turn, position: Position | undefined): Effect.Effect<State["asked"]> =>
-    turn.ahead !== undefined
-      ? Effect.succeed(turn.ahead.page(position))
-      : // What a job's state is must not change while a page before is committed.
-        prefetch && jobs === undefined
-        ? Effect.map(Effect.forkIn(ask(turn.slice, position), scope, { startImmediately: true }), Fiber.join)
-        : Effect.succeed(fetchOf(turn, position))
-
-  const after = (turn: Turn, position: Position | undefined): SlicePosition => {
-    const { since, until } = turn.slice.interval
-    const before = turn.progress.before(position)
-    return {
-      ...(position === undefined ? {} : { position }),
-      ...(before === undefined ? {} : { before }),
-      ...(since === undefined ? {} : { since }),
-      ...(until === undefined ? {} : { until }),
-      ...(turn.job?.state === undefined ? {} : { job: turn.job.state }),
-      ...turn.follower.progress()
-    }
-  }
-
-  /** Goes on from one interval to another. */
-  const going = Effect.fnUntraced(function* (
-    before: Turn,
-    state: CursorState,
-    next: Interval,
-    found: SlicePage["found"]
-  ): Effect.fn.Return<readonly [ReadonlyArray<SlicePage>, Option.Option<State>]> {
-    // What was asked for beyond its end is not needed.
-    if (before.ahead !== undefined) yield* before.ahead.stop
-    const begun = intervals === undefined ? undefined : yield* intervals.take(next)
-    const coming = turnOf(before.slice.partition, state, next, undefined, before.upTo, begun)
-    const asked = byJob === undefined ? yield* ahead(coming, undefined) : byJob.jobStep(coming, undefined, undefined)
-    if (intervals !== undefined) yield* intervals.lookPast(next)
-    return [
-      [{ found, state: coming.state, next: after(coming, undefined) }],
-      Option.some({ turn: coming, position: undefined, asked })
-    ]
-  })
-
-  /** Goes on to the next interval, or ends. */
-  const turned = Effect.fnUntraced(function* (
-    turn: Turn,
-    found: SlicePage["found"],
-    again: boolean
-  ): Effect.fn.Return<readonly [ReadonlyArray<SlicePage>, Option.Option<State>], SourceReason> {
-    const progress = turn.follower.progress()
-    if (byJob !== undefined) yield* byJob.leave
-    const state = turn.follower.finish()
-    const { interval } = turn.slice
-    const next = again ? cursor.restart?.(progress, interval) : yield* cursor.interval(state, turn.upTo, interval)
-    // The same question may be asked again because its positions do not live long, but not for ever.
-    const isStuck = again && (next === undefined || (next === interval && ++restarts > retries))
-    if (next !== undefined && !isStuck) return yield* going(turn, state, next, found)
-    if (!again) return [[{ found, state, next: undefined }], Option.none()]
-    const problem =
-      next === undefined
-        ? "the API shows no more of this question, and the rest cannot be asked for: it needs `incremental`, and records whose values differ. Ask for less at a time."
-        : `the API broke off this question ${restarts} times, each time from its beginning. Ask for less at a time, or raise http.retries.`
-    return yield* new BadSetting({ setting: `streams.${name}.pagination`, problem })
-  })
-
-  /** Reads a slice anew, without what its cursor knows. */
-  const reset = Effect.fnUntraced(function* (
-    turn: Turn,
-    reason: SourceReason
-  ): Effect.fn.Return<readonly [ReadonlyArray<SlicePage>, Option.Option<State>], SourceReason> {
-    const { interval } = turn.slice
-    const { state } = turn
-    const known = state.cursor ?? state.state ?? interval.since
-    const next = known === undefined ? undefined : yield* cursor.interval({}, turn.upTo, undefined)
-    // Nothing was known, or the first question is refused itself.
-    if (next === undefined || ++restarts > retries) return yield* reason
-    const why =
-      reason._tag === "Refused"
-        ? `${reason.url} answered ${reason.status}: the API no longer knows where the last read of ${name} ended.`
-        : reason.message
-    yield* Effect.logWarning(`${why} ${name} is read anew, so records that were read before come again.`)
-    return yield* going(turn, {}, next, noPage)
+  const { after, ahead, reset, turned, turnOf } = sliceTurns({
+    name,
+    cursor,
+    ask,
+    fetchOf,
+    byJob,
+    intervals,
+    retries,
+    maxPages,
+    prefetch,
+    startedAt,
+    scope
   })
 
   /** The records of a page that are new. */
@@ -303,11 +216,7 @@ export const sliceReader = Effect.fnUntraced(function* (
     }
   })
 
-  const step = Effect.fnUntraced(function* ({
-    asked,
-    position,
-    turn
-  }: State): Effect.fn.Return<readonly [ReadonlyArray<SlicePage>, Option.Option<State>], SourceReason> {
+  const step = Effect.fnUntraced(function* ({ asked, position, turn }: State): Effect.fn.Return<Stepped, SourceReason> {
     const got = yield* asked
     if ("again" in got) {
       return got.again === "restart" ? yield* turned(turn, noPage, true) : yield* reset(turn, got.reason)

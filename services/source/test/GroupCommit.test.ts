@@ -1,27 +1,21 @@
 import { Log } from "@tributary/log"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { GroupCommit } from "../src/GroupCommit.ts"
-import { withServices } from "./support.ts"
+import { logWith, withServices } from "./support.ts"
 
 describe("GroupCommit", () => {
   it.live("writes what comes in one turn together, into a log that does not keep it waiting", () =>
     withServices(
       Effect.gen(function* () {
         const groups: Array<number> = []
-        const counted = Layer.effect(
-          Log,
-          Effect.map(Log, (log) =>
-            Log.of({
-              ...log,
-              publish: (records) =>
-                Effect.suspend(() => {
-                  groups.push(records.length)
-                  return log.publish(records)
-                })
+        const counted = logWith((log) => ({
+          publish: (records) =>
+            Effect.suspend(() => {
+              groups.push(records.length)
+              return log.publish(records)
             })
-          )
-        )
+        }))
         yield* Effect.gen(function* () {
           const log = yield* Log
           yield* log.ensureTopic({ name: "inbox.shop.items", partitions: 1 })

@@ -6,7 +6,7 @@ import { Connector } from "@tributary/domain"
 import { Log, LogError, LogUnavailable } from "@tributary/log"
 import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { WebhookReceiver } from "../src/index.ts"
-import { around, checkpoint, everything, keys, run, stage, text, until, withServices } from "./support.ts"
+import { around, checkpoint, everything, keys, logWith, run, stage, text, until, withServices } from "./support.ts"
 
 const secret = "client-secret"
 
@@ -256,15 +256,9 @@ describe("webhooks", () => {
     withServices(
       Effect.gen(function* () {
         let isAway = false
-        const flaky = Layer.effect(
-          Log,
-          Effect.map(Log, (log) =>
-            Log.of({
-              ...log,
-              publish: (records) => (isAway ? Effect.fail(unreachable) : log.publish(records))
-            })
-          )
-        )
+        const flaky = logWith((log) => ({
+          publish: (records) => (isAway ? Effect.fail(unreachable) : log.publish(records))
+        }))
         yield* Effect.gen(function* () {
           const connector = hooked()
           const url = yield* receiving(connector)
@@ -285,18 +279,12 @@ describe("webhooks", () => {
     withServices(
       Effect.gen(function* () {
         let writes = 0
-        const slow = Layer.effect(
-          Log,
-          Effect.map(Log, (log) =>
-            Log.of({
-              ...log,
-              publish: (records) => {
-                writes++
-                return Effect.andThen(Effect.sleep("20 millis"), log.publish(records))
-              }
-            })
-          )
-        )
+        const slow = logWith((log) => ({
+          publish: (records) => {
+            writes++
+            return Effect.andThen(Effect.sleep("20 millis"), log.publish(records))
+          }
+        }))
         yield* Effect.gen(function* () {
           const url = yield* receiving(hooked())
           writes = 0
@@ -318,22 +306,14 @@ describe("webhooks", () => {
         const accepted = new Set<string>()
         let step = 0
         /** A receiver that is killed after an append and before its answer, every few appends. */
-        const killed = Layer.effect(
-          Log,
-          Effect.map(Log, (log) =>
-            Log.of({
-              ...log,
-              publish: (records) =>
-                Effect.suspend(() => {
-                  const turn = step++ % 4
-                  if (turn === 1) return Effect.fail(unreachable)
-                  return turn === 2
-                    ? Effect.andThen(log.publish(records), Effect.fail(unreachable))
-                    : log.publish(records)
-                })
+        const killed = logWith((log) => ({
+          publish: (records) =>
+            Effect.suspend(() => {
+              const turn = step++ % 4
+              if (turn === 1) return Effect.fail(unreachable)
+              return turn === 2 ? Effect.andThen(log.publish(records), Effect.fail(unreachable)) : log.publish(records)
             })
-          )
-        )
+        }))
         const process = Layer.provideMerge(receiver, killed)
         /** A worker that is stopped before or after its nth transaction, in turn. */
         const worker = Effect.gen(function* () {

@@ -138,22 +138,25 @@ export const until = <A, E, R>(look: Effect.Effect<A, E, R>, check: (found: A) =
     }
   }).pipe(Effect.timeout("20 seconds"))
 
-/** The log, with something before and after each transaction. */
-export const around = (before: (n: number) => Effect.Effect<void>, after: (n: number) => Effect.Effect<void>) =>
+/** The log, with some of it done otherwise. */
+export const logWith = (change: (log: Log["Service"]) => Partial<Log["Service"]>) =>
   Layer.effect(
     Log,
-    Effect.map(Log, (log) => {
-      let transactions = 0
-      return Log.of({
-        ...log,
-        producer: (id) =>
-          Effect.map(log.producer(id), (producer) => ({
-            transact: (transaction) =>
-              Effect.suspend(() => {
-                const n = transactions++
-                return before(n).pipe(Effect.andThen(producer.transact(transaction)), Effect.tap(after(n)))
-              })
-          }))
-      })
-    })
+    Effect.map(Log, (log) => Log.of({ ...log, ...change(log) }))
   )
+
+/** The log, with something before and after each transaction. */
+export const around = (before: (n: number) => Effect.Effect<void>, after: (n: number) => Effect.Effect<void>) =>
+  logWith((log) => {
+    let transactions = 0
+    return {
+      producer: (id) =>
+        Effect.map(log.producer(id), (producer) => ({
+          transact: (transaction) =>
+            Effect.suspend(() => {
+              const n = transactions++
+              return before(n).pipe(Effect.andThen(producer.transact(transaction)), Effect.tap(after(n)))
+            })
+        }))
+    }
+  })
