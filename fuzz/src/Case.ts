@@ -49,7 +49,7 @@ export interface ExpressionCase {
 export interface TruthRecord {
   readonly id: string
   readonly part: string
-  /** Seconds since the first one, or a number. */
+  /** Seconds since the first one, in windows four hours each, or a number. */
   readonly at: number
   readonly kind: string
   /** It is not there in the first walk. */
@@ -79,7 +79,11 @@ export interface TruthCase {
   readonly config: Json
   readonly selector: string
   readonly format: "json" | "ndjson" | "csv" | "xml"
-  readonly packed: boolean
+  readonly packed: "" | "gzip" | "zip"
+  /** Bytes that each record has besides, so that a body comes in several parts. */
+  readonly pad: number
+  /** Whether the end of a window is asked for with it; none: without windows. */
+  readonly windows: "" | "before" | "up to"
   readonly encoding: "" | "gzip" | "br" | "deflate" | "zstd"
   readonly framing: "length" | "chunked" | "close"
   readonly indent: number

@@ -1,9 +1,10 @@
 import { DateTime } from "effect"
+import { zipSync } from "fflate"
 import type { Answer } from "./Answer.ts"
 import { plainAnswer } from "./Answer.ts"
 import type { Answering, Asked } from "./Api.ts"
 import type { TruthCase, TruthRecord } from "./Case.ts"
-import { truthStart } from "./TruthCases.ts"
+import { sentText, truthStart, unitOf } from "./TruthCases.ts"
 import { isObject, type Json, type JsonObject } from "./Json.ts"
 
 /** The path by which a runner says that the first walk is over. */
@@ -28,11 +29,13 @@ const paramsOf = (asked: Asked, url: URL): ReadonlyMap<string, string> => {
   return params
 }
 
-const sinceOf = ({ mark }: TruthCase, text: string | undefined): number => {
-  if (text === undefined) return Number.NEGATIVE_INFINITY
+/** The place of a record that a parameter names; `undefined`: it is not there. */
+const placeOf = (given: TruthCase, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  const { mark } = given
   if (mark === "number") return Number(text)
   const millis = mark === "seconds" ? Number(text) * 1000 : DateTime.toEpochMillis(DateTime.makeUnsafe(text))
-  return (millis - truthStart) / 1000
+  return (millis - truthStart) / unitOf(given)
 }
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
@@ -40,12 +43,12 @@ const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceA
 /** The answer's text: records where the selector looks for them, in the midst of what looks like records. */
 const bodyOf = (given: TruthCase, records: ReadonlyArray<TruthRecord>, more: JsonObject): string => {
   const { format, indent, selector } = given
-  const texts = records.map(({ text }) => text)
+  const texts = records.map((record) => sentText(given, record))
   if (format === "ndjson") return texts.map((text) => `${text}\n`).join("")
   const fields = texts.map((text): JsonObject => JSON.parse(text))
   if (format === "csv") {
     const rows = fields.map((row) => Object.values(row).map((value) => `"${String(value).replaceAll('"', '""')}"`))
-    return ["id,at,kind,text", ...rows.map((row) => row.join(","))].join("\r\n")
+    return [`id,at,kind,text${given.pad > 0 ? ",pad" : ""}`, ...rows.map((row) => row.join(","))].join("\r\n")
   }
   if (format === "xml") {
     const items = fields.map((row) => {
@@ -90,11 +93,13 @@ export const truthfulApi = (given: TruthCase): Answering => {
     if (url.pathname === "/parents") return plainAnswer(JSON.stringify(parts.map((id) => ({ id }))))
     const part = /^\/parts\/([^/]+)\/items$/u.exec(url.pathname)?.[1]
     if (part === undefined && url.pathname !== "/items") return { ...plainAnswer("{}"), status: 404 }
-    const since = sinceOf(given, params.get("since"))
+    const since = placeOf(given, params.get("since")) ?? Number.NEGATIVE_INFINITY
+    const until = placeOf(given, params.get("until")) ?? Number.POSITIVE_INFINITY
     const found = records.filter(
       (record) =>
         (isLater || !record.later) &&
         record.at >= since &&
+        (given.windows === "up to" ? record.at <= until : record.at < until) &&
         record.part === (part === undefined ? "" : decodeURIComponent(part))
     )
     const { kind, size } = paging
@@ -127,11 +132,14 @@ export const truthfulApi = (given: TruthCase): Answering => {
     }
     const isTaken = encoding !== "" && (asked.headers.get("accept-encoding") ?? "").includes(encoding)
     if (isTaken) headers.push(["content-encoding", encoding])
-    return {
-      ...plainAnswer(bodyOf(given, rows, more), headers),
-      framing,
-      wrap: [...(packed ? (["gzip"] as const) : []), ...(isTaken ? [encoding] : [])]
-    }
+    const wrap = [...(packed === "gzip" ? (["gzip"] as const) : []), ...(isTaken ? [encoding] : [])]
+    if (packed !== "zip") return { ...plainAnswer(bodyOf(given, rows, more), headers), framing, wrap }
+    // Of lines and rows an archive may have several files.
+    const half = format === "json" ? rows.length : rows.length >> 1
+    const files = { "a.txt": Buffer.from(bodyOf(given, rows.slice(0, half), more)) }
+    if (format !== "json") Object.assign(files, { "b/c.txt": Buffer.from(bodyOf(given, rows.slice(half), more)) })
+    const base64 = Buffer.from(zipSync(files, { level: 1 })).toString("base64")
+    return { ...plainAnswer("", headers), body: { base64 }, framing, wrap }
   }
 
   return (asked) => {

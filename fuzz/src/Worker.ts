@@ -44,7 +44,8 @@ export const startWorker = async (bounds: Bounds, sabotage?: string) => {
   let child: ChildProcess | undefined
   let said = ""
 
-  const started = (): ChildProcess => {
+  /** The process, when it can be given a case. */
+  const started = async (): Promise<ChildProcess> => {
     if (child !== undefined) return child
     const made = fork(join(import.meta.dirname, "runner.ts"), {
       execArgv: ["--expose-gc", "--max-old-space-size=768", "--stack-trace-limit=30"],
@@ -63,6 +64,8 @@ export const startWorker = async (bounds: Bounds, sabotage?: string) => {
     said = ""
     made.stderr?.on("data", (part: Buffer) => (said = (said + part.toString()).slice(-4000)))
     child = made
+    await Promise.race([once(made, "message"), once(made, "exit")])
+    if (made.exitCode !== null || made.signalCode !== null) throw new Error(`the runner does not start: ${said}`)
     return made
   }
   const end = async (): Promise<void> => {
@@ -74,7 +77,7 @@ export const startWorker = async (bounds: Bounds, sabotage?: string) => {
   }
 
   const run = async (given: Case, collects = false): Promise<Result> => {
-    const runner = started()
+    const runner = await started()
     api.use(
       given.kind === "truth"
         ? truthfulApi(given)

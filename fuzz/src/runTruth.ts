@@ -4,13 +4,14 @@ import { request } from "undici"
 import { Clock, Effect, Result, Schema, Stream } from "effect"
 import type { Outcome, TruthCase, TruthRecord, Wrong } from "./Case.ts"
 import { hurriedClock } from "./HurriedClock.ts"
-import { isObject } from "./Json.ts"
+import { isObject, type Json } from "./Json.ts"
 import { parsed } from "./runConnector.ts"
 import { laterPath } from "./TruthApi.ts"
+import { sentText, toTheFirst, truthStart } from "./TruthCases.ts"
 import { roundTrip, services } from "./Walks.ts"
 
 /** Most starts of the process in one walk. */
-const mostStarts = 200
+const mostStarts = 1000
 
 /** The text with its members in order, and without space: numbers and texts are kept as they are. */
 const canonical = (text: string): string => {
@@ -29,7 +30,7 @@ const canonical = (text: string): string => {
 /** What is to be published of a record, as canonical texts; as it came, where nothing is done to it. */
 const expectedOf = (given: TruthCase, record: TruthRecord): ReadonlyArray<string> => {
   if (given.filters && record.kind !== "b") return []
-  const value = LosslessJson.parse(Buffer.from(record.text))
+  const value = LosslessJson.parse(Buffer.from(sentText(given, record)))
   if (!isMembers(value)) return []
   const { lines, ...rest } = value
   const made =
@@ -72,17 +73,20 @@ export const runTruth = async (
   folder: string,
   sabotage: string | undefined
 ): Promise<Pick<Outcome, "word" | "wrong">> => {
-  const connector = parsed(given.config, base, false)
+  const { clock, close } = hurriedClock()
+  const days = Math.ceil((clock.currentTimeMillisUnsafe() - truthStart) / 86_400_000) + 1
+  const config: Json = JSON.parse(JSON.stringify(given.config).replaceAll(toTheFirst, `${days} days`))
+  const connector = parsed(config, base, false)
   if (!("connector" in connector)) {
+    close()
     return {
       word: "not a valid file",
       wrong: [{ name: "a truthful case has no valid file", detail: "" }, ...connector.wrong]
     }
   }
   const wrong: Array<Wrong> = []
-  const { clock, close } = hurriedClock()
   const isAsItCame = !given.filters && !given.adds && given.expands === "no" && given.format.endsWith("json")
-  const sent = new Set(given.records.map(({ text }) => text))
+  const sent = new Set(given.records.map((record) => sentText(given, record)))
   const keys = new Set(given.records.map(({ id }) => id))
   let starts = 0
   let from: Checkpoint | undefined
