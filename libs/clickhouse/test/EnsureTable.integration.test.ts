@@ -1,11 +1,12 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect } from "effect"
 import { Warehouse } from "../src/index.ts"
 import { Embedded, planOf, record, spec } from "./support.ts"
 
 const sample = (...texts: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => texts.map((text) => Buffer.from(text))
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTable", (it) => {
+layerPerAttempt(Embedded)("ensureTable", (it) => {
   it.effect("infers types from the sample and never guesses times", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
