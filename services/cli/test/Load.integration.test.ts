@@ -143,7 +143,7 @@ describe("tributary load on the embedded engine", { timeout: 180_000 }, () => {
         run.child.kill(signal)
         const { code, err } = await run.ended
         assert.strictEqual(code, 130, err)
-        await until("all have ended", () => !own.some(isAlive), 10)
+        await until("all have ended", () => !own.some(isAlive))
         assert.deepStrictEqual(left(run.temporary), [])
       }
     })
