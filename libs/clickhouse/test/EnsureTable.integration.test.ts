@@ -188,6 +188,7 @@ layerPerAttempt(Embedded)("ensureTable", (it) => {
   it.effect("leaves columns alone that it cannot check or that the table fills itself", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
+      yield* warehouse.command("CREATE DATABASE IF NOT EXISTS shop")
       yield* warehouse.command(
         "CREATE TABLE shop.foreign (id Int64, tags Array(String), day Date MATERIALIZED today(), n UInt8, low LowCardinality(Nullable(String)), at DateTime, wide Int256) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100"
       )

@@ -31,7 +31,7 @@ afterAll(() => {
 const sabotaged = join(import.meta.dirname, "fixtures", "sabotagedLoad.ts")
 
 // Each takes seconds; a machine that has other work takes longer.
-describe("tributary load on the embedded engine", { timeout: 180_000 }, () => {
+describe("tributary load on the embedded engine", { timeout: 240_000 }, () => {
   it.live("compares every record, measures and writes the report, and leaves nothing", () =>
     Effect.promise(async () => {
       const report = join(folder, "report")
