@@ -37,7 +37,7 @@ config: { client_secret: "\${env:SHOP_SECRET}" }
 describe("a connector with several authorizations", () => {
   it(
     "is told with all of them by status, and loses the tokens of all, or of the one that is named",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const place = folder(files)
       const env = { SHOP_SECRET: "client-secret", TRIBUTARY_VAULT_KEY: Buffer.alloc(32, 3).toString("base64") }
