@@ -167,7 +167,11 @@ const limited = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
     const found = yield* published(connector)
     const own = [...api.jobs.values()].filter((job) => job.connector === connector)
     assert.strictEqual(new Set(found).size, found.length, `a job of ${connector} is read twice`)
-    assert.isAbove(found.length, 1)
+    assert.isAbove(
+      found.length,
+      1,
+      `records of ${connector}; its jobs: ${own.length}\n${api.events.join("\n")}\n${logs()}`
+    )
     for (const { deleted, name } of own) if (deleted) assert.include(found, name)
   }
   yield* Effect.logInfo(`${api.jobs.size} jobs, ${api.most()} at once.`)

@@ -164,12 +164,12 @@ describe.skipIf(reason !== undefined)(
         assert(changed !== undefined)
         files.write(`${changed}.yaml`, fileOf(changed, "every 500 millis"))
         await apply(files)
-        await until("the changed one is read by its new file", () => polls(api, `/${changed}`) >= 3, 10)
+        await until("the changed one is read by its new file", () => polls(api, `/${changed}`) >= 3)
         assert(ids.every((id) => id === changed || polls(api, `/${id}`) === 1))
 
         // Deleted: nobody runs it any more.
         await files.run(["delete", changed], variables).ended
-        await until("the deleted one has no owner", async () => !(await first.owned()).includes(changed), 10)
+        await until("the deleted one has no owner", async () => !(await first.owned()).includes(changed))
 
         // Each says what its process uses; one that ends well says no more.
         const processes = async () => {
@@ -222,7 +222,7 @@ describe("one service of many", () => {
         return { status: answer.status, text: await answer.text() }
       }
       await run.until("it says that nothing listens there", () => run.err().includes("ECONNREFUSED"), 30)
-      await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"), 5)
+      await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"))
       assert.strictEqual((await ask("/readyz")).status, 503)
       assert.strictEqual((await ask("/livez")).status, 200)
       const broker = Scope.makeUnsafe()
