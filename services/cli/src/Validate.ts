@@ -1,4 +1,4 @@
-import { type ConfigProblem, formatProblem, parseConnector, transformSteps } from "@tributary/domain"
+import { type ConfigProblem, formatProblem, parseConnector, streamOf, transformSteps } from "@tributary/domain"
 import { compileTransform, type TransformError } from "@tributary/transform"
 import { Secrets } from "@tributary/secrets"
 import { Effect, Result, Schema } from "effect"
@@ -44,7 +44,7 @@ interface WrongStep {
 }
 
 const wrongStep = ({ connector, file, text }: LoadedConnector, stream: string, error: TransformError): WrongStep => {
-  const own = connector.streams[stream]?.transform === undefined ? [] : ["streams", stream]
+  const own = streamOf(connector, stream).transform === undefined ? [] : ["streams", stream]
   const said = { severity: "error", found: "", expected: "", advice: "" } as const
   // It was read from this text before.
   const [place] = Result.getOrThrow(parseConnector(text, file)).locate([
