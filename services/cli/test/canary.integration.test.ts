@@ -130,7 +130,7 @@ describe.skipIf(reason !== undefined)(`full engine${reason === undefined ? "" : 
     const [redis, clickhouse] = await Effect.runPromise(
       Scope.provide(
         Effect.all([
-          redisServer(...durable, "--requirepass", redisPassword).pipe(Effect.timeout("30 seconds")),
+          redisServer(...durable, "--requirepass", redisPassword).pipe(Effect.timeout("90 seconds")),
           startClickHouse({ directory: join(files.path, "clickhouse") })
         ]),
         scope
