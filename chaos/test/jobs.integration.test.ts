@@ -138,7 +138,7 @@ const limited = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   for (const worker of team) {
     yield* until(
       () => "as many jobs as may be",
-      "30 seconds",
+      "90 seconds",
       Effect.sync(() => api.living().length === limit)
     )
     yield* worker.kill9
@@ -205,6 +205,6 @@ describe("jobs of several processes", () => {
           TRIBUTARY_ALLOW_PRIVATE_ADDRESSES: "true"
         }).pipe(Effect.provide(KafkaLog.layer({ brokers: cluster.brokers.split(",") })))
       }).pipe(Effect.scoped),
-    400_000
+    600_000
   )
 })

@@ -87,7 +87,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   for (let worker = 0; worker < workers; worker++) {
     yield* until(
       () => `worker-${worker} does not receive.\n${team.map(lastLines).join("\n---\n")}`,
-      "1 minute",
+      "2 minutes",
       Effect.map(once(worker, `first-${worker}`), (status) => status === 200)
     )
   }
@@ -119,20 +119,20 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
       publishing = team.findIndex(({ log }) => readFileSync(log, "utf8").includes('"Connector started."'))
       return publishing >= 0
     })
-    yield* until(() => "a worker has the connector", "1 minute", seek)
+    yield* until(() => "a worker has the connector", "2 minutes", seek)
     for (const index of [publishing, (publishing + 1) % workers]) {
       const worker = team[index]
       assert(worker !== undefined)
       const from = next
       yield* until(
         () => `${next} deliveries were sent`,
-        "1 minute",
+        "2 minutes",
         Effect.sync(() => next >= from + between)
       )
       yield* worker.kill9
       yield* until(
         () => `worker-${index} does not come back.\n${lastLines(worker)}`,
-        "1 minute",
+        "2 minutes",
         Effect.map(once(index, `first-${index}`), (status) => status === 200)
       )
     }
@@ -149,7 +149,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   const missing = () => [...taken].filter((id) => !found.includes(id))
   yield* until(
     () => `not in the topic: ${missing().slice(0, 10).join(", ")}\n${team.map(lastLines).join("\n---\n")}`,
-    "90 seconds",
+    "2 minutes",
     Effect.map(look, () => missing().length === 0)
   )
   const caughtUp = (yield* Clock.currentTimeMillis) - begun
@@ -160,7 +160,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
     (id, index) =>
       until(
         () => `${id} is not taken`,
-        "1 minute",
+        "2 minutes",
         Effect.map(once(index + 1, id), (status) => status === 200)
       ),
     { concurrency: senders, discard: true }
@@ -174,7 +174,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   sent.add("beside")
   yield* until(
     () => `the last delivery is not in the topic.\n${team.map(lastLines).join("\n---\n")}`,
-    "90 seconds",
+    "2 minutes",
     Effect.map(look, () => found.includes("beside"))
   )
   // The last one that was published: what came before it in the inbox is published, or passed over.
@@ -219,6 +219,6 @@ describe("webhooks on Kafka", () => {
           HOOK_SECRET: secret
         }).pipe(Effect.provide(KafkaLog.layer({ brokers: cluster.brokers.split(",") })))
       }).pipe(Effect.scoped),
-    300_000
+    600_000
   )
 })

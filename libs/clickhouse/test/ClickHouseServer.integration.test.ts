@@ -114,7 +114,7 @@ describe("the embedded server", () => {
       )
       const pid = yield* Effect.callback<number>((resume) => {
         parent.stdout?.setEncoding("utf8").once("data", (text: string) => resume(Effect.succeed(Number(text))))
-      }).pipe(Effect.timeout("30 seconds"))
+      }).pipe(Effect.timeout("90 seconds"))
       assert.isTrue(isAlive(pid))
       parent.kill("SIGKILL")
       const [server, waited] = yield* timed(start({ directory }))

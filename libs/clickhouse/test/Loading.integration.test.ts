@@ -14,7 +14,7 @@ const killServer = Effect.gen(function* () {
   yield* Effect.sync(() => kill(pid, "SIGKILL"))
   yield* server.pid.pipe(
     Effect.repeat({ until: (now) => now !== pid, schedule: Schedule.spaced("5 millis") }),
-    Effect.timeout("20 seconds")
+    Effect.timeout("90 seconds")
   )
 })
 
@@ -25,7 +25,7 @@ const killServer = Effect.gen(function* () {
 const insertUntilStored = (table: Table, plan: InsertPlan, rows: ReadonlyArray<SourceRecord>) => {
   const again = Effect.suspend(() => table.insertMissing({ ...plan, plannedAt: wallClock() }, rows)).pipe(
     Effect.retry({ schedule: Schedule.spaced("20 millis"), while: (error) => error.failureClass === "transient" }),
-    Effect.timeout("30 seconds")
+    Effect.timeout("90 seconds")
   )
   return Effect.suspend(() => table.insert({ ...plan, plannedAt: wallClock() }, table.encode(rows))).pipe(
     Effect.catchIf(

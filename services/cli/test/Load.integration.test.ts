@@ -137,7 +137,7 @@ describe("tributary load on the embedded engine", { timeout: 240_000 }, () => {
         const run = load(["--records", "50000", "--rate", "1000"])
         const pid = run.child.pid ?? 0
         // The API, the worker and its ClickHouse.
-        await until("three processes run", () => descendants(pid).length >= 3, 30)
+        await until("three processes run", () => descendants(pid).length >= 3)
         const own = descendants(pid)
         await delay(500)
         run.child.kill(signal)
@@ -154,7 +154,7 @@ describe("tributary load on the embedded engine", { timeout: 240_000 }, () => {
       if (process.platform !== "linux") return
       const run = load(["--records", "50000", "--rate", "1000"])
       const pid = run.child.pid ?? 0
-      await until("three processes run", () => descendants(pid).length >= 3, 30)
+      await until("three processes run", () => descendants(pid).length >= 3)
       const own = descendants(pid)
       run.child.kill("SIGKILL")
       await run.ended
