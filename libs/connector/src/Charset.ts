@@ -221,10 +221,11 @@ const recodingReader = (inner: PartReader, known: Known): PartReader => {
  * `content-type`, else, of XML, its first line. Bytes of UTF-8 go through as they are, also where `content-type` names a charset of
  * single bytes: of JSON it says nothing (RFC 8259, section 11), and texts in such a charset are hardly ever UTF-8 by chance.
  */
-export const inCharset = (extractor: Extractor, setting: string | undefined, isXml: boolean): Extractor => {
+export const inCharset = (extractor: Extractor, setting: string | undefined, isXml = false): Extractor => {
   const { parts } = extractor
   return {
     ...extractor,
+    charset: setting,
     open: (plan) => {
       const read = extractor.open(plan)
       return (answer) => {

@@ -84,7 +84,7 @@ const compiled = (rule: ErrorRule) => {
 }
 
 /** The error handler of a stream's `errors`: the first rule that fits decides. */
-export const errorRules = (rules: ReadonlyArray<ErrorRule>, charset?: string): ErrorHandler | undefined => {
+export const errorRules = (rules: ReadonlyArray<ErrorRule>): ErrorHandler | undefined => {
   if (rules.length === 0) return undefined
   const all = rules.map(compiled)
   return {
@@ -95,7 +95,7 @@ export const errorRules = (rules: ReadonlyArray<ErrorRule>, charset?: string): E
         (body !== undefined || value !== undefined || named !== undefined)
     ),
     decide: (given, failures, now): Decision | undefined => {
-      const answer = { ...given, body: readableText(given.headers, given.body, charset) }
+      const answer = { ...given, body: readableText(given.headers, given.body, given.charset) }
       const found = all.find(({ fits }) => fits(answer))
       if (found === undefined) return undefined
       const { rule, waitOf } = found

@@ -72,7 +72,8 @@ export const makeJobRun = ({
   settings: given,
   transport
 }: JobRunOptions) => {
-  const settings: SendSettings = { ...given, accept: "application/json", streams: false }
+  // The stream's charset is that of the results.
+  const settings: SendSettings = { ...given, accept: "application/json", streams: false, charset: undefined }
   const slots = new JobSlots(leases, scope)
   const idOf = ({ state }: JobTurn): string => state?.names?.["job"] ?? ""
 
@@ -90,7 +91,10 @@ export const makeJobRun = ({
   }
 
   const ask = (draft: Effect.Effect<RequestDraft, SourceReason>): Effect.Effect<Answer, SourceReason> =>
-    trying((failures) => Effect.flatMap(draft, (made) => transport.send(made, settings, failures)), retries)
+    trying((failures) => Effect.flatMap(draft, (made) => transport.send(made, settings, failures)), {
+      retries,
+      ...transport.waiting
+    })
 
   /** Tells the API that the job is not needed; what fails is said and passed over. */
   const dispose = Effect.fnUntraced(function* (slice: Slice, turn: JobTurn, request: Job["remove"]) {

@@ -119,7 +119,10 @@ export const pageRequests = Effect.fnUntraced(function* ({
       const wanted = { slice, position, state: slice.state ?? {}, startedAt }
       return fetchedFrom(yield* retrieve(wanted), wanted)
     }
-    return yield* trying((failures) => fetchOnce(slice, position, before, failures), retries).pipe(
+    return yield* trying((failures) => fetchOnce(slice, position, before, failures), {
+      retries,
+      ...transport.waiting
+    }).pipe(
       Effect.catchIf(
         (reason) => reason._tag === "Decided" && (reason.action === "restart" || reason.action === "reset"),
         (reason): Effect.Effect<Asked, SourceReason> => {

@@ -102,7 +102,8 @@ export const sliceReader = Effect.fnUntraced(function* (
     accept: extractor.accept,
     authenticator,
     errorHandler,
-    streams: extractor.parts !== undefined
+    streams: extractor.parts !== undefined,
+    charset: extractor.charset
   }
   const jobs =
     requests.job === undefined

@@ -18,6 +18,7 @@ import type { ConnectorDefinition, RequestDraft, StreamDefinition, StreamSlots }
 import { connectionFailure, type Unconnected } from "./Exchange.ts"
 import { BadSetting, SourceError, type SourceReason } from "./SourceError.ts"
 import { type Answer, type JudgedOptions, makeTransport } from "./Transport.ts"
+import { makeWaits, type WaitListener } from "./Waits.ts"
 import { walk } from "./Walk.ts"
 import { Wire } from "./Wire.ts"
 import { yamlStreams } from "./YamlStream.ts"
@@ -96,6 +97,8 @@ export interface MakeOptions {
   readonly definition?: ConnectorDefinition | ((tools: EngineTools) => ConnectorDefinition)
   /** Told when requests to a host of the connector are stopped because it failed too often, and when they go on. */
   readonly circuit?: CircuitListener
+  /** Told when requests wait for long because the API asked for it, and when none does any more; by the key of their budget. */
+  readonly waiting?: WaitListener
   /**
    * Told at the end of a walk when answers that look full had none of what the stream's `pagination` names, with a sentence, and,
    * with `undefined`, when it is known to be right.
@@ -112,7 +115,7 @@ const ownLeases = Effect.map(Layer.build(Leases.layerMemory), Context.get(Leases
  */
 export const make = Effect.fn("connector.make")(function* (
   connector: Connector,
-  { base, circuit, definition, paging }: MakeOptions
+  { base, circuit, definition, paging, waiting }: MakeOptions
 ): Effect.fn.Return<Source, SourceError, Scope.Scope | Secrets | Tokens | Budgets> {
   const secrets = yield* Secrets
   const budgets = yield* Budgets
@@ -200,7 +203,16 @@ export const make = Effect.fn("connector.make")(function* (
       Scope.addFinalizer(scope, Effect.andThen(stop, circuit(host, undefined)))
     )
   }
-  const transport = makeTransport({ connections, http: kept, budgets, authenticator, circuits, meets, wire })
+  const transport = makeTransport({
+    connections,
+    http: kept,
+    budgets,
+    authenticator,
+    circuits,
+    meets,
+    waits: makeWaits(waiting),
+    wire
+  })
   for (const [name, { webhook }] of streams) {
     if (webhook === undefined) yield* Effect.scoped(Effect.mapError(open(name), fail(name)))
   }

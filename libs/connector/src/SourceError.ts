@@ -9,6 +9,9 @@ import {
   ResultRefused,
   UnknownJobStatus
 } from "./JobError.ts"
+import { StillThrottled, Throttled } from "./Throttled.ts"
+
+export { StillThrottled, Throttled }
 
 /** The address without its query's values, except those that Tributary itself counts (page, offset, since). */
 const Request = { url: Schema.String }
@@ -85,20 +88,6 @@ export class HostDown extends Schema.TaggedError<HostDown>()("HostDown", {
   readonly failureClass: FailureClass = "transient"
   override get message(): string {
     return `${this.url} was not asked: ${this.host} has failed ${this.failures} times in a row and is tried again from time to time. Last: ${this.problem}`
-  }
-}
-
-/** The API asked to come back later. `retryAfter` is in milliseconds; `undefined` when it did not say how much later. */
-export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
-  ...Request,
-  ...Found,
-  status: Schema.Int,
-  retryAfter: Schema.UndefinedOr(Schema.Finite)
-}) {
-  readonly failureClass: FailureClass = "throttled"
-  override get message(): string {
-    const wait = this.retryAfter === undefined ? "" : ` and asks to wait ${Math.ceil(this.retryAfter / 1000)} s`
-    return `${this.url} answered ${this.status}${wait}: ${this.found} If this goes on, lower http.rate_limit.`
   }
 }
 
@@ -345,6 +334,7 @@ export const SourceReason = Schema.Union([
   TruncatedJson,
   HostDown,
   Throttled,
+  StillThrottled,
   Unauthorized,
   Forbidden,
   Refused,
@@ -386,7 +376,9 @@ export class SourceError extends Schema.TaggedError<SourceError>()("SourceError"
   get retryAfter(): number | undefined {
     const { reason } = this
     if (reason._tag === "Decided") return reason.wait
-    return reason._tag === "Throttled" || reason._tag === "NoToken" ? reason.retryAfter : undefined
+    return reason._tag === "Throttled" || reason._tag === "StillThrottled" || reason._tag === "NoToken"
+      ? reason.retryAfter
+      : undefined
   }
   override get message(): string {
     const stream = this.stream === undefined ? "" : `/${this.stream}`

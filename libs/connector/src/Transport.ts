@@ -7,15 +7,16 @@ import { readableText } from "./Charset.ts"
 import type { Circuits, Sign } from "./Circuits.ts"
 import type { Connections } from "./Connections.ts"
 import { acceptEncoding, decode } from "./Decode.ts"
-import type { RawAnswer } from "./Exchange.ts"
+import { isSuccess, type RawAnswer } from "./Exchange.ts"
 import { scrub, shownUrl } from "./Found.ts"
 import { allowancesIn, isTight } from "./LimitHeaders.ts"
-import { type AnswerHeaders, header, waitAsked } from "./RetryAfter.ts"
-import { longestWait } from "./RetrySchedule.ts"
+import { header, waitAsked } from "./RetryAfter.ts"
+import { longestThrottled, longestWait } from "./RetrySchedule.ts"
 import { encodeBody } from "./RequestBody.ts"
 import type { Authenticator, Decision, ErrorHandler, RequestDraft } from "./slots/index.ts"
 import { decided, refusal } from "./Refusal.ts"
 import { Decided, Redirected, type SourceReason } from "./SourceError.ts"
+import type { Waits } from "./Waits.ts"
 import type { WireShape } from "./Wire.ts"
 
 /** An answer of the API that the stream can read. */
@@ -34,6 +35,8 @@ export interface Answer {
   readonly url: string
   /** Secrets that the request carried, the access token among them: an answer may repeat them. */
   readonly secrets: ReadonlyArray<string>
+  /** The charset that the body is in whatever its headers say; `undefined`: they say it, or it is UTF-8. */
+  readonly charset?: string | undefined
   /** The stream's error handler says that this is no page at all: no records, and the end of its slice. */
   readonly isIgnored: boolean
 }
@@ -46,6 +49,8 @@ export interface TransportOptions {
   readonly circuits: Circuits
   /** Told of the host of each request before it is sent. */
   readonly meets: (host: string) => Effect.Effect<void>
+  /** Knows who waits for long. */
+  readonly waits: Waits
   readonly wire: WireShape
 }
 
@@ -61,6 +66,8 @@ export interface SendSettings {
   readonly errorHandler: ErrorHandler | undefined
   /** Bodies of successes are read as they come in. */
   readonly streams: boolean
+  /** See `Answer.charset`. */
+  readonly charset?: string | undefined
   /** A redirect to another origin is followed, without credentials and headers. */
   readonly mayLeave?: boolean
 }
@@ -109,16 +116,27 @@ export const makeTransport = ({
   connections,
   http,
   meets,
+  waits,
   wire
 }: TransportOptions) => {
   const rate = http.rate_limit
+  const keyOf = (host: string): string => rate?.key ?? host
   /** Budgets of which little was left when something was last said of them. */
   const tight = new Set<string>()
 
-  /** Tells the budget what the API says is left. */
-  const learn = (key: string, headers: AnswerHeaders, now: number): Effect.Effect<void> => {
+  /** Tells the budget what the API says is left. No reset is waited for longer than a request that is refused. */
+  const learn = (key: string, { headers, status }: RawAnswer, url: string, now: number): Effect.Effect<void> => {
     if (!http.adapt) return Effect.void
-    const found = allowancesIn(headers, now, http.limit_headers)
+    const found = allowancesIn(headers, now, http.limit_headers).map(({ name, remaining, resetIn }) => ({
+      name,
+      remaining,
+      resetIn: Math.min(resetIn, longestThrottled)
+    }))
+    const used = found.filter(({ remaining }) => remaining <= 0)
+    if (used.length > 0 && isSuccess(status)) {
+      const until = now + Math.max(...used.map(({ resetIn }) => resetIn))
+      waits.note(key, until, `${url} answered ${status} and says that nothing is left of the API's limits.`)
+    }
     if (found.length === 0 || !(isTight(found) || tight.has(key))) return Effect.void
     if (isTight(found)) tight.add(key)
     else tight.delete(key)
@@ -153,7 +171,7 @@ export const makeTransport = ({
   ): Effect.fn.Return<Answer, SourceReason> {
     const { errorHandler } = settings
     let authorizer = settings.authenticator ?? authenticator
-    const key = rate?.key ?? draft.url.host
+    const key = keyOf(draft.url.host)
     let target = draft.url
     let { method } = draft
     let body = draft.body === undefined ? undefined : encodeBody(draft.body)
@@ -165,7 +183,7 @@ export const makeTransport = ({
     let asked: number | undefined
     /** One sending; `undefined`: it is to be sent anew. */
     const turn = Effect.fnUntraced(function* (url: string): Effect.fn.Return<Answer | undefined, SourceReason> {
-      yield* budgets.take(key, rate)
+      yield* waits.taking(key, budgets.take(key, rate))
       const authorized: Authorized | undefined =
         authorizer === undefined ? undefined : yield* authorizer.authorize(method, target)
       const headers: Record<string, string> = {
@@ -182,7 +200,7 @@ export const makeTransport = ({
       const request = { method, target, headers, body: body?.bytes }
       const raw = yield* wire.send({ request, limits: http, url, streams: settings.streams, secrets }, connections)
       const now = yield* Clock.currentTimeMillis
-      yield* learn(key, raw.headers, now)
+      yield* learn(key, raw, url, now)
       const wantsNonce =
         authorized !== undefined &&
         (yield* authorized.answered(raw.status, {
@@ -193,8 +211,8 @@ export const makeTransport = ({
         hasNonce = true
         return undefined
       }
-      const isSuccess = raw.status >= 200 && raw.status < 300
-      if (!isSuccess && isRedirect(raw.status)) {
+      const isGood = isSuccess(raw.status)
+      if (!isGood && isRedirect(raw.status)) {
         const next = follow(raw, target, url, hops++, settings.mayLeave === true)
         if (!(next instanceof URL)) return yield* next
         if (next.origin !== target.origin) {
@@ -214,7 +232,7 @@ export const makeTransport = ({
       const decoded =
         stream !== undefined
           ? raw.body
-          : isSuccess
+          : isGood
             ? yield* decode(raw.body, encoding, http.max_page_bytes, url)
             : yield* decode(raw.body, encoding, 1_048_576, url).pipe(Effect.orElseSucceed(() => Buffer.alloc(0)))
       const { status } = raw
@@ -227,19 +245,24 @@ export const makeTransport = ({
         target,
         url,
         secrets,
+        charset: settings.charset,
         isIgnored: false
       }
       const decision =
-        errorHandler === undefined || (isSuccess && !errorHandler.seesSuccesses)
+        errorHandler === undefined || (isGood && !errorHandler.seesSuccesses)
           ? undefined
           : yield* decisionOf(errorHandler, answer, failures, now)
       const made = decision === undefined ? undefined : decided(decision, answer)
-      if (made === undefined ? isSuccess : !(made instanceof Decided)) {
+      if (made === undefined ? isGood : !(made instanceof Decided)) {
         const wait = http.adapt ? waitAsked(raw.headers, now, true) : undefined
-        if (wait !== undefined && wait > 0) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
+        if (wait !== undefined && wait > 0) {
+          const pause = Math.min(wait, longestWait)
+          waits.note(key, now + pause, `${url} answered ${status} and says that nothing is left of the API's limits.`)
+          yield* budgets.pause(key, Duration.millis(pause))
+        }
         return made instanceof Decided || made === undefined ? answer : made
       }
-      const said = { ...raw, body: readableText(raw.headers, decoded) }
+      const said = { ...raw, body: readableText(raw.headers, decoded, settings.charset) }
       const reason = made instanceof Decided ? made : refusal(said, url, secrets, now, authorizer)
       const isRefused =
         reason._tag === "Unauthorized" || (reason._tag === "Decided" && reason.action === "refresh-token")
@@ -254,7 +277,11 @@ export const makeTransport = ({
           : reason._tag === "Decided" && reason.action === "throttle"
             ? reason.wait
             : undefined
-      if (wait !== undefined) yield* budgets.pause(key, Duration.millis(Math.min(wait, longestWait)))
+      if (wait !== undefined) {
+        const pause = Math.min(wait, longestWait)
+        waits.note(key, now + pause, reason.message)
+        yield* budgets.pause(key, Duration.millis(pause))
+      }
       asked = waitAsked(raw.headers, now, false)
       return yield* reason
     })
@@ -292,7 +319,14 @@ export const makeTransport = ({
       return send(draft, settings, 0)
     })
 
-  return { send, exchange: exchangeOnce, startedAt: wire.startedAt }
+  /** For those who try again: a reason without an address is of the tokens. */
+  const waiting = {
+    waits,
+    budgetOf: (reason: SourceReason): string =>
+      "url" in reason && URL.canParse(reason.url) ? keyOf(new URL(reason.url).host) : "tokens"
+  }
+
+  return { send, exchange: exchangeOnce, startedAt: wire.startedAt, waiting }
 }
 
 /** What the end of a request says of its host. An answer that means "not now" or "not so" comes from a host that is there. */

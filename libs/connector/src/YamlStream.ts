@@ -48,7 +48,7 @@ export const yamlStreams = (
             : listRouter(partitions.list),
       extractor: extractorOf(stream, connector.http.max_page_bytes),
       transformation,
-      errorHandler: errorRules(stream.errors, stream.charset),
+      errorHandler: errorRules(stream.errors),
       paginator: paginatorOf(stream.pagination),
       cursor:
         incremental === undefined

@@ -1,5 +1,5 @@
 export * from "./Budgets.ts"
-export { readableText } from "./Charset.ts"
+export { inCharset, readableText } from "./Charset.ts"
 export * from "./Checkpoint.ts"
 export * from "./Code.ts"
 export * from "./JsonExtractor.ts"

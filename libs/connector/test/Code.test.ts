@@ -3,9 +3,11 @@ import { Effect, Stream } from "effect"
 import {
   defineConnector,
   defineStream,
+  inCharset,
   jsonExtractor,
   make,
   type Paginator,
+  readableText,
   recordsExtractor,
   requesterOf,
   rewriting
@@ -67,6 +69,43 @@ describe("a connector in code", () => {
       assert.deepStrictEqual(asked, [null, '{"at":"2"}', '{"at":"4"}'])
       const rest = yield* Stream.runCollect(ready.pages("items", pages[0]?.checkpoint))
       assert.deepStrictEqual(keysOf(rest), ["2", "4", "5"])
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+  it.live("reads pages and errors in a charset that only its extractor knows", () =>
+    Effect.gen(function* () {
+      const url = yield* serve((request, response) => {
+        const token = new URL(request.url ?? "", "http://x").searchParams.get("t")
+        const again = token === null ? '{"at":"日"}' : "null"
+        // As UTF-16LE, which no header says.
+        response.writeHead(token === null ? 200 : 422)
+        response.end(Buffer.from(`{"data":[{"id":"日本"}],"again":${again}}`, "utf16le"))
+      })
+      const told: Array<LosslessJson.Json | undefined> = []
+      const definition = defineConnector({
+        streams: {
+          items: defineStream({
+            requester: requesterOf({ url: `${url}/any` }),
+            paginator: tokens,
+            extractor: inCharset(jsonExtractor("$.data[*]"), "utf-16le"),
+            errorHandler: {
+              seesSuccesses: false,
+              decide: ({ body, charset, headers }) => {
+                told.push(LosslessJson.parse(readableText(headers, body, charset)))
+                return undefined
+              }
+            }
+          })
+        }
+      })
+      const ready = yield* make(connector(url, { primary_key: "id" }), { base: import.meta.dirname, definition })
+      const keys: Array<string> = []
+      const error = yield* ready.pages("items", undefined).pipe(
+        Stream.runForEach((page) => Effect.sync(() => keys.push(...keysOf([page])))),
+        Effect.flip
+      )
+      assert.deepStrictEqual(keys, ["日本"])
+      assert.include(error.message, '"id":"日本"')
+      assert.deepStrictEqual(told, [{ data: [{ id: "日本" }], again: null }])
     }).pipe(Effect.scoped, Effect.provide(services))
   )
   it.live("what a slot throws names the page", () =>

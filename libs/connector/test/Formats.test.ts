@@ -267,6 +267,8 @@ describe("formats", () => {
         "content-type": "application/json; charset=latin1"
       })
       assert.include((yield* failure(connector(refused))).message, "Grüße")
+      const unnamed = yield* answering(Buffer.from('{"message":"Grüße"}', "latin1"), 422)
+      assert.include((yield* failure(connector(unnamed, { charset: "latin1" }))).message, "Grüße")
     }).pipe(Effect.scoped, Effect.provide(services))
   )
   it.live("rows of CSV become objects of texts", () =>

@@ -49,6 +49,15 @@ describe("jobs", () => {
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 
+  it.live("are not written in the charset of their results", () =>
+    Effect.gen(function* () {
+      const api = yield* jobApi()
+      const errors = [{ action: "fail", status: [401], body: "who", message: "the key is missing" }]
+      const unknown = reporting(api.url, { ...stream, charset: "utf-16le", errors }, { headers: {} })
+      assert.include((yield* failure(unknown)).message, "the key is missing")
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+
   it.live(
     "go on after a stop at any step, with what was done before lost or not: no second job, no record lost or doubled",
     () =>

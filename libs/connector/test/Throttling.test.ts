@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Logger } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Budgets } from "@tributary/connector"
 import { waitAsked } from "../src/RetryAfter.ts"
 import { retrySchedule } from "../src/RetrySchedule.ts"
 import { trying } from "../src/Trying.ts"
+import { makeWaits, type Waits } from "../src/Waits.ts"
 import { millisOf } from "./harness.ts"
 import { NotJson, ServerError, type SourceReason, Throttled } from "../src/SourceError.ts"
 
@@ -49,38 +50,161 @@ const url = "https://api.example/records"
 const serverError = new ServerError({ url, status: 500, found: "x." })
 const throttled = (retryAfter: number | undefined) => new Throttled({ url, status: 429, found: "x.", retryAfter })
 
+/** What is logged, and what is told of waits, in their order. */
+const heard = () => {
+  const said: Array<string> = []
+  const told: Array<readonly [string, string | undefined]> = []
+  const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+  const waits = makeWaits((budget, problem) => Effect.sync(() => void told.push([budget, problem])))
+  return { said, told, logger, waits }
+}
+/** Everybody has done what they can at the moment. */
+const settled = Effect.forEach(Array.from({ length: 20 }), () => TestClock.adjust(0), { discard: true })
+const options = (waits: Waits) => ({ retries: 0, waits, budgetOf: () => "api.example" })
+
 describe("trying", () => {
   const saidOf = (...waits: ReadonlyArray<number | undefined>) =>
     Effect.gen(function* () {
-      const said: Array<string> = []
-      const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+      const ears = heard()
       let tries = 0
       const request = trying(() => {
         const wait = waits[tries++]
         return tries > waits.length ? Effect.void : Effect.fail(throttled(wait))
-      }, 0)
-      const fiber = yield* Effect.forkChild(Effect.provide(request, logger))
+      }, options(ears.waits))
+      const fiber = yield* Effect.forkChild(Effect.provide(request, ears.logger))
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(fiber)
-      return said
+      return ears
     })
-  it.effect("says once that an API asks for a long wait, as nobody could tell it from a hang", () =>
+  it.effect("says that an API asks for a long wait, as nobody could tell it from a hang, and when it is over", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* saidOf(5000, undefined), [])
-      assert.deepStrictEqual(yield* saidOf(5000, 60_000, 60_000), [
-        `${url} answered 429 and asks to wait 60 s: x. If this goes on, lower http.rate_limit. It is tried again after 60 s; until then the stream stands still.`
+      assert.deepStrictEqual((yield* saidOf(5000, undefined)).told, [])
+      yield* TestClock.setTime(now)
+      const { said, told } = yield* saidOf(60_000)
+      assert.deepStrictEqual(said, [
+        `${url} answered 429 and asks to wait 60 s: x. If this goes on, lower http.rate_limit. It is tried again after 60 s, at 2026-01-01T00:01:00Z; until then the stream stands still.`
       ])
-      const [years] = yield* saidOf(99_999_999_000)
-      assert.include(years, "It is tried again after 900 s, the longest wait; until then the stream stands still.")
+      assert.deepStrictEqual(told, [
+        ["api.example", said[0]],
+        ["api.example", undefined]
+      ])
+      const years = yield* saidOf(99_999_999_000)
+      assert.include(years.said[0], "It is tried again after 900 s, the longest wait, at ")
     })
   )
-  it.effect("says once that an API refuses for long without a word on how long", () =>
+  it.effect("says that an API refuses for long without a word on how long", () =>
     Effect.gen(function* () {
-      assert.lengthOf(yield* saidOf(...Array<undefined>(7)), 0)
-      const said = yield* saidOf(...Array<undefined>(20))
+      assert.lengthOf((yield* saidOf(...Array<undefined>(6))).said, 0)
+      const { said, told } = yield* saidOf(...Array<undefined>(20))
       assert.lengthOf(said, 1)
-      assert.match(said[0] ?? "", /It is tried again; until then the stream stands still\.$/u)
+      assert.match(
+        said[0] ?? "",
+        /times in a row, for a minute now\. It is tried again; until then the stream stands still\.$/u
+      )
+      // Whoever looks later sees how long it has gone on.
+      assert.match(told.at(-2)?.[1] ?? "", /asked to wait 20 times in a row, for \d minutes now/u)
+      assert.deepStrictEqual(told.at(-1), ["api.example", undefined])
     })
+  )
+  it.effect("says again what goes on, not each time, and fails after an hour with all that it knows", () =>
+    Effect.gen(function* () {
+      for (const [wait, lines] of [
+        [60_000, 5],
+        [1000, 5],
+        [86_400_000, 4],
+        [undefined, 5]
+      ] as const) {
+        const { logger, said, told, waits } = heard()
+        const began = yield* Clock.currentTimeMillis
+        const fiber = yield* Effect.forkChild(
+          Effect.provide(Effect.exit(trying(() => Effect.fail(throttled(wait)), options(waits))), logger)
+        )
+        yield* TestClock.adjust("59 minutes")
+        assert.isUndefined(fiber.pollUnsafe(), String(wait))
+        yield* TestClock.adjust("7 minutes")
+        const exit = yield* Fiber.join(fiber)
+        const reason = Exit.isFailure(exit) ? Option.getOrThrow(Cause.findErrorOption(exit.cause)) : undefined
+        assert.strictEqual(reason?._tag, "StillThrottled")
+        assert.strictEqual(reason?.failureClass, "throttled")
+        assert.match(reason?.message ?? "", /answered 429.* times in a row, for 6\d minutes\. The position is kept\./u)
+        assert.strictEqual(said.length, lines, said.join("\n"))
+        assert.deepStrictEqual(told.at(-1), ["api.example", undefined])
+        assert.isBelow(told.length, 200)
+        yield* TestClock.setTime(began + 2 * 3_600_000)
+      }
+    })
+  )
+  it.effect("says no more of a wait when the request fails otherwise", () =>
+    Effect.gen(function* () {
+      const { logger, told, waits } = heard()
+      let tries = 0
+      const request = trying(() => Effect.fail(tries++ === 0 ? throttled(60_000) : serverError), options(waits))
+      const fiber = yield* Effect.forkChild(Effect.provide(Effect.exit(request), logger))
+      yield* TestClock.adjust("2 minutes")
+      const exit = yield* Fiber.join(fiber)
+      assert.include(String(Exit.isFailure(exit) ? Cause.squash(exit.cause) : ""), "500")
+      assert.deepStrictEqual(
+        told.map(([, problem]) => problem === undefined),
+        [false, true]
+      )
+    })
+  )
+})
+
+describe("a wait for a turn in a budget", () => {
+  /** Requests of a connector, which take their turns and end. */
+  const asking = Effect.gen(function* () {
+    const budgets = yield* Budgets
+    const ears = heard()
+    const ask = Effect.provide(ears.waits.taking("shop", budgets.take("shop", undefined)), ears.logger)
+    return { ...ears, ask, budgets }
+  })
+  it.effect("is said at once, and again, by those who wait, if the API asked for it", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now)
+      const { ask, budgets, said, told, waits } = yield* asking
+      waits.note("shop", now + 3_600_000, "It said that nothing is left.")
+      yield* budgets.learn("shop", [{ name: "x", remaining: 0, resetIn: 3_600_000 }])
+      const message =
+        "It said that nothing is left. Nothing is asked until 2026-01-01T01:00:00Z; until then the stream stands still."
+      // Nobody wants to ask yet.
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(told, [])
+      const fibers = [yield* Effect.forkChild(ask), yield* Effect.forkChild(ask)]
+      yield* settled
+      assert.deepStrictEqual([said, told], [[message], [["shop", message]]])
+      yield* TestClock.adjust("58 minutes")
+      assert.deepStrictEqual(
+        said,
+        Array.from({ length: 4 }, () => message)
+      )
+      yield* TestClock.adjust("2 minutes")
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(told, [
+        ["shop", message],
+        ["shop", undefined]
+      ])
+    }).pipe(Effect.provide(Budgets.layer))
+  )
+  it.effect("is said after half a minute if somebody else was asked to wait, and no short one is", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now)
+      const { ask, budgets, said, told, waits } = yield* asking
+      waits.note("shop", now + 20_000, "Soon.")
+      yield* budgets.pause("shop", Duration.seconds(20))
+      const short = yield* Effect.forkChild(ask)
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.join(short)
+      assert.deepStrictEqual([said, told], [[], []])
+      yield* budgets.pause("shop", Duration.minutes(10))
+      const long = yield* Effect.forkChild(ask)
+      yield* TestClock.adjust("29 seconds")
+      assert.deepStrictEqual(told, [])
+      yield* TestClock.adjust("1 second")
+      assert.include(told[0]?.[1], "budget of shop have waited for their turn since 2026-01-01T00:00:20Z")
+      yield* Fiber.interrupt(long)
+      assert.deepStrictEqual(told.at(-1), ["shop", undefined])
+    }).pipe(Effect.provide(Budgets.layer))
   )
 })
 
@@ -137,9 +261,21 @@ describe("retrySchedule", () => {
       const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(1))))
       yield* TestClock.adjust("901 seconds")
       assert.strictEqual(tries(), 2)
-      yield* TestClock.adjust("2 days")
+      yield* TestClock.adjust("50 minutes")
       assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
-      assert.strictEqual(tries(), 61)
+      // At the end of the hour a budget of an hour would have been there again.
+      assert.strictEqual(tries(), 5)
+    })
+  )
+  it.effect("does not believe for ever that a second is enough", () =>
+    Effect.gen(function* () {
+      const { effect, tries } = failing(throttled(1000))
+      const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(effect, retrySchedule(1))))
+      yield* TestClock.adjust("8500 millis")
+      assert.strictEqual(tries(), 9)
+      yield* TestClock.adjust("65 minutes")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+      assert.isBelow(tries(), 200)
     })
   )
   it.effect("does not try again what cannot pass", () =>

@@ -1,11 +1,11 @@
 import { openSource } from "@tributary/airbyte"
-import { type Checkpoint, nextRun, type Source } from "@tributary/connector"
+import { type Checkpoint, nextRun, type Source, SourceError } from "@tributary/connector"
 import { checkpointsTopic, type Connector, parsePoll, streamKey, streamOf } from "@tributary/domain"
 import { Log, type LogError, type Producer } from "@tributary/log"
 import type { ValueEncoder } from "@tributary/schema-registry"
 import { authorizationOfConnector, configuredRefreshToken, makeConsentWatch } from "@tributary/oauth"
 import { Secrets } from "@tributary/secrets"
-import { type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
+import { type Classified, GaveUp, type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { TokenStore } from "@tributary/vault"
 import { Clock, Effect, Option, Random, Stream } from "effect"
 import { publishInbox } from "./Inbox.ts"
@@ -122,6 +122,29 @@ const readStream = Effect.fnUntraced(function* (
   yield* reporter.state("done")
 }, Effect.scoped)
 
+/**
+ * Runs the work on a stream by the policy for failures. A run that has to end does not begin again with a request that the API has put
+ * off for as long as the engine waits: it gives up with what was said.
+ */
+const superviseStream = Effect.fnUntraced(function* <E extends Classified, R>(
+  reporter: Reporter,
+  work: Effect.Effect<void, E | SourceError, R>,
+  options: SuperviseOptions
+) {
+  let last: SourceError | undefined
+  const ending = Effect.catchIf(
+    work,
+    (error) => options.once && error instanceof SourceError && error.reason._tag === "StillThrottled",
+    (error) => Effect.sync(() => void (last = error instanceof SourceError ? error : undefined))
+  )
+  yield* supervise(reporter, ending, options)
+  if (last === undefined) return
+  const { failureClass, message } = last
+  yield* reporter.state("paused", { problem: { class: failureClass, message } })
+  yield* Effect.logError(message).pipe(Effect.annotateLogs({ failure: failureClass }))
+  return yield* new GaveUp({ failureClass, problem: message })
+})
+
 /** Reports to all streams of a connector what concerns the connector as a whole. */
 const toAll = (reporters: ReadonlyArray<Reporter>): Reporter => ({
   progress: (progress) => Effect.forEach(reporters, (reporter) => reporter.progress(progress), { discard: true }),
@@ -177,13 +200,14 @@ export const runSource = Effect.fn("source.run")(function* (
       const source = yield* openSource(connector, {
         base,
         circuit: (host, problem) => status.notice(id, `circuit ${host}`, problem),
-        paging
+        paging,
+        waiting: (budget, problem) => status.notice(id, `waiting ${budget}`, problem)
       })
       return yield* Effect.forEach(
         streams,
         ({ reporter, stream }) =>
           Effect.flatMap(watch, ({ begin, options: watching }) =>
-            supervise(
+            superviseStream(
               reporter,
               Effect.andThen(begin, readStream(source, connector, stream, reporter, options)),
               watching

@@ -23,6 +23,8 @@ export interface Extractor {
   readonly accept: string
   /** Where the records stand, as messages about them say it. */
   readonly place: string
+  /** The charset that bodies are in whatever else says one, so that whoever reads an answer besides can read it, too. */
+  readonly charset?: string | undefined
   /** Called once per walk; what it returns is called once per page and finds what `plan` asks for. */
   readonly open: (plan: ReadPlan) => (answer: Answer) => Effect.Effect<Extracted, SourceReason>
   /**

@@ -74,7 +74,7 @@ export class PageView {
   get json(): LosslessJson.Json | undefined {
     if (this.#json === undefined) {
       try {
-        this.#json = { value: Lossless.parse(readableText(this.answer.headers, this.answer.body)) }
+        this.#json = { value: Lossless.parse(readableText(this.answer.headers, this.answer.body, this.answer.charset)) }
       } catch {
         this.#json = { value: undefined }
       }
