@@ -8,8 +8,9 @@ export default defineConfig({
     // Whole runs show what failing tests printed, so that a failure is found in the log.
     silent: env["CI"] === undefined ? false : "passed-only",
     reporters: ["default", new RetriedReporter()],
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    // Long enough for machines of which each task has a small part: most tests start processes and servers.
+    testTimeout: 240_000,
+    hookTimeout: 300_000,
     // A landing is not to hang on one moment of a loaded machine. .ci/run lists what passed only at its second attempt.
     retry: env["CI"] === undefined ? 0 : 1,
     // Most tests wait for a server or a clock more than they compute.

@@ -7,7 +7,7 @@ const tributary: ReadonlyArray<string> = [
   fileURLToPath(import.meta.resolve("@tributary/cli/main"))
 ]
 
-/** Runs a command of the platform to its end, for at most a minute. */
+/** Runs a command of the platform to its end, for at most three minutes. */
 export const runCommand = (args: ReadonlyArray<string>, options: Parameters<typeof runToEnd>[1]) =>
   runToEnd([...tributary, ...args], options)
 

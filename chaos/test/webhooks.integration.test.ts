@@ -1,14 +1,18 @@
 import { it } from "@effect/vitest"
+import { KafkaLog } from "@tributary/kafka"
+import { startCluster } from "@tributary/kafka/testing"
 import type { Worker } from "@tributary/load"
+import { Log } from "@tributary/log"
+import { durable, startRedis } from "@tributary/redis/testing"
 import { freePorts } from "@tributary/testkit"
-import { Clock, Deferred, Effect } from "effect"
+import { Clock, Deferred, Duration, Effect } from "effect"
 import { randomBytes } from "node:crypto"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe } from "vitest"
 import { HookSender } from "../src/Hooks.ts"
 import { runCommand, startWorker } from "../src/Workers.ts"
-import { idsOf, onServers, until, valuesOf } from "./support.ts"
 
 const workers = 3
 /** Deliveries between the return of one worker and the end of the next. */
@@ -25,7 +29,37 @@ streams:
     topic: { partitions: 2 }
 `
 
+const limits = { maxRecords: 5_000, maxBytes: 4 * 1024 * 1024, wait: Duration.zero }
+
+/** All values of a topic that readers of committed records see. */
+const valuesOf = Effect.fnUntraced(function* (topic: string) {
+  const log = yield* Log
+  const values: Array<string> = []
+  if (!(yield* log.topics).some(({ name }) => name === topic)) return values
+  for (const { earliest, end, partition } of yield* log.offsets(topic)) {
+    for (let next = earliest; next < end;) {
+      const batch = yield* log.read(topic, partition, next, limits)
+      for (const { value } of batch.records) if (value !== null) values.push(Buffer.from(value).toString())
+      if (batch.next === next) break
+      next = batch.next
+    }
+  }
+  return values
+})
+
+const idsOf = (topic: string) =>
+  Effect.map(valuesOf(topic), (values) => values.map((value) => /"id":"([^"]*)"/u.exec(value)?.[1] ?? value))
+
 const lastLines = (worker: Worker) => readFileSync(worker.log, "utf8").split("\n").slice(-15).join("\n")
+
+const until = <E, R>(what: () => string, longest: Duration.Input, look: Effect.Effect<boolean, E, R>) =>
+  Effect.gen(function* () {
+    const end = (yield* Clock.currentTimeMillis) + Duration.toMillis(longest)
+    while (!(yield* look)) {
+      if ((yield* Clock.currentTimeMillis) > end) return yield* Effect.die(new Error(`waited in vain: ${what()}`))
+      yield* Effect.sleep("50 millis")
+    }
+  })
 
 /** Deliveries come to all workers, twice each, while the one that publishes and another are killed. */
 const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Record<string, string>>) {
@@ -53,7 +87,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   for (let worker = 0; worker < workers; worker++) {
     yield* until(
       () => `worker-${worker} does not receive.\n${team.map(lastLines).join("\n---\n")}`,
-      "1 minute",
+      "2 minutes",
       Effect.map(once(worker, `first-${worker}`), (status) => status === 200)
     )
   }
@@ -85,20 +119,20 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
       publishing = team.findIndex(({ log }) => readFileSync(log, "utf8").includes('"Connector started."'))
       return publishing >= 0
     })
-    yield* until(() => "a worker has the connector", "1 minute", seek)
+    yield* until(() => "a worker has the connector", "2 minutes", seek)
     for (const index of [publishing, (publishing + 1) % workers]) {
       const worker = team[index]
       assert(worker !== undefined)
       const from = next
       yield* until(
         () => `${next} deliveries were sent`,
-        "1 minute",
+        "2 minutes",
         Effect.sync(() => next >= from + between)
       )
       yield* worker.kill9
       yield* until(
         () => `worker-${index} does not come back.\n${lastLines(worker)}`,
-        "1 minute",
+        "2 minutes",
         Effect.map(once(index, `first-${index}`), (status) => status === 200)
       )
     }
@@ -115,7 +149,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   const missing = () => [...taken].filter((id) => !found.includes(id))
   yield* until(
     () => `not in the topic: ${missing().slice(0, 10).join(", ")}\n${team.map(lastLines).join("\n---\n")}`,
-    "90 seconds",
+    "2 minutes",
     Effect.map(look, () => missing().length === 0)
   )
   const caughtUp = (yield* Clock.currentTimeMillis) - begun
@@ -126,7 +160,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
     (id, index) =>
       until(
         () => `${id} is not taken`,
-        "1 minute",
+        "2 minutes",
         Effect.map(once(index + 1, id), (status) => status === 200)
       ),
     { concurrency: senders, discard: true }
@@ -140,7 +174,7 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
   sent.add("beside")
   yield* until(
     () => `the last delivery is not in the topic.\n${team.map(lastLines).join("\n---\n")}`,
-    "90 seconds",
+    "2 minutes",
     Effect.map(look, () => found.includes("beside"))
   )
   // The last one that was published: what came before it in the inbox is published, or passed over.
@@ -160,7 +194,31 @@ const deliver = Effect.fnUntraced(function* (directory: string, env: Readonly<Re
 describe("webhooks on Kafka", () => {
   it.live(
     "are in the topic once each, whichever process takes them, while processes are killed",
-    () => onServers("webhooks", { HOOK_SECRET: secret }, deliver),
-    300_000
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "tributary-webhooks-"))),
+          (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+        )
+        const [cluster, redis] = yield* Effect.all(
+          [
+            startCluster({
+              nodes: 1,
+              directory: join(directory, "kafka"),
+              config: { "num.partitions": "1", "group.min.session.timeout.ms": "1000" }
+            }),
+            startRedis({ directory: join(directory, "redis") }, ...durable)
+          ],
+          { concurrency: "unbounded" }
+        )
+        yield* deliver(directory, {
+          TRIBUTARY_KAFKA_BROKERS: cluster.brokers,
+          TRIBUTARY_REDIS_URL: redis.url,
+          TRIBUTARY_VAULT_KEY: randomBytes(32).toString("base64"),
+          TRIBUTARY_KAFKA_SESSION_TIMEOUT: "3 seconds",
+          HOOK_SECRET: secret
+        }).pipe(Effect.provide(KafkaLog.layer({ brokers: cluster.brokers.split(",") })))
+      }).pipe(Effect.scoped),
+    600_000
   )
 })

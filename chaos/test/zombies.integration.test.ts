@@ -40,16 +40,16 @@ beforeAll(async () => {
       scope
     )
   )
-}, 180_000)
+}, 300_000)
 afterAll(async () => {
   await Effect.runPromise(Scope.close(scope, Exit.void))
   rmSync(directory, { recursive: true, force: true })
 }, 240_000)
 
-/** Waits until `look` is true; fails after a minute with what `what` says then. */
+/** Waits until `look` is true; fails after two with what `what` says then. */
 const until = <E, R>(what: () => string, look: Effect.Effect<boolean, E, R>) =>
   Effect.gen(function* () {
-    const end = (yield* Clock.currentTimeMillis) + 60_000
+    const end = (yield* Clock.currentTimeMillis) + 120_000
     while (!(yield* look)) {
       if ((yield* Clock.currentTimeMillis) > end) return yield* Effect.die(new Error(`waited in vain: ${what()}`))
       yield* Effect.sleep("50 millis")
@@ -197,7 +197,7 @@ describe("a zombie source", () => {
           assert.match(answers.join(", "), allowed)
           yield* isExact(here, false)
         }).pipe(Effect.scoped, Effect.provide(services)),
-      240_000
+      600_000
     )
   }
 })
@@ -224,7 +224,7 @@ describe("a zombie sink", () => {
           assert.match(answers.join(", "), /^(Heartbeat|OffsetCommit) (22|25)$/u)
           yield* isExact(here, true)
         }).pipe(Effect.scoped, Effect.provide(services)),
-      240_000
+      600_000
     )
   }
 })

@@ -52,7 +52,7 @@ describe("the fuzz run", () => {
 
   it(
     "finds a product that would lose records of an API that is known, or publish them twice",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const workers = await Promise.all([
         startWorker(bounds),

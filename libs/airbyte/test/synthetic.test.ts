@@ -7,6 +7,7 @@ import { compare } from "./differential/compare.ts"
 import { mentionsIn } from "./differential/synthetic/mentions.ts"
 import { textFitting } from "./differential/synthetic/pattern.ts"
 import { type Synthetic, synthesise } from "./differential/synthetic/synthetic.ts"
+import { reshaped, variantOf } from "./differential/synthetic/variant.ts"
 
 const ask = (api: Synthetic, href: string, headers: Readonly<Record<string, string>> = {}, body = "", method = "GET") =>
   api.answer({ method, url: new URL(href), headers, body })
@@ -132,6 +133,54 @@ streams:
 `
   const api = synthesise(readMapping(text))
   assert.deepStrictEqual(dict(json(api, "https://api.example.com/items?page=9"))["data"], [])
+})
+
+it("streams that multiply their parents with each other get single records of them, and others pages", () => {
+  const routers = (count: number, inner: string) =>
+    Array.from(
+      { length: count },
+      (_, index) => `
+          - type: SubstreamPartitionRouter
+            parent_stream_configs: [{ parent_key: id, partition_field: p${index}, stream: ${inner} }]`
+    ).join("")
+  const stream = (name: string, parents = "") => `
+  - &${name}
+    name: ${name}
+    schema_loader: { type: InlineSchemaLoader, schema: { type: object } }
+    retriever:
+      requester: { url_base: "https://api.example.com", path: /${name} }
+      record_selector: { extractor: { field_path: [] } }
+      paginator:
+        type: DefaultPaginator
+        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }
+        pagination_strategy: { type: PageIncrement, start_from_page: 1, page_size: 2 }
+      ${parents === "" ? "" : `partition_router:${parents}`}`
+  const records = (count: number): ReadonlyArray<number> => {
+    const text = `
+version: 6.0.0
+check: { stream_names: [groups] }
+streams:${stream("groups")}${stream("threads", routers(1, "*groups"))}${stream("posts", routers(count, "*threads"))}
+`
+    const api = synthesise(readMapping(text))
+    return ["", "?page=2"].map((page) => {
+      const list = json(api, `https://api.example.com/groups${page}`)
+      return Array.isArray(list) ? list.length : -1
+    })
+  }
+  assert.deepStrictEqual(records(1), [2, 1])
+  assert.deepStrictEqual(records(3), [1, 0])
+})
+
+it("answers with wrong fields keep the end of their pages", () => {
+  const meta = { next: null, more: false, after: "" }
+  const changed = new Set<string>()
+  for (let seed = 0; seed < 200; seed++) {
+    const reply = reshaped(variantOf(`sparse,seed=${seed}`), "GET /items", { meta, data: [meta] })
+    const document = "document" in reply ? dict(reply.document) : {}
+    assert.deepStrictEqual(document["meta"], meta)
+    changed.add(writeJson(document["data"] ?? null))
+  }
+  assert.isAbove(changed.size, 3, "records are changed all the same")
 })
 
 it("a cursor at the end of the list is the last record's", () => {

@@ -1,5 +1,11 @@
 import { Readable } from "node:stream"
-import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client"
+import {
+  type ClickHouseClient,
+  ClickHouseError,
+  ClickHouseLogLevel,
+  createClient,
+  type ResponseHeaders
+} from "@clickhouse/client"
 import { Duration, Effect, Redacted, type Scope, Stream } from "effect"
 import type { Endpoint } from "./Endpoint.ts"
 import type { QueryParams } from "./QueryParams.ts"
@@ -16,10 +22,12 @@ const insertTimeout = Duration.minutes(3)
 
 /**
  * Settings of every statement. The answer is held back until the statement has ended, so that a failure has its code and is
- * not a broken stream; integers and decimals come as text, so that no digit is lost.
+ * not a broken stream: in memory, because on a disk that is full the server loses it; integers and decimals come as text, so that no
+ * digit is lost.
  */
 const statementSettings = {
   wait_end_of_query: 1,
+  buffer_size: "16777216",
   output_format_json_quote_64bit_integers: 1,
   output_format_json_quote_decimals: 1,
   output_format_json_quote_denormals: 1,
@@ -68,6 +76,13 @@ const timedOut = (action: string, duration: Duration.Duration) => () =>
     })
   )
 
+/** How many rows the server says that it sent, where it says so (proxies may take the header away). */
+const rowsSent = ({ response_headers }: { readonly response_headers: ResponseHeaders }): number | undefined => {
+  const header = response_headers["x-clickhouse-summary"]
+  const found = typeof header === "string" ? /"result_rows":"?(\d+)/u.exec(header) : null
+  return found === null ? undefined : Number(found[1])
+}
+
 /** Opens a client; its sockets are closed with the scope. */
 export const makeClient = Effect.fnUntraced(function* (
   endpoint: Endpoint
@@ -103,10 +118,20 @@ export const makeClient = Effect.fnUntraced(function* (
           clickhouse_settings: statementSettings,
           ...(params === undefined ? {} : { query_params: params })
         })
-        return await result.json<Record<string, unknown>>()
+        return { rows: await result.json<Record<string, unknown>>(), sent: rowsSent(result) }
       },
       catch: failureOf(action)
-    }).pipe(Effect.timeoutOrElse({ duration: statementTimeout, orElse: timedOut(action, statementTimeout) }))
+    }).pipe(
+      Effect.flatMap(({ rows, sent }) => {
+        if (sent === undefined || sent === rows.length) return Effect.succeed(rows)
+        // What could not be held back on a full disk is missing from an answer that looks like a success: no rows, or some of them.
+        const detail = `an answer with ${rows.length} of ${sent} rows; the server's disk may be full`
+        return Effect.fail(
+          new WarehouseError({ action, reason: new Unavailable({ code: 0, name: "cut off", detail }) })
+        )
+      }),
+      Effect.timeoutOrElse({ duration: statementTimeout, orElse: timedOut(action, statementTimeout) })
+    )
 
   const command = (action: string, sql: string, params?: QueryParams) =>
     Effect.tryPromise({

@@ -1,11 +1,12 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect } from "effect"
 import { Warehouse } from "../src/index.ts"
 import { Embedded, planOf, record, spec } from "./support.ts"
 
 const sample = (...texts: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => texts.map((text) => Buffer.from(text))
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTable", (it) => {
+layerPerAttempt(Embedded)("ensureTable", (it) => {
   it.effect("infers types from the sample and never guesses times", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
@@ -187,6 +188,7 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("ensureTab
   it.effect("leaves columns alone that it cannot check or that the table fills itself", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
+      yield* warehouse.command("CREATE DATABASE IF NOT EXISTS shop")
       yield* warehouse.command(
         "CREATE TABLE shop.foreign (id Int64, tags Array(String), day Date MATERIALIZED today(), n UInt8, low LowCardinality(Nullable(String)), at DateTime, wide Int256) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100"
       )

@@ -1,5 +1,6 @@
 import { createServer } from "node:net"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import { makeClient } from "../src/Client.ts"
 import { ClickHouseServer, Warehouse, type WarehouseError } from "../src/index.ts"
@@ -9,7 +10,7 @@ const row = (offset: number): string => `{"id":${offset}}`
 
 const tagOf = (error: WarehouseError) => [error.reason._tag, error.failureClass]
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("errors of a real server", (it) => {
+layerPerAttempt(Embedded)("errors of a real server", (it) => {
   const client = Effect.gen(function* () {
     const server = yield* ClickHouseServer
     return yield* makeClient(yield* server.endpoint)

@@ -1,5 +1,6 @@
 import { kill } from "node:process"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect, Fiber, Schedule } from "effect"
 import { ClickHouseServer, type InsertPlan, type SourceRecord, type Table, Warehouse } from "../src/index.ts"
 import { Embedded, planOf, record, records, spec, wallClock } from "./support.ts"
@@ -13,7 +14,7 @@ const killServer = Effect.gen(function* () {
   yield* Effect.sync(() => kill(pid, "SIGKILL"))
   yield* server.pid.pipe(
     Effect.repeat({ until: (now) => now !== pid, schedule: Schedule.spaced("5 millis") }),
-    Effect.timeout("20 seconds")
+    Effect.timeout("90 seconds")
   )
 })
 
@@ -24,7 +25,7 @@ const killServer = Effect.gen(function* () {
 const insertUntilStored = (table: Table, plan: InsertPlan, rows: ReadonlyArray<SourceRecord>) => {
   const again = Effect.suspend(() => table.insertMissing({ ...plan, plannedAt: wallClock() }, rows)).pipe(
     Effect.retry({ schedule: Schedule.spaced("20 millis"), while: (error) => error.failureClass === "transient" }),
-    Effect.timeout("30 seconds")
+    Effect.timeout("90 seconds")
   )
   return Effect.suspend(() => table.insert({ ...plan, plannedAt: wallClock() }, table.encode(rows))).pipe(
     Effect.catchIf(
@@ -43,7 +44,7 @@ const one = Effect.fnUntraced(function* (sql: string) {
 const counts = (table: string) =>
   one(`SELECT count() AS n, uniqExact(_topic_id, _partition, _offset) AS offsets, sum(id) AS ids FROM ${table}`)
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is stored once", (it) => {
+layerPerAttempt(Embedded)("a plan is stored once", (it) => {
   it.effect("however often it is inserted, with a view, and after the server was killed", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
@@ -168,7 +169,7 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan is
   )
 })
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan found at start", (it) => {
+layerPerAttempt(Embedded)("a plan found at start", (it) => {
   it.effect("is completed when the table no longer remembers its token", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse
@@ -293,7 +294,7 @@ layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("a plan fo
   )
 })
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })("mode upsert", (it) => {
+layerPerAttempt(Embedded)("mode upsert", (it) => {
   it.effect("keeps the last record of a key, also over a replay and a topic made again", () =>
     Effect.gen(function* () {
       const warehouse = yield* Warehouse

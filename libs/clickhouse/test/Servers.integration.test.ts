@@ -69,7 +69,7 @@ describe.skipIf("missing" in found)(
               schedule: Schedule.spaced("50 millis"),
               while: (error) => error.failureClass === "transient"
             }),
-            Effect.timeout("20 seconds")
+            Effect.timeout("90 seconds")
           )
           assert.deepStrictEqual(yield* warehouse.query(`SELECT count() AS n FROM ${database}.kept`), [{ n: "1000" }])
         })

@@ -1,4 +1,5 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { DateTime, Effect, Option } from "effect"
 import { Warehouse } from "../src/index.ts"
 import { seeded } from "@tributary/testkit"
@@ -308,79 +309,76 @@ const cases: ReadonlyArray<Case> = [
   }
 ]
 
-layer(Embedded, { timeout: "60 seconds", excludeTestServices: true })(
-  "any JSON value arrives as it was sent, or not at all",
-  (it) => {
-    for (const { field, values, show, fits, same } of cases)
-      it.effect(`declared ${field}`, () =>
-        Effect.gen(function* () {
-          const warehouse = yield* Warehouse
-          const name = `v_${field.replace(/\W+/gu, "_")}`
-          const table = yield* warehouse.ensureTable(
-            spec(name, { orderBy: ["k"], schema: { k: "uint32", v: field } }),
-            []
+layerPerAttempt(Embedded)("any JSON value arrives as it was sent, or not at all", (it) => {
+  for (const { field, values, show, fits, same } of cases)
+    it.effect(`declared ${field}`, () =>
+      Effect.gen(function* () {
+        const warehouse = yield* Warehouse
+        const name = `v_${field.replace(/\W+/gu, "_")}`
+        const table = yield* warehouse.ensureTable(
+          spec(name, { orderBy: ["k"], schema: { k: "uint32", v: field } }),
+          []
+        )
+        const encoded = table.encode(values.map((value, k) => record(k, `{"k":${k},"v":${value}}`)))
+        const refused = new Map(encoded.rejected.map(({ index, reason }) => [index, reason]))
+        for (const [k, value] of values.entries())
+          assert.strictEqual(
+            refused.get(k) === undefined,
+            fits(value),
+            `${value} as ${field}: ${refused.get(k) ?? "accepted"}`
           )
-          const encoded = table.encode(values.map((value, k) => record(k, `{"k":${k},"v":${value}}`)))
-          const refused = new Map(encoded.rejected.map(({ index, reason }) => [index, reason]))
-          for (const [k, value] of values.entries())
-            assert.strictEqual(
-              refused.get(k) === undefined,
-              fits(value),
-              `${value} as ${field}: ${refused.get(k) ?? "accepted"}`
-            )
-          yield* table.insert(planOf(0, values.length - 1), encoded)
-          const rows = yield* warehouse.query(`SELECT k, ${show} AS found, _extra FROM shop.${name} ORDER BY k`)
-          assert.strictEqual(rows.length, encoded.rows)
-          for (const row of rows) {
-            const sent = values[Number(row["k"])]!
-            const found = String(row["found"])
-            assert.isTrue(same(sent, found), `${sent} became ${found}`)
-            assert.strictEqual(row["_extra"], "")
-          }
-        })
-      )
+        yield* table.insert(planOf(0, values.length - 1), encoded)
+        const rows = yield* warehouse.query(`SELECT k, ${show} AS found, _extra FROM shop.${name} ORDER BY k`)
+        assert.strictEqual(rows.length, encoded.rows)
+        for (const row of rows) {
+          const sent = values[Number(row["k"])]!
+          const found = String(row["found"])
+          assert.isTrue(same(sent, found), `${sent} became ${found}`)
+          assert.strictEqual(row["_extra"], "")
+        }
+      })
+    )
 
-    for (const field of [
-      "int64",
-      "uint64",
-      "float64",
-      "decimal(18, 2)",
-      "bool",
-      "string",
-      "json",
-      "date",
-      "timestamp",
-      "uuid"
-    ])
-      it.effect(`inferred column of the type of ${field}: what does not fit is in _extra as it was sent`, () =>
-        Effect.gen(function* () {
-          const warehouse = yield* Warehouse
-          const name = `i_${field.replace(/\W+/gu, "_")}`
-          const text = cases.find((one) => one.field === "string")!
-          const { values, show, fits, same } = cases.find((one) => one.field === field)!
-          // Made by a spec that declares the field, loaded by one that does not know it.
-          yield* warehouse.ensureTable(spec(name, { orderBy: ["k"], schema: { k: "uint32", v: `${field}?` } }), [])
-          const table = yield* warehouse.ensureTable(spec(name, { orderBy: ["k"], schema: { k: "uint32" } }), [])
-          const encoded = table.encode(
-            values.map((value, k) => record(k, `{"k":${k},"new é\\n":{"x": ${k}}, "v" : ${value} }`))
-          )
-          assert.deepStrictEqual(encoded.rejected, [])
-          yield* table.insert(planOf(0, values.length - 1), encoded)
-          const rows = yield* warehouse.query(
-            `SELECT k, ${show} AS found, v IS NULL AS none, _extra FROM shop.${name} ORDER BY k`
-          )
-          assert.strictEqual(rows.length, values.length)
-          for (const row of rows) {
-            const k = Number(row["k"])
-            const sent = values[k]!
-            const kept = sent === "null" || (field === "json" ? text.fits(sent) : fits(sent))
-            assert.strictEqual(row["_extra"], `{"new é\\n":{"x": ${k}}${kept ? "" : `,"v":${sent}`}}`)
-            if (sent === "null" || !kept) assert.isTrue(Boolean(Number(row["none"])))
-            else if (field === "json")
-              assert.strictEqual(String(row["found"]), sent.startsWith('"') ? String(JSON.parse(sent)) : sent)
-            else assert.isTrue(same(sent, String(row["found"])), `${sent} became ${String(row["found"])}`)
-          }
-        })
-      )
-  }
-)
+  for (const field of [
+    "int64",
+    "uint64",
+    "float64",
+    "decimal(18, 2)",
+    "bool",
+    "string",
+    "json",
+    "date",
+    "timestamp",
+    "uuid"
+  ])
+    it.effect(`inferred column of the type of ${field}: what does not fit is in _extra as it was sent`, () =>
+      Effect.gen(function* () {
+        const warehouse = yield* Warehouse
+        const name = `i_${field.replace(/\W+/gu, "_")}`
+        const text = cases.find((one) => one.field === "string")!
+        const { values, show, fits, same } = cases.find((one) => one.field === field)!
+        // Made by a spec that declares the field, loaded by one that does not know it.
+        yield* warehouse.ensureTable(spec(name, { orderBy: ["k"], schema: { k: "uint32", v: `${field}?` } }), [])
+        const table = yield* warehouse.ensureTable(spec(name, { orderBy: ["k"], schema: { k: "uint32" } }), [])
+        const encoded = table.encode(
+          values.map((value, k) => record(k, `{"k":${k},"new é\\n":{"x": ${k}}, "v" : ${value} }`))
+        )
+        assert.deepStrictEqual(encoded.rejected, [])
+        yield* table.insert(planOf(0, values.length - 1), encoded)
+        const rows = yield* warehouse.query(
+          `SELECT k, ${show} AS found, v IS NULL AS none, _extra FROM shop.${name} ORDER BY k`
+        )
+        assert.strictEqual(rows.length, values.length)
+        for (const row of rows) {
+          const k = Number(row["k"])
+          const sent = values[k]!
+          const kept = sent === "null" || (field === "json" ? text.fits(sent) : fits(sent))
+          assert.strictEqual(row["_extra"], `{"new é\\n":{"x": ${k}}${kept ? "" : `,"v":${sent}`}}`)
+          if (sent === "null" || !kept) assert.isTrue(Boolean(Number(row["none"])))
+          else if (field === "json")
+            assert.strictEqual(String(row["found"]), sent.startsWith('"') ? String(JSON.parse(sent)) : sent)
+          else assert.isTrue(same(sent, String(row["found"])), `${sent} became ${String(row["found"])}`)
+        }
+      })
+    )
+})

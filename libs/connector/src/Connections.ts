@@ -6,6 +6,7 @@ import {
   guardedConnector,
   guardedLookup,
   isExempt,
+  proxyAddress,
   variable
 } from "@tributary/oauth"
 import { Environment, type Secrets } from "@tributary/secrets"
@@ -141,6 +142,11 @@ export const openConnections = Effect.fnUntraced(function* (
       const { hash, pathname, search } = new URL(proxy)
       if ((pathname !== "/" && pathname !== "") || search !== "" || hash !== "") {
         const problem = "expected the address of a proxy, which ends behind its host and port: leave out the path."
+        return yield* new BadSetting({ setting, problem })
+      }
+      if (proxyAddress(proxy) === undefined) {
+        const problem =
+          "expected a name and a password (not shown) in which %25 stands for a percent sign, for SOCKS of at most 255 bytes each."
         return yield* new BadSetting({ setting, problem })
       }
     }

@@ -196,6 +196,11 @@ describe("proxies", () => {
         assert.deepStrictEqual(asked, [new URL(plain).host, new URL(encrypted).host])
         assert.match(yield* failing(encrypted, proxy, environment), /certificate/u)
       }
+      for (const wrong of ["socks5://user:canary%@127.0.0.1:1", "http://user:canary%@127.0.0.1:1"]) {
+        const said = yield* failing(plain, { proxy: wrong })
+        assert.match(said, /http\.proxy.*expected a name and a password \(not shown\) in which %25 stands/u)
+        assert.notInclude(said, "canary")
+      }
       const message = yield* failing(plain, { proxy: proxyUrl("user:canary") })
       assert.match(message, /proxy/u)
       assert.notInclude(message, "canary")

@@ -248,6 +248,26 @@ describe("jobs", () => {
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 
+  it.live("come to all who wait for the limit, also beside a stream that makes one after the other", () =>
+    Effect.gen(function* () {
+      const api = yield* jobApi({ polls: 1 })
+      const ready = yield* source(reporting(api.url, withJob({ at_once: { jobs: 1, key: "all" } })))
+      const greedy = Effect.forever(read(ready))
+      const others = Effect.andThen(
+        Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => api.jobs.length > 0 })),
+        Effect.all(
+          Array.from({ length: 3 }, () => read(ready)),
+          { concurrency: "unbounded" }
+        )
+      )
+      const served = yield* Effect.raceFirst(greedy, others).pipe(Effect.timeoutOption("60 seconds"))
+      assert.isTrue(
+        served._tag === "Some",
+        `Others had no job beside ${api.jobs.length} of one that makes them in turn.`
+      )
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+
   it.live("of which nobody reads the result are stopped: a preview", () =>
     Effect.gen(function* () {
       const api = yield* jobApi({})

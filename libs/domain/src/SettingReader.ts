@@ -275,7 +275,10 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       const name = isScalar(item) && typeof item.value === "string" ? item.value : undefined
       const path = [...task.path, name ?? names.size]
       const place = { ast: shape.key, path, key: at, at, example: undefined }
-      if (name === undefined)
+      if (isMap(item)) {
+        const advice = "Take away the dash: streams with settings are given by name, not as a list."
+        findings.wrong({ ...place, node: null }, advice, "a list entry with settings")
+      } else if (name === undefined)
         findings.wrong({ ...place, node: isScalar(item) ? item : null }, "Write the name of a stream.")
       else if (name === "__proto__" || !fits(shape.key, name)) {
         const advice = adviceFor(shape.key, name) ?? "Choose another name."
@@ -377,10 +380,14 @@ export const readSettings = (source: YamlSource, schema: Schema.Top, homes: Read
       : node.value
   }
 
+  const begin = "Begin with `connector: <name>`."
+  const { root } = source
   const value =
-    source.root === undefined
-      ? findings.report(start, [], "an empty file", expectedOf(schema.ast), "Begin with `connector: <name>`.")
-      : read({ ast: schema.ast, node: source.root, path: [], key: start, example: undefined })
+    root === undefined
+      ? findings.report(start, [], "an empty file", expectedOf(schema.ast), begin)
+      : isScalar(root)
+        ? findings.report(rangeOf(root) ?? start, [], findings.shown(root), expectedOf(schema.ast), begin)
+        : read({ ast: schema.ast, node: root, path: [], key: start, example: undefined })
 
   const placeOf = (path: SettingPath): Place => {
     for (let length = path.length; length >= 0; length--) {

@@ -21,6 +21,16 @@ export const wrongFiles: ReadonlyArray<readonly [name: string, text: string, ...
     "1:1 : found an empty file, expected the settings connector, auth, module, manifest, hooks, state, config, http, streams, streams_from, transform, sink. Begin with `connector: <name>`."
   ],
   [
+    "a file that is one text",
+    "hello\n",
+    '1:1 : found "hello", expected the settings connector, auth, module, manifest, hooks, state, config, http, streams, streams_from, transform, sink. Begin with `connector: <name>`.'
+  ],
+  [
+    "streams with settings in a list",
+    "connector: shop\nhttp: { base_url: https://x.example }\nstreams:\n  - orders:\n      path: /orders\n",
+    "4:5 streams[0]: found a list entry with settings, expected the name of a stream: a lower-case letter, then at most 62 of a-z, 0-9, _ and -. Take away the dash: streams with settings are given by name, not as a list."
+  ],
+  [
     "a brace that is not closed",
     "connector: shop\nhttp: { base_url: https://x\nstreams: {}\n",
     "3:1 : found a brace or bracket that is not closed, expected } or ] before the next setting. Close the brace or bracket that is open above, and indent what is inside it."

@@ -1,10 +1,10 @@
 import { request as requestPlain } from "node:http"
 import { request as requestTls } from "node:https"
 import type { LookupFunction, Socket } from "node:net"
-import { Data, Redacted } from "effect"
+import { Data, Option, Redacted } from "effect"
 import type { buildConnector } from "undici"
 import { AddressRefused } from "./guard/AddressGuard.ts"
-import { socksTunnel } from "./SocksTunnel.ts"
+import { fitsSocks, socksTunnel } from "./SocksTunnel.ts"
 
 /** Value of an environment variable whose name is common in both cases; the small one counts first, as in curl. */
 export const variable = (environment: Readonly<Record<string, string | undefined>>, name: string): string =>
@@ -43,12 +43,21 @@ export const environmentProxy = (environment: Readonly<Record<string, string | u
 /** No connection through a proxy; nothing has reached who is behind it. `code` never quotes what was sent. */
 export class ProxyFailed extends Data.TaggedError("ProxyFailed")<{ readonly code: string }> {}
 
+/** Name and password as they are sent; none where what stands behind a `%` is no byte. */
+const credentialsOf = Option.liftThrowable(({ password, username }: URL): readonly [name: string, password: string] => [
+  decodeURIComponent(username),
+  decodeURIComponent(password)
+])
+
 /** The address of a proxy that makes tunnels, if it is one. */
 export const proxyAddress = (text: string): URL | undefined => {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
   const isBare = /^\/?$/u.test(url.pathname) && url.search === "" && url.hash === ""
-  return isBare && /^(https?|socks(5h?)?):$/u.test(url.protocol) ? url : undefined
+  const credentials = Option.getOrUndefined(credentialsOf(url))
+  if (!isBare || credentials === undefined) return undefined
+  if (/^socks(5h?)?:$/u.test(url.protocol)) return fitsSocks(credentials) ? url : undefined
+  return /^https?:$/u.test(url.protocol) ? url : undefined
 }
 
 const codeOf = (error: Error): string =>
@@ -98,7 +107,6 @@ export const throughProxy =
       ...(port === "" ? {} : { port }),
       path: authority,
       agent: false,
-      timeout: options.timeout,
       ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
       headers: {
         host: authority,
@@ -112,10 +120,11 @@ export const throughProxy =
         socket.destroy()
         return failed(String(statusCode))
       }
-      socket.setTimeout(0)
       made(socket)
     })
-    asked.once("timeout", () => {
+    // From beginning to end: a proxy that sends a byte now and then is never idle.
+    AbortSignal.timeout(options.timeout).addEventListener("abort", () => {
+      if (isDone) return
       asked.destroy()
       failed("timeout")
     })

@@ -72,7 +72,7 @@ const describeProxy = (code: string): readonly [TokenError["failureClass"], stri
     return [
       "misconfigured",
       "the proxy's address is none (not shown, it may hold a password).",
-      `Correct ${where}: http://, https:// or socks5://, a host and a port, and no path; \`auth.proxy: none\` goes without.`
+      `Correct ${where}: http://, https:// or socks5://, a host and a port, and no path; in a name or password %25 for a percent sign (and %40, %3A, %2F for @, : and /), and for SOCKS at most 255 bytes of each. \`auth.proxy: none\` goes without.`
     ]
   }
   if (code === "407" || code === "credentials") {

@@ -11,17 +11,25 @@ export class SocksRefused extends Error {
   }
 }
 
+/** Whether a proxy's name and password can be sent to it: RFC 1929 has a byte for the length of each. */
+export const fitsSocks = (credentials: ReadonlyArray<string>): boolean =>
+  credentials.every((text) => Buffer.byteLength(text) <= 255)
+
 const codeOf = ({ message }: SocksClientError): string => {
   if (/authentication/iu.test(message)) return "credentials"
   if (message.includes("timed out")) return "timeout"
-  // In the words of RFC 1928, section 6: ConnectionRefused, HostUnreachable and so on.
-  const [, answer] = /rejected connection - (\w+)$/u.exec(message) ?? []
-  return answer ?? (message === "Socket closed" ? "closed" : "no SOCKS5")
+  if (message === "Socket closed") return "closed"
+  const [broken] = /\bE[A-Z]{4,}\b/u.exec(message) ?? []
+  if (broken !== undefined) return broken
+  // In the words of RFC 1928, section 6: ConnectionRefused, HostUnreachable and so on. `Granted` is what an answer of another version says.
+  const [, answer = "Granted"] = /rejected connection - (\w+)$/u.exec(message) ?? []
+  return answer === "Granted" || answer === "undefined" ? "no SOCKS5" : answer
 }
 
 /**
  * A tunnel through a SOCKS proxy (RFC 1928, with the name and password in its address as RFC 1929 has it). The name of the target is
- * resolved by the proxy, that of the proxy with `lookup`. Rejects with `SocksRefused`, or the error of the connection to the proxy.
+ * resolved by the proxy, that of the proxy with `lookup`. Rejects with `SocksRefused`, or the error of the connection to the proxy, at the
+ * latest after `timeout` milliseconds.
  */
 export const socksTunnel = async (
   proxy: URL,
@@ -31,6 +39,7 @@ export const socksTunnel = async (
   const port = Number(proxy.port || "1080")
   const host = proxy.hostname.replace(/^\[(.*)\]$/u, "$1")
   const { lookup, timeout } = options
+  const began = performance.now()
   const socket = connect({ host, port, ...(lookup === undefined ? {} : { lookup }) })
   try {
     // A listener that stays: an error that comes between two steps is told by the next one.
@@ -45,7 +54,7 @@ export const socksTunnel = async (
       command: "connect",
       proxy: { host, port, type: 5, ...credentials },
       destination: target,
-      timeout,
+      timeout: Math.max(1, timeout - (performance.now() - began)),
       existing_socket: socket
     })
     return socket

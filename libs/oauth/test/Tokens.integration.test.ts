@@ -183,11 +183,11 @@ describe("client_credentials", () => {
         const token = yield* get
         if (turn > 0) slowest = Math.max(slowest, performance.now() - before)
         assert.isTrue(server.validate(value(token)).active)
-        assert.isAbove((server.validate(value(token)).expiresAt ?? 0) - performance.timeOrigin - performance.now(), 450)
+        assert.isAbove((server.validate(value(token)).expiresAt ?? 0) - performance.timeOrigin - before, 450)
         generations.add(token.generation)
         yield* Effect.sleep("100 millis")
       }
-      assert.isBelow(slowest, 100)
+      assert.isBelow(slowest, unhurried(100))
       assert.isAtLeast(generations.size, 3)
       assert.strictEqual(server.stats.tokenRequests, generations.size)
     })
@@ -289,7 +289,7 @@ describe("refresh_token", () => {
       yield* Effect.flip(get)
       assert.strictEqual(server.stats.tokenRequests, requests)
       writeFileSync(file, server.control.issueRefreshToken())
-      yield* Effect.retry(get, Schedule.spaced("100 millis")).pipe(Effect.timeout("20 seconds"))
+      yield* Effect.retry(get, Schedule.spaced("100 millis")).pipe(Effect.timeout("90 seconds"))
       assert.strictEqual(server.stats.tokenRequests, requests + 1)
     })
   )

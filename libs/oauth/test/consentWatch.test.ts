@@ -41,6 +41,50 @@ describe("a consent that is awaited", () => {
     }).pipe(Effect.provide(TokenStore.layerMemory))
   )
 
+  it.effect("is not what the work refreshed before it failed", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore
+      const watch = yield* makeConsentWatch("shop")
+      const life = (consentedAt: number, obtainedAt: number) => ({
+        ...tokens("a"),
+        refreshLife: { consentedAt, obtainedAt, saidEnd: undefined, isFixed: false }
+      })
+      yield* store.save("shop", 0, life(1, 1))
+      yield* watch.begin
+      yield* store.save("shop", 1, life(1, 2))
+      const waiting = yield* Effect.forkChild(watch.consented)
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* store.save("shop", 2, life(3, 3))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(waiting)
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
+  it.effect("is another refresh token where one is configured, however late it comes", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore
+      let configured: string | undefined = "a"
+      const watch = yield* makeConsentWatch(
+        "shop",
+        Effect.sync(() => configured)
+      )
+      yield* watch.begin
+      yield* store.save("shop", 0, tokens("a"))
+      yield* store.save("shop", 1, tokens("a"))
+      const waiting = yield* Effect.forkChild(watch.consented)
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(waiting.pollUnsafe())
+      // A file that is being replaced may be away for a moment.
+      configured = undefined
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(waiting.pollUnsafe())
+      configured = "b"
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(waiting)
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
   it.effect("is tried again while managers may share the failure of before, and no longer", () =>
     Effect.gen(function* () {
       const store = yield* TokenStore

@@ -12,7 +12,7 @@ import { type Line, makeWorkers } from "./Workers.ts"
 /** What the workers are allowed: so many in a second. */
 const requests = 20
 /** Two requests may come that much closer together than Redis let them through: way and wake-up, on a busy machine. */
-const jitter = 250
+const jitter = () => Math.min(800, unhurried(250))
 
 const sentAt = (lines: ReadonlyArray<Line>, name?: string) =>
   lines
@@ -45,20 +45,21 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         yield* b.tell
         yield* Effect.sleep(4000)
         const times = sentAt(lines)
-        assert.isAtMost(most(times, 1000 - jitter), requests)
+        assert.isAtMost(most(times, 1000 - jitter()), requests)
         // The first 20 at once, then 20 a second.
         const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1000
-        assert.isAtLeast(times.length, 0.7 * requests * (1 + Math.floor(seconds)))
+        assert.isAtLeast(times.length, (0.7 * requests * (1 + Math.floor(seconds))) / unhurried(1))
         const share = sentAt(lines, "a").length / times.length
-        assert.isTrue(share > 0.35 && share < 0.65, `a had ${share}`)
+        const least = 0.35 / unhurried(1)
+        assert.isTrue(share > least && share < 1 - least, `a had ${share}`)
 
         // One dies, with a place in line: the other soon has all of it.
         yield* a.kill
         const from = lines.length
         yield* Effect.sleep(2500)
         const alone = sentAt(lines.slice(from))
-        assert.isAtLeast(alone.length, 0.7 * requests * 2)
-        assert.isAtMost(most(sentAt(lines), 1000 - jitter), requests)
+        assert.isAtLeast(alone.length, (0.7 * requests * 2) / unhurried(1))
+        assert.isAtMost(most(sentAt(lines), 1000 - jitter()), requests)
       }),
     240_000
   )
@@ -98,7 +99,7 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         const from = lines.length
         yield* server.start
         yield* until("they go on", (all) => sentAt(all.slice(from)).length > 3 * requests)
-        assert.isAtMost(most(sentAt(lines), 1000 - jitter), requests)
+        assert.isAtMost(most(sentAt(lines), 1000 - jitter()), requests)
       }),
     240_000
   )
@@ -128,7 +129,7 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         )
         const both = [yield* process, yield* process]
         // Both have heard of it, as from answers of their own.
-        for (const budgets of both) yield* budgets.learn("x", [{ name: "limit", remaining: 6, resetIn: 2000 }])
+        for (const budgets of both) yield* budgets.learn("x", [{ name: "limit", remaining: 6, resetIn: 8000 }])
         let sent = 0
         for (const budgets of both) {
           for (let n = 0; n < 8; n++) {
@@ -140,13 +141,13 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
             )
           }
         }
-        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent >= 6 }), Effect.timeout("10 seconds"))
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent >= 6 }), Effect.timeout("30 seconds"))
         assert.strictEqual(sent, 6)
         // The reset passes; what one request is told lets the others go.
-        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent > 6 }), Effect.timeout("10 seconds"))
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent > 6 }), Effect.timeout("30 seconds"))
         assert.isAtMost(sent, 8)
         for (const budgets of both) yield* budgets.learn("x", [{ name: "limit", remaining: 100, resetIn: 60_000 }])
-        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent === 16 }), Effect.timeout("20 seconds"))
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => sent === 16 }), Effect.timeout("30 seconds"))
       }).pipe(Effect.scoped),
     240_000
   )
@@ -191,11 +192,13 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
         yield* Effect.forkScoped(Effect.forever(Effect.andThen(take, Effect.sleep(50))))
         yield* Effect.sleep(200)
         yield* server.kill
-        yield* Effect.sleep(2500)
+        for (let index = 0; index < 600 && messages.length === 0; index++) yield* Effect.sleep(50)
+        // Many more are taken meanwhile.
+        yield* Effect.sleep(1500)
         assert.strictEqual(messages.length, 1, messages.join())
         assert.match(messages[0] ?? "", /^Warn Request budgets are not shared/)
         yield* server.start
-        for (let index = 0; index < 100 && messages.length < 2; index++) yield* Effect.sleep(50)
+        for (let index = 0; index < 600 && messages.length < 2; index++) yield* Effect.sleep(50)
         assert.deepStrictEqual(messages.slice(1), ["Info Request budgets are shared again."])
       }).pipe(
         Effect.provide(
@@ -207,7 +210,8 @@ describe.skipIf(missing !== undefined)(`RedisBudgets${missing === undefined ? ""
 })
 
 describe.skipIf(missingAny !== undefined)(`RedisBudgets${missingAny === undefined ? "" : ` (${missingAny})`}`, () => {
-  const rate = { requests: 5, per: Duration.millis(500) }
+  /** Long beside the time that a busy machine needs for a few requests. */
+  const rate = { requests: 5, per: Duration.seconds(5) }
 
   /** Two layers over one server, as two processes have them. */
   const two = <A, E>(body: (a: Budgets["Service"], b: Budgets["Service"]) => Effect.Effect<A, E>) =>
@@ -222,10 +226,11 @@ describe.skipIf(missingAny !== undefined)(`RedisBudgets${missingAny === undefine
   it.live("counts for all, keeps keys apart, and lets through at once what is free", () =>
     two((a, b) =>
       Effect.gen(function* () {
-        const first = yield* timed(Effect.forEach([a, b, a, b, a], (budgets) => budgets.take("x", rate)))
-        assert.isBelow(first, unhurried(400))
-        assert.isBelow(yield* timed(b.take("y", rate)), unhurried(100))
-        assert.isAbove(first + (yield* timed(b.take("x", rate))), 480)
+        const begun = performance.now()
+        assert.isBelow(yield* timed(Effect.forEach([a, b, a, b, a], (budgets) => budgets.take("x", rate))), 4_000)
+        assert.isBelow(yield* timed(b.take("y", rate)), 4_000)
+        yield* b.take("x", rate)
+        assert.isAbove(performance.now() - begun, 4_900)
       })
     )
   )
@@ -236,11 +241,13 @@ describe.skipIf(missingAny !== undefined)(`RedisBudgets${missingAny === undefine
         for (let index = 0; index < 5; index++) yield* a.take("x", rate)
         const waiting = yield* Effect.forkChild(timed(b.take("x", rate)), { startImmediately: true })
         yield* Effect.sleep(100)
-        yield* a.pause("x", Duration.millis(1200))
+        const begun = performance.now()
+        yield* a.pause("x", Duration.seconds(8))
         yield* a.pause("x", Duration.millis(10))
-        assert.isAbove(yield* timed(b.take("x", undefined)), 1100)
-        assert.isAbove(yield* Fiber.join(waiting), 1200)
-        assert.isBelow(yield* timed(a.take("y", undefined)), unhurried(100))
+        assert.isBelow(yield* timed(a.take("y", undefined)), 4_000)
+        yield* b.take("x", undefined)
+        assert.isAbove(performance.now() - begun, 7_900)
+        assert.isAbove(yield* Fiber.join(waiting), 7_900)
       })
     )
   )
@@ -254,7 +261,7 @@ describe.skipIf(missingAny !== undefined)(`RedisBudgets${missingAny === undefine
         yield* Fiber.interrupt(waiting)
         const all = yield* timed(Effect.forEach([1, 2, 3, 4, 5], () => b.take("x", rate)))
         // A place that stayed taken would move the fifth to the next period.
-        assert.isBelow(all, 700)
+        assert.isBelow(all, 8_000)
       })
     )
   )

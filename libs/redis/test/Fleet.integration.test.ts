@@ -29,7 +29,7 @@ describe.skipIf(missing !== undefined)(`a fleet${missing === undefined ? "" : ` 
         )
         assert.isTrue(record.isComplete)
       }),
-    300_000
+    400_000
   )
 
   it.live(
@@ -40,6 +40,6 @@ describe.skipIf(missing !== undefined)(`a fleet${missing === undefined ? "" : ` 
         const wrong = judge(record).filter(({ isGood }) => !isGood)
         assert.isAbove(wrong.filter(({ name }) => /races|refused|revoked/u.test(name)).length, 0)
       }),
-    180_000
+    300_000
   )
 })

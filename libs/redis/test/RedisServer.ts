@@ -101,7 +101,7 @@ export const startRedis = Effect.fnUntraced(function* (place: RedisPlace, ...set
     current = started
     yield* Effect.orDie(
       Effect.retry(answering(port), {
-        schedule: Schedule.spaced("25 millis").pipe(Schedule.upTo({ duration: "15 seconds" })),
+        schedule: Schedule.spaced("25 millis").pipe(Schedule.upTo({ duration: "90 seconds" })),
         // One that ended at once did not like its settings.
         while: started.running
       })

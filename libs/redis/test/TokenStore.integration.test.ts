@@ -3,7 +3,7 @@ import { TokenStore, VaultError } from "@tributary/vault"
 import { hashicorpStandIn } from "@tributary/secrets/testing"
 import { entry, tokens } from "@tributary/vault/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { newKey } from "./keys.ts"
@@ -303,7 +303,7 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
             ]
             // The removal comes last, and is refused before anything is sent, as no connection can be made.
             for (const call of stop === server.kill ? calls : calls.slice(0, 2)) {
-              const error = yield* Effect.flip(Effect.timeout(call, "3 seconds"))
+              const error = yield* Effect.flip(Effect.timeout(call, "20 seconds"))
               assert.instanceOf(error, VaultError)
               assert.strictEqual(error.failureClass, "transient")
               assert.match(error.message, /^Tokens of shop: Redis at 127\.0\.0\.1:\d+: /)
@@ -311,9 +311,12 @@ describe.skipIf(missing !== undefined)(`RedisTokenStore${missing === undefined ?
               if (call === calls[0]) assert.match(error.message, said)
             }
             yield* go
-            yield* Effect.retry(store.load("shop"), { times: 50 })
+            yield* Effect.retry(store.load("shop"), { schedule: Schedule.spaced("50 millis"), times: 200 })
           }
-          const again: Effect.Effect<unknown, VaultError> = Effect.retry(accessTokenOf(store, "shop"), { times: 50 })
+          const again: Effect.Effect<unknown, VaultError> = Effect.retry(accessTokenOf(store, "shop"), {
+            schedule: Schedule.spaced("50 millis"),
+            times: 200
+          })
           assert.strictEqual(yield* again, "access-1")
         })
       )

@@ -50,10 +50,10 @@ export const makeWorkersOf = Effect.fnUntraced(function* (program: "redis-worker
 
   /** Waits until the lines fulfil something. */
   const until = Effect.fnUntraced(function* (what: string, condition: (lines: ReadonlyArray<Line>) => boolean) {
-    const deadline = (yield* Clock.currentTimeMillis) + 60_000
+    const deadline = (yield* Clock.currentTimeMillis) + 150_000
     while (!condition(lines)) {
       if ((yield* Clock.currentTimeMillis) > deadline) {
-        return yield* Effect.die(`Not so within a minute: ${what}. Last lines: ${JSON.stringify(lines.slice(-20))}`)
+        return yield* Effect.die(`Not so within 150 seconds: ${what}. Last lines: ${JSON.stringify(lines.slice(-20))}`)
       }
       yield* Effect.sleep(10)
     }

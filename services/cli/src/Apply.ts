@@ -72,7 +72,7 @@ const tryOut = Effect.fnUntraced(function* (loaded: LoadedConnector) {
     yield* compileTransform(steps, { connector: copy.connector.connector, stream, base: copy.base }).pipe(
       // A secret that is missing here is there where the workers run, or they will say so.
       Effect.catchIf(
-        (error: TransformError) => error.step.includes("(mask)"),
+        (error: TransformError) => error.at[1] === "mask",
         () => Effect.void
       ),
       Effect.mapError(
@@ -81,7 +81,7 @@ const tryOut = Effect.fnUntraced(function* (loaded: LoadedConnector) {
             connector: registration.connector,
             problem:
               `${error.message}` +
-              (error.step.includes("(typescript)")
+              (error.at[1] === "typescript"
                 ? " A registered module goes to the workers alone: what it imports from files beside it has to be in it."
                 : "")
           })

@@ -1,7 +1,7 @@
-import { type ConfigProblem, formatProblem, transformSteps } from "@tributary/domain"
-import { compileTransform } from "@tributary/transform"
+import { type ConfigProblem, formatProblem, parseConnector, streamOf, transformSteps } from "@tributary/domain"
+import { compileTransform, type TransformError } from "@tributary/transform"
 import { Secrets } from "@tributary/secrets"
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { type LoadedConnector, loadConnectors } from "./ConnectorFiles.ts"
 import { count } from "./Format.ts"
 import { referencesOf } from "./References.ts"
@@ -37,6 +37,27 @@ const unresolved = Effect.fnUntraced(function* ({ base, connector, file, text }:
   return problems
 })
 
+/** A step that cannot be made, and where in the file it stands. */
+interface WrongStep {
+  readonly place: ConfigProblem
+  readonly message: string
+}
+
+const wrongStep = ({ connector, file, text }: LoadedConnector, stream: string, error: TransformError): WrongStep => {
+  const own = streamOf(connector, stream).transform === undefined ? [] : ["streams", stream]
+  const said = { severity: "error", found: "", expected: "", advice: "" } as const
+  // It was read from this text before.
+  const [place] = Result.getOrThrow(parseConnector(text, file)).locate([
+    { ...said, path: [...own, "transform", ...error.at] }
+  ])
+  if (place === undefined) throw error
+  return { place, message: error.problem }
+}
+
+/** As other problems of files are shown, with sentences in place of what was found and expected. */
+const formatStep = ({ message, place }: WrongStep): string =>
+  [`error: ${place.path}: ${message}`, ...formatProblem(place).split("\n").slice(1, -1)].join("\n")
+
 /** Checks connector files, with the expressions and TypeScript files that they name, without making a request. */
 export const validate = Effect.fn("cli.validate")(function* (options: {
   readonly connectors: string
@@ -45,9 +66,10 @@ export const validate = Effect.fn("cli.validate")(function* (options: {
   const screen = yield* Screen
   const loaded = yield* loadConnectors(options.connectors)
   const warnings: Array<ConfigProblem> = [...loaded.warnings]
-  const transforms: Array<{ readonly file: string; readonly path: string; readonly message: string }> = []
+  /** By place: streams may share a step. */
+  const transforms = new Map<string, WrongStep>()
   for (const one of loaded.connectors) {
-    const { base, connector, file } = one
+    const { base, connector } = one
     const missing = yield* unresolved(one)
     warnings.push(...missing.map(({ problem }) => problem))
     for (const stream of Object.keys(connector.streams)) {
@@ -55,10 +77,10 @@ export const validate = Effect.fn("cli.validate")(function* (options: {
         compileTransform(transformSteps(connector, stream), { connector: connector.connector, stream, base })
       )
       if (compiled._tag === "Success") continue
-      const { message } = compiled.failure
       // A salt that is missing here has been said.
-      if (!missing.some(({ reference }) => message.includes(reference)))
-        transforms.push({ file, path: `streams.${stream}`, message })
+      if (missing.some(({ reference }) => compiled.failure.problem.includes(reference))) continue
+      const wrong = wrongStep(one, stream, compiled.failure)
+      transforms.set(JSON.stringify([wrong.place.file, wrong.place.path]), wrong)
     }
   }
   if (options.json) {
@@ -66,19 +88,25 @@ export const validate = Effect.fn("cli.validate")(function* (options: {
       JSON.stringify({
         valid: loaded.connectors.map(({ connector, file }) => ({ file, connector: connector.connector })),
         problems: loaded.problems,
-        transforms,
+        transforms: [...transforms.values()].map(({ message, place: { column, file, line, path } }) => ({
+          file,
+          line,
+          column,
+          path,
+          message
+        })),
         warnings
       })
     )
   } else {
     for (const problem of loaded.problems) yield* screen.print(`${formatProblem(problem)}\n`)
-    for (const { file, message, path } of transforms) yield* screen.print(`error: ${path}: ${message}\n  --> ${file}\n`)
+    for (const wrong of transforms.values()) yield* screen.print(`${formatStep(wrong)}\n`)
     for (const warning of warnings) yield* screen.print(`${formatProblem(warning, "warning")}\n`)
     for (const { connector, file } of loaded.connectors) {
       const streams = Object.keys(connector.streams).length
       yield* screen.print(`${file}: connector ${connector.connector}, ${streams} stream(s)`)
     }
   }
-  const problems = loaded.problems.length + transforms.length
+  const problems = loaded.problems.length + transforms.size
   if (problems > 0) return yield* new Invalid({ problems })
 })

@@ -54,7 +54,7 @@ const until = <A, E, R>(look: Effect.Effect<A, E, R>, check: (found: A) => boole
       if (check(found)) return found
       yield* Effect.sleep("20 millis")
     }
-  }).pipe(Effect.timeout("30 seconds"))
+  }).pipe(Effect.timeout("90 seconds"))
 
 describe("every worker", () => {
   it.live("receives what is registered, as it is at any time, whoever publishes it", () =>

@@ -90,11 +90,7 @@ it("embedded: no secret is in what the command writes, in its files, topics, tab
     90
   )
   // While it runs, the status is written, and the tables are there.
-  await running.until(
-    "pages were read",
-    () => hostile.requests.filter((one) => one.includes("/api/good")).length > 30,
-    60
-  )
+  await running.until("pages were read", () => hostile.requests.filter((one) => one.includes("/api/good")).length > 30)
   const said = await commonFlow(flow, ["SELECT * FROM canary.client_good", "SHOW DATABASES"])
   assert.include(said, "client-good/items")
   running.child.kill("SIGKILL")
@@ -102,7 +98,7 @@ it("embedded: no secret is in what the command writes, in its files, topics, tab
   flow.places.push(...filesBelow(files.data))
 
   const again = flow.start("run", "--json")
-  await again.until("it reads again", () => again.out() !== "", 60)
+  await again.until("it reads again", () => again.out() !== "")
   again.child.kill("SIGTERM")
   await flow.keep("stopped", again)
   for (const name of ["client-good", "refresh-gone", "client-echo", "key-query", "api-query-400", "signed-echo"]) {
@@ -130,7 +126,7 @@ describe.skipIf(reason !== undefined)(`full engine${reason === undefined ? "" : 
     const [redis, clickhouse] = await Effect.runPromise(
       Scope.provide(
         Effect.all([
-          redisServer(...durable, "--requirepass", redisPassword).pipe(Effect.timeout("30 seconds")),
+          redisServer(...durable, "--requirepass", redisPassword).pipe(Effect.timeout("90 seconds")),
           startClickHouse({ directory: join(files.path, "clickhouse") })
         ]),
         scope
@@ -160,12 +156,11 @@ describe.skipIf(reason !== undefined)(`full engine${reason === undefined ? "" : 
     )
     await source?.run.until(
       "pages were read",
-      () => hostile.requests.filter((one) => one.includes("/api/good")).length > 30,
-      60
+      () => hostile.requests.filter((one) => one.includes("/api/good")).length > 30
     )
     for (const { run, service } of services) {
       const address = () => /http:\/\/127\.0\.0\.1:\d+/u.exec(run.out() + run.err())?.[0]
-      await run.until("it serves", () => address() !== undefined, 30)
+      await run.until("it serves", () => address() !== undefined)
       for (const path of [
         "/livez",
         "/readyz",

@@ -170,8 +170,9 @@ describe.concurrent("query", () => {
       const resident = /^VmRSS:\s+(\d+) kB/mu.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))
       most = Math.max(most, Number(resident?.[1] ?? 0))
     }, 50)
+    // From then on there is nothing to look at, though its output may still be on the way.
+    child.once("exit", () => clearInterval(timer))
     const [code] = await once(child, "close")
-    clearInterval(timer)
     assert.strictEqual(code, 0)
     assert.isAbove(bytes, 240_000_000)
     assert.isBelow(most, 400_000)
@@ -249,8 +250,25 @@ describe.concurrent("validate", () => {
     const wrong = await at.run(["validate", "--json"]).ended
     assert.strictEqual(wrong.code, 1)
     assert.deepInclude(document(wrong.out), { problems: [], warnings: [] })
-    assert.include(wrong.out, "filter")
+    assert.match(wrong.out, /"line":\d+,"column":5,"path":"transform\[0\]\.filter"/u)
     assert.deepStrictEqual(api.requests, [])
+  })
+
+  it("shows where a wrong expression stands, once, and references by the paths that other problems have", async () => {
+    const text = connector("shop", await startApi())
+    const two = text.replace("streams:\n", "streams:\n  others: { path: /items, records: '$.data[*]' }\n")
+    const steps =
+      'transform:\n  - drop: [a]\n  - filter: "record.id >"\n  - mask: { a: sha256 }\n    salt: ${env:NO_SALT}\n'
+    const at = folder({ "shop.yaml": `${two}${steps}` })
+    const { err, out } = await at.run(["validate"]).ended
+    const [filter] = out.split("\n\n")
+    assert.match(
+      filter ?? "",
+      /^error: transform\[1\]\.filter: The expression is wrong.*\n +--> \S+shop\.yaml:\d+:5\n +\|\n\d+ \|   - filter: "record.id >"\n +\|     \^{6}$/u
+    )
+    assert.strictEqual(out.split("The expression is wrong").length, 2, out)
+    assert.match(out, /^warning: transform\[2\]\.salt: found \$\{env:NO_SALT\}/mu)
+    assert.match(err, /1 problem\(s\) found/u)
   })
 })
 

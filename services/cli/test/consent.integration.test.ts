@@ -114,12 +114,12 @@ describe("tributary consent", () => {
     async () => {
       const place = folder({ "shop.yaml": file() })
       const running = place.run(["dev"])
-      await running.until("it asks for consent", () => running.err().includes("Run: tributary consent shop"), 40)
+      await running.until("it asks for consent", () => running.err().includes("Run: tributary consent shop"))
       const given = await place.run(["consent", "shop"], environmentOf(place)).ended
       assert.strictEqual(given.code, 0, given.err)
       assert.include(given.out, "shop: consent was given by person, and is stored.")
       assert.include(given.out, "+ api:read")
-      await running.until("it goes on", () => running.err().includes("goes on where it stopped"), 20)
+      await running.until("it goes on", () => running.err().includes("goes on where it stopped"))
       const tapped = await place.run(["tap", "raw.shop.orders", "--follow", "--limit", "3"]).ended
       assert.strictEqual(tapped.out.match(/"total"/gu)?.length, 3, tapped.err)
       running.child.kill("SIGTERM")
@@ -139,17 +139,17 @@ describe("tributary consent", () => {
     async () => {
       const place = folder()
       const running = place.run(["dev", "--auth-server", "--auth-port", "0", "--http", "127.0.0.1:0"])
-      await running.until("it waits for a connector", () => running.err().includes("until there is one"), 60)
+      await running.until("it waits for a connector", () => running.err().includes("until there is one"))
       place.write("tryout.yaml", /^connector: tryout[^]*/mu.exec(running.out())?.[0] ?? "")
-      await running.until("it asks for consent", () => running.err().includes("Run: tributary consent tryout"), 60)
+      await running.until("it asks for consent", () => running.err().includes("Run: tributary consent tryout"))
       const given = await place.run(["consent", "tryout"], environmentOf(place)).ended
       assert.strictEqual(given.code, 0, given.err)
-      await running.until("it goes on", () => running.err().includes("goes on where it stopped"), 20)
+      await running.until("it goes on", () => running.err().includes("goes on where it stopped"))
       const metrics = /metrics at (http:\S+\/metrics)/u.exec(running.err())?.[1] ?? assert.fail(running.err())
       const obtained = /^oauth_token_obtained_timestamp_seconds\{[^}]*authorization="tryout"[^}]*\} 1\d{9}/mu
       // oxlint-disable-next-line eslint/no-restricted-globals -- as Prometheus asks
       const read = async () => (await fetch(metrics)).text()
-      await running.until("its metrics tell of the token", async () => obtained.test(await read()), 20)
+      await running.until("its metrics tell of the token", async () => obtained.test(await read()))
       // oxlint-disable-next-line eslint/no-restricted-globals -- as an orchestrator asks
       assert.include(await (await fetch(metrics.replace("/metrics", "/v1/owned"))).text(), '"tryout"')
     }

@@ -68,7 +68,7 @@ describe("a disk that is full", () => {
     rmSync(join(disk, "filler"))
     list.stop()
     const size = list.size()
-    await dev.until("everything is loaded", async () => Number((await loaded())["size"]) === size, 20)
+    await dev.until("everything is loaded", async () => Number((await loaded())["size"]) === size)
     assert.deepStrictEqual(await loaded(), { rows: size, ids: size, size })
     // Said by every try, and no more often.
     assert.isAtMost(dev.err().split("could not be written").length - 1, 2)

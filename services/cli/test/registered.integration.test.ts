@@ -53,7 +53,7 @@ interface Worker {
 const startWorker = async (files: Folder, name: string): Promise<Worker> => {
   const run = files.run(["run", "source", "--http", "127.0.0.1:0"], { ...variables, TRIBUTARY_WORKER: name })
   const address = () => /http:\/\/[\d.:]+(?=\/livez)/u.exec(run.out() + run.err())?.[0]
-  await run.until("the worker serves its health", () => address() !== undefined, 30)
+  await run.until("the worker serves its health", () => address() !== undefined)
   const health = async (path: string) => {
     // oxlint-disable-next-line no-restricted-globals -- a probe, as an orchestrator makes it
     const answer = await fetch(`${address()}${path}`)
@@ -157,19 +157,19 @@ describe.skipIf(reason !== undefined)(
           20,
           () => first.run.err() + second.run.err()
         )
-        await until("each was read", () => ids.every((id) => polls(api, `/${id}`) === 1), 20)
+        await until("each was read", () => ids.every((id) => polls(api, `/${id}`) === 1))
 
         // One changes: only that one starts anew.
         const [changed] = await first.owned()
         assert(changed !== undefined)
         files.write(`${changed}.yaml`, fileOf(changed, "every 500 millis"))
         await apply(files)
-        await until("the changed one is read by its new file", () => polls(api, `/${changed}`) >= 3, 10)
+        await until("the changed one is read by its new file", () => polls(api, `/${changed}`) >= 3)
         assert(ids.every((id) => id === changed || polls(api, `/${id}`) === 1))
 
         // Deleted: nobody runs it any more.
         await files.run(["delete", changed], variables).ended
-        await until("the deleted one has no owner", async () => !(await first.owned()).includes(changed), 10)
+        await until("the deleted one has no owner", async () => !(await first.owned()).includes(changed))
 
         // Each says what its process uses; one that ends well says no more.
         const processes = async () => {
@@ -191,7 +191,7 @@ describe.skipIf(reason !== undefined)(
         assert.strictEqual(ready.status, 200, ready.text)
         second.run.child.kill("SIGKILL")
         const rest = ids.filter((id) => id !== changed).toSorted()
-        await until("the other worker has all", async () => (await first.owned()).toSorted().join() === rest.join(), 30)
+        await until("the other worker has all", async () => (await first.owned()).toSorted().join() === rest.join())
 
         first.run.child.kill("SIGTERM")
         const ended = await first.run.ended
@@ -215,14 +215,14 @@ describe("one service of many", () => {
         TRIBUTARY_KAFKA_BROKERS: `127.0.0.1:${port}`
       })
       const address = () => /http:\/\/[\d.:]+(?=\/livez|\/v1)/u.exec(run.err())?.[0]
-      await run.until("its health is served", () => address() !== undefined, 30)
+      await run.until("its health is served", () => address() !== undefined)
       const ask = async (path: string) => {
         // oxlint-disable-next-line eslint/no-restricted-globals -- a probe, as an orchestrator makes it
         const answer = await fetch(`${address()}${path}`)
         return { status: answer.status, text: await answer.text() }
       }
-      await run.until("it says that nothing listens there", () => run.err().includes("ECONNREFUSED"), 30)
-      await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"), 5)
+      await run.until("it says that nothing listens there", () => run.err().includes("ECONNREFUSED"))
+      await run.until("its readiness says why", async () => (await ask("/readyz")).text.includes("ECONNREFUSED"))
       assert.strictEqual((await ask("/readyz")).status, 503)
       assert.strictEqual((await ask("/livez")).status, 200)
       const broker = Scope.makeUnsafe()
@@ -234,7 +234,7 @@ describe("one service of many", () => {
         }
         const cluster = startCluster({ nodes: 1, ports: [port], directory: join(files.path, "kafka") })
         await Effect.runPromise(Scope.provide(cluster, broker))
-        await run.until("it is ready", async () => (await ask("/readyz")).status === 200, 40)
+        await run.until("it is ready", async () => (await ask("/readyz")).status === 200)
         if (service === "control") assert.strictEqual((await ask("/v1/connectors")).status, 200)
         run.child.kill("SIGTERM")
         assert.strictEqual((await run.ended).code, 0)

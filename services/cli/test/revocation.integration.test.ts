@@ -111,13 +111,13 @@ describe.skipIf(reason !== undefined)(
 
         const control = place.run(["run", "control", "--http", "127.0.0.1:0"], environment)
         const address = () => /http:\/\/[\d.:]+(?=\/v1)/u.exec(control.out() + control.err())?.[0]
-        await control.until("the control API is served", () => address() !== undefined, 30)
+        await control.until("the control API is served", () => address() !== undefined)
         const isReady = async () => {
           // oxlint-disable-next-line no-restricted-globals -- a probe, as an orchestrator makes it
           const answer = await fetch(`${address()}/readyz`)
           return answer.ok
         }
-        await control.until("the control API is ready", isReady, 30)
+        await control.until("the control API is ready", isReady)
         const remove = async (id: string) => {
           // oxlint-disable-next-line no-restricted-globals -- as another program would ask
           const answer = await fetch(`${address()}/v1/connectors/${id}`, { method: "DELETE" })

@@ -60,7 +60,7 @@ describe("a signal", () => {
     run.child.kill(signal)
     const { code, err } = await run.ended
     assert.strictEqual(code, 0, err)
-    assert.isBelow(performance.now() - asked, unhurried(4_000))
+    assert.isBelow(performance.now() - asked, unhurried(10_000))
     assert.isFalse(isAlive(server))
     // Nothing stays locked.
     const status = await at.run(["status"]).ended
@@ -90,12 +90,12 @@ describe("a signal", () => {
       run.child.kill("SIGTERM")
       const { code, err } = await run.ended
       assert.strictEqual(code, 130)
-      assert.isBelow(performance.now() - asked, unhurried(500))
+      assert.isBelow(performance.now() - asked, unhurried(1_500))
       assert.match(err, /Second signal: ended at once\. What was committed is kept/u)
     } finally {
       kill(server, "SIGCONT")
     }
-    await until("the server is gone", () => !isAlive(server), 3)
+    await until("the server is gone", () => !isAlive(server))
   })
 
   it.concurrent("has a deadline", async () => {
@@ -106,12 +106,12 @@ describe("a signal", () => {
       run.child.kill("SIGTERM")
       const { code, err } = await run.ended
       assert.strictEqual(code, 130)
-      assert.isBelow(performance.now() - asked, unhurried(2_000))
+      assert.isBelow(performance.now() - asked, unhurried(2_500))
       assert.match(err, /The stop took longer than 500ms: ended at once\./u)
     } finally {
       kill(server, "SIGCONT")
     }
-    await until("the server is gone", () => !isAlive(server), 3)
+    await until("the server is gone", () => !isAlive(server))
   })
 })
 
@@ -142,7 +142,7 @@ describe("kill -9", () => {
     const { at, run, server } = await working(["dev"])
     run.child.kill("SIGKILL")
     await run.ended
-    await until("the server is gone", () => !isAlive(server), 2)
+    await until("the server is gone", () => !isAlive(server))
     const status = await at.run(["status"]).ended
     assert.match(status.out, /^one\/items +stopped /mu)
     const next = await at.run(["run", "--once"]).ended
@@ -162,7 +162,7 @@ describe("a data folder in use", () => {
     for (const command of [["run", "--once"], ["run"], ["dev"]]) {
       const second = await at.run(command).ended
       assert.strictEqual(second.code, 1)
-      assert.isBelow(second.took, unhurried(3_000))
+      assert.isBelow(second.took, unhurried(8_000))
       assert.match(
         second.err,
         new RegExp(`^error: The data directory \\S+ is in use by process ${run.child.pid}\\. Stop`, "u")

@@ -31,7 +31,7 @@ export interface Run {
 export const until = async (
   what: string,
   condition: () => boolean | Promise<boolean>,
-  seconds = 45,
+  seconds = 90,
   context: () => string = () => ""
 ): Promise<void> => {
   const end = performance.now() + seconds * 1_000
@@ -86,7 +86,7 @@ export const script = (file: string, args: ReadonlyArray<string>, options: Surro
     out: () => out,
     err: () => err,
     ended,
-    until: (what, condition, seconds = 45) =>
+    until: (what, condition, seconds = 90) =>
       until(what, condition, seconds, () => `code ${child.exitCode}\n${out}\n${err}`)
   }
 }

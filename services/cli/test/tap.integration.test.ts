@@ -33,7 +33,7 @@ describe("tap --follow", () => {
     assert.strictEqual(code, 0, err)
     assert.strictEqual(parsed(out).length, 5)
     // Ten records come each second.
-    assert.isBelow(took, unhurried(5_000))
+    assert.isBelow(took, unhurried(8_000))
     const endless = live.at.run(["tap", "raw.one.items", "-f", "--last", "1", "--json"])
     await endless.until("records come", () => lines(endless.out()).length > 3)
     // From its publication to here, on clocks that are the same.
@@ -43,7 +43,7 @@ describe("tap --follow", () => {
         done(performance.timeOrigin + performance.now() - Number(first?.["timestamp"]))
       })
     )
-    assert.isBelow(late, 500)
+    assert.isBelow(late, unhurried(500))
     endless.child.kill("SIGINT")
     assert.strictEqual((await endless.ended).code, 0)
   })

@@ -60,7 +60,7 @@ describe("bad requests", () => {
           socket.on("drain", more)
           more()
           return Effect.sync(() => socket.destroy())
-        }).pipe(Effect.timeout("10 seconds"))
+        }).pipe(Effect.timeout("90 seconds"))
         assert.match(answer, /^HTTP\/1\.1 413 /)
         assert.include(answer, '"too_large"')
         assert.strictEqual((yield* send(get("/livez"))).status, 200)
@@ -95,7 +95,7 @@ describe("bad requests", () => {
           else socket.on("close", () => resume(Effect.void))
         }).pipe(
           Effect.timeoutOrElse({
-            duration: "3 seconds",
+            duration: "30 seconds",
             orElse: () => Effect.die(new Error("A connection was left open."))
           })
         )

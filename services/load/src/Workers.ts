@@ -48,7 +48,7 @@ const exitOf = (child: ChildProcess): Effect.Effect<string> =>
 /** A command of the platform that failed or did not end. */
 export class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly message: string }> {}
 
-/** Runs a Node program to its end, for at most a minute. */
+/** Runs a Node program to its end, for at most three minutes. */
 export const runToEnd = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   options: { readonly env: Readonly<Record<string, string>>; readonly log: string }
@@ -58,7 +58,7 @@ export const runToEnd = Effect.fnUntraced(function* (
     (child) => Effect.sync(() => void child.kill("SIGKILL"))
   )
   const how = yield* exitOf(child).pipe(
-    Effect.timeoutOrElse({ duration: "1 minute", orElse: () => Effect.succeed("no end within a minute") })
+    Effect.timeoutOrElse({ duration: "3 minutes", orElse: () => Effect.succeed("no end within three minutes") })
   )
   if (how !== "code 0") {
     return yield* new CommandFailed({ message: `${args.join(" ")}: ${how}; see ${options.log}` })

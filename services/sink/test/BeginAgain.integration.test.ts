@@ -3,7 +3,8 @@ import { Connector, rawTopic } from "@tributary/domain"
 import { Log } from "@tributary/log"
 import { valueDecoder } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Deferred, Duration, Effect, Fiber, Schema } from "effect"
 import { kill } from "node:process"
 import { beginAgain } from "../src/BeginAgain.ts"
@@ -75,7 +76,7 @@ const makeTable = (stream: string) =>
 
 const command = (sql: string) => Warehouse.use((warehouse) => warehouse.command(sql))
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("a position", (it) => {
+layerPerAttempt(Engine)("a position", (it) => {
   for (const how of ["SYNC", "PERMANENTLY SYNC"])
     it.effect(`stays while its table is detached (${how}), and nothing is doubled when it is attached again`, () =>
       Effect.gen(function* () {

@@ -1,6 +1,7 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { Log } from "@tributary/log"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect, Fiber, Random } from "effect"
 import {
   dead,
@@ -28,7 +29,7 @@ const text = (n: number) =>
 
 let attempts = 0
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loaders and ClickHouse", (it) => {
+layerPerAttempt(Engine)("loaders and ClickHouse", (it) => {
   it.effect("are killed at random moments: each record is in the table, in its view, or rejected, once", () =>
     Effect.gen(function* () {
       const log = yield* Log

@@ -1,11 +1,12 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect } from "effect"
 import { dead, Engine, expected, finish, overflow, publish, rows, runUntil, setting, stored, steps } from "./support.ts"
 
 /** The 12th, 23rd and 27th record of each test do not fit the table; so there are ranges with and without rejections. */
 const isBad = (n: number) => n === 12 || n === 23 || n === 27
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("a loader that is killed", (it) => {
+layerPerAttempt(Engine)("a loader that is killed", (it) => {
   for (const step of steps) {
     for (const forgotten of [false, true]) {
       it.effect(`${step}${forgotten ? ", and the table forgets the token" : ""}`, () =>

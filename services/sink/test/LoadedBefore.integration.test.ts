@@ -1,13 +1,14 @@
 import { Connector, rawTopic } from "@tributary/domain"
 import { Log } from "@tributary/log"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Duration, Effect, Fiber, Logger, Schema } from "effect"
 import { runSink, sinkGroup } from "../src/index.ts"
 import { Engine, until } from "./support.ts"
 
 const decode = Schema.decodeUnknownSync(Connector)
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("a table whose topic was deleted", (it) => {
+layerPerAttempt(Engine)("a table whose topic was deleted", (it) => {
   for (const mode of ["append", "upsert"] as const) {
     it.effect(`is ${mode === "append" ? "" : "not "}warned of in mode ${mode}, once`, () => {
       const stream = `deleted_${mode}`

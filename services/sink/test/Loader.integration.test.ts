@@ -2,7 +2,8 @@ import { Unavailable, Warehouse, WarehouseError } from "@tributary/clickhouse"
 import { type Claim, Log } from "@tributary/log"
 import { Status } from "@tributary/telemetry"
 import { unhurried } from "@tributary/testkit"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Deferred, Duration, Effect, Fiber, Ref } from "effect"
 import {
   dead,
@@ -34,7 +35,7 @@ const status = (place: Setting) =>
 
 let attempts = 0
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartition", (it) => {
+layerPerAttempt(Engine)("loadPartition", (it) => {
   describe("ClickHouse", () => {
     it.effect("is killed again and again while records come: the loader recovers by itself", () =>
       Effect.gen(function* () {

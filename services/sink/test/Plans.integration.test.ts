@@ -2,7 +2,8 @@ import { type Encoded, type InsertPlan, Warehouse } from "@tributary/clickhouse"
 import { type Claim, Log } from "@tributary/log"
 import { valueDecoder } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Deferred, Effect, Fiber } from "effect"
 import { loadPartition } from "../src/PartitionLoader.ts"
 import { belongingOf, encodeAcknowledged, encodePlan, type Plan } from "../src/Plan.ts"
@@ -47,7 +48,7 @@ const partsOf = (place: Setting) =>
     ([row]) => Number(row?.["n"])
   )
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartition", (it) => {
+layerPerAttempt(Engine)("loadPartition", (it) => {
   describe("a zombie", () => {
     it.effect("cannot plan, and what it had on its way is absorbed", () =>
       Effect.gen(function* () {

@@ -1,6 +1,7 @@
 import { Warehouse } from "@tributary/clickhouse"
 import { Status } from "@tributary/telemetry"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Effect } from "effect"
 import {
   dead,
@@ -24,7 +25,7 @@ const status = (place: Setting) =>
     (entries) => entries.find(({ stream }) => stream === place.name)?.stages.sink
   )
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("loadPartition", (it) => {
+layerPerAttempt(Engine)("loadPartition", (it) => {
   describe("rejected records", () => {
     it.effect("are in the dead-letter topic with reason and position, even where the reason cuts a character", () =>
       Effect.gen(function* () {

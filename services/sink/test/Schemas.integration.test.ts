@@ -3,7 +3,8 @@ import { Connector, deadTopic, rawTopic, rejectedHeaders } from "@tributary/doma
 import { Log } from "@tributary/log"
 import { RegistryError, RegistryUnreachable, SchemaRegistry, valueEncoder } from "@tributary/schema-registry"
 import { Status } from "@tributary/telemetry"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Duration, Effect, Fiber, Schema } from "effect"
 import { runSink, sinkGroup } from "../src/index.ts"
 import { Engine, query, until } from "./support.ts"
@@ -96,7 +97,7 @@ const outcome = Effect.fnUntraced(function* (stream: string, format: string) {
   return { rows: rows.map(row), rejected: rejected.sort() }
 })
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("topics with schemas", (it) => {
+layerPerAttempt(Engine)("topics with schemas", (it) => {
   it.effect("are loaded as topics of JSON are", () =>
     Effect.gen(function* () {
       const json = yield* outcome("as_json", "json")

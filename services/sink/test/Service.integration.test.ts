@@ -4,7 +4,8 @@ import { Connector, deadTopic, rawTopic, rejectedHeaders } from "@tributary/doma
 import { Log } from "@tributary/log"
 import { Status } from "@tributary/telemetry"
 import { seeded } from "@tributary/testkit"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
+import { layerPerAttempt } from "@tributary/testkit/testing"
 import { Duration, Effect, Fiber, Schema } from "effect"
 import { runSink, sinkGroup } from "../src/index.ts"
 import { Engine, query, until } from "./support.ts"
@@ -52,7 +53,7 @@ const stateOf = (stream: string) =>
     (entries) => entries.find((entry) => entry.stream === stream)?.stages.sink
   )
 
-layer(Engine, { timeout: "60 seconds", excludeTestServices: true })("runSink", (it) => {
+layerPerAttempt(Engine)("runSink", (it) => {
   it.effect("returns at once when the stream has no sink", () =>
     runSink(
       decode({ connector: "shop", http: { base_url: "https://api.shop.example" }, streams: { bare: { path: "/" } } }),

@@ -47,7 +47,7 @@ export const Engine = engineWith((directory) => SqliteLog.layer({ directory: joi
 /** Milliseconds since 1970. */
 export const wallClock = (): number => performance.timeOrigin + performance.now()
 
-/** Waits until `check` is true; fails when what `look` sees has not changed for 30 seconds, or after three minutes. */
+/** Waits until `check` is true; fails when what `look` sees has not changed for 90 seconds, or after three minutes. */
 export const until = <A, E, R>(look: Effect.Effect<A, E, R>, check: (found: A) => boolean): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
     const last = wallClock() + 180_000
@@ -57,7 +57,7 @@ export const until = <A, E, R>(look: Effect.Effect<A, E, R>, check: (found: A) =
       const found = yield* look
       if (check(found)) return found
       const text = JSON.stringify(found)
-      if (text !== seen) end = Math.min(last, wallClock() + 30_000)
+      if (text !== seen) end = Math.min(last, wallClock() + 90_000)
       seen = text
       if (wallClock() > end) return yield* Effect.die(new Error(`Waited in vain; last seen: ${text}`))
       yield* Effect.sleep("5 millis")
@@ -224,7 +224,7 @@ export const finish = Effect.fnUntraced(function* (place: Setting, hooks: Hooks 
 /** Runs loaders until one fails, which it must, and returns its error. */
 export const failureOf = (place: Setting, hooks: Hooks = {}) =>
   Effect.flip(
-    Effect.timeoutOrElse(run(place, hooks), { duration: "20 seconds", orElse: () => Effect.die("no failure") })
+    Effect.timeoutOrElse(run(place, hooks), { duration: "90 seconds", orElse: () => Effect.die("no failure") })
   )
 
 /** Waits until the group's position is the end of each partition, with no plan. */

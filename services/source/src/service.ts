@@ -3,7 +3,8 @@ import { type Checkpoint, nextRun, type Source, SourceError } from "@tributary/c
 import { checkpointsTopic, type Connector, parsePoll, streamKey, streamOf } from "@tributary/domain"
 import { Log, type LogError, type Producer } from "@tributary/log"
 import type { ValueEncoder } from "@tributary/schema-registry"
-import { authorizationOfConnector, makeConsentWatch } from "@tributary/oauth"
+import { authorizationOfConnector, configuredRefreshToken, makeConsentWatch } from "@tributary/oauth"
+import { Secrets } from "@tributary/secrets"
 import { type Classified, GaveUp, type Reporter, Status, supervise, type SuperviseOptions } from "@tributary/telemetry"
 import { TokenStore } from "@tributary/vault"
 import { Clock, Effect, Option, Random, Stream } from "effect"
@@ -171,12 +172,17 @@ export const runSource = Effect.fn("source.run")(function* (
     Effect.map(status.reporter(id, stream, "source"), (reporter) => ({ stream, reporter }))
   )
   const tokens = yield* Effect.serviceOption(TokenStore)
-  const authorization = authorizationOfConnector(connector, base)?.id ?? id
+  const secrets = yield* Effect.serviceOption(Secrets)
+  const authorization = authorizationOfConnector(connector, base)
+  const configured =
+    authorization === undefined || Option.isNone(secrets)
+      ? Effect.undefined
+      : configuredRefreshToken(authorization).pipe(Effect.provideService(Secrets, secrets.value))
   /** Work goes on by itself once a person has consented, in whatever process they did. */
   const watch = Effect.suspend(() =>
     Option.isNone(tokens)
       ? Effect.succeed({ begin: Effect.void, options })
-      : makeConsentWatch(authorization).pipe(
+      : makeConsentWatch(authorization?.id ?? id, configured).pipe(
           Effect.provideService(TokenStore, tokens.value),
           Effect.map(({ begin, consented }) => ({ begin, options: { ...options, consented } }))
         )

@@ -149,7 +149,7 @@ export const compileTransform = Effect.fn("transform.compile")(function* (
       new TransformError({
         connector,
         stream,
-        step: `step ${i + 1} (${kind})`,
+        at: [i, kind],
         problem,
         ...(cause === undefined ? {} : { cause })
       })

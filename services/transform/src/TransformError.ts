@@ -5,14 +5,15 @@ import { Schema } from "effect"
 export class TransformError extends Schema.TaggedError<TransformError>()("TransformError", {
   connector: Schema.String,
   stream: Schema.String,
-  /** Position of the step in the list, from 1, and its kind: `step 3 (filter)`. */
-  step: Schema.String,
+  /** Place of the step in the list, from 0, and its kind: `[2, "filter"]`. */
+  at: Schema.Tuple([Schema.Natural, Schema.String]),
   /** What is wrong, what was expected and what to do, in sentences. */
   problem: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   readonly failureClass: FailureClass = "misconfigured"
   override get message(): string {
-    return `Transform of ${this.connector}/${this.stream}, ${this.step}: ${this.problem}`
+    const [index, kind] = this.at
+    return `Transform of ${this.connector}/${this.stream}, step ${index + 1} (${kind}): ${this.problem}`
   }
 }

@@ -89,7 +89,7 @@ const run = (connector: Connector) => Effect.forkChild(runTransform(connector, "
 if ("missing" in found) {
   describe.skip(`a transform and its registry: ${found.missing}`, () => it("is not there", () => {}))
 } else {
-  describe("a transform and its registry", { timeout: 180_000 }, () => {
+  describe("a transform and its registry", { timeout: 240_000 }, () => {
     it.live("write values with a schema, and reject what breaks it as it was sent", () =>
       test(
         Effect.gen(function* () {

@@ -1,19 +1,28 @@
 import type * as Ast from "./Ast.ts"
-import { call, callMethod, getAttribute, getItem, getSlice } from "./Attributes.ts"
-import { compare, equals, truthy } from "./Compare.ts"
-import { dictEntries, dictOf, hashKey, PyDict } from "./Dict.ts"
+import { getAttribute, getItem, getSlice } from "./Attributes.ts"
+import { truthy } from "./Compare.ts"
+import { hashKey, PyDict } from "./Dict.ts"
+import {
+  applied,
+  comparison,
+  methodCall,
+  missing,
+  namedOf,
+  type Passed,
+  positionalOf,
+  valueCall
+} from "./Evaluations.ts"
 import { filters } from "./FilterTable.ts"
 import type { Evaluate, Frame } from "./Frame.ts"
-import { contains, iterate } from "./Iterate.ts"
 import { SyntaxFault } from "./Lexer.ts"
-import { grow, meter, tick } from "./Meter.ts"
+import { grow, meter } from "./Meter.ts"
 import { binary, negate, positive } from "./Operators.ts"
 import { PyError, typeError } from "./PyError.ts"
 import { str } from "./Repr.ts"
 import { outerFrame, type Scope } from "./Scope.ts"
 import { contextFilters, hasSlice } from "./Symbols.ts"
 import { tests } from "./Tests.ts"
-import { noKwargs, PyIterator, PyTuple, PyUndefined, strOf, type Kwargs, type Value } from "./Value.ts"
+import { PyIterator, PyTuple, PyUndefined, type Value } from "./Value.ts"
 
 /** What is not constant, in an expression tried as a constant. */
 const impossible = (): Value => {
@@ -37,83 +46,28 @@ const compileName = (name: string, scope: Scope): Evaluate => {
   }
 }
 
-type EvaluateArgs = (frame: Frame) => ReadonlyArray<Value>
-const noArgs: ReadonlyArray<Value> = []
+const compileOptional = (node: Ast.Expression | undefined, scope: Scope): Evaluate | undefined =>
+  node === undefined ? undefined : compileExpression(node, scope)
 
-const compileArgs = (node: Ast.Arguments, scope: Scope): EvaluateArgs => {
-  const args = node.args.map((arg) => compileExpression(arg, scope))
-  const [first, second] = args
-  const dynamic = node.dynArgs === undefined ? undefined : compileExpression(node.dynArgs, scope)
-  if (dynamic !== undefined) {
-    return (frame) => {
-      const values = args.map((arg) => arg(frame))
-      for (const value of iterate(dynamic(frame))) {
-        tick()
-        values.push(value)
-      }
-      return values
-    }
-  }
-  if (first === undefined) return () => noArgs
-  if (second === undefined) return (frame) => [first(frame)]
-  return (frame) => args.map((arg) => arg(frame))
-}
+const compileArgs = (node: Ast.Arguments, scope: Scope) =>
+  positionalOf(
+    node.args.map((arg) => compileExpression(arg, scope)),
+    compileOptional(node.dynArgs, scope)
+  )
 
-const compileKwargs = (node: Ast.Arguments, scope: Scope): ((frame: Frame) => Kwargs) | undefined => {
-  if (node.kwargs.length === 0 && node.dynKwargs === undefined) return undefined
-  const pairs = node.kwargs.map(([name, value]) => [name, compileExpression(value, scope)] as const)
-  const dynamic = node.dynKwargs === undefined ? undefined : compileExpression(node.dynKwargs, scope)
-  return (frame) => {
-    const kwargs = new Map<string, Value>()
-    for (const [name, value] of pairs) {
-      if (kwargs.has(name)) throw new PyError("TemplateSyntaxError", `keyword argument repeated: ${name}`)
-      kwargs.set(name, value(frame))
-    }
-    if (dynamic !== undefined) {
-      const value = dynamic(frame)
-      const mapping = dictOf(value)
-      if (mapping === undefined && value instanceof PyUndefined) throw value.error()
-      if (mapping === undefined) throw typeError("argument after ** must be a mapping")
-      for (const [key, item] of dictEntries(mapping)) {
-        const name = strOf(key)
-        if (name === undefined) throw typeError("keywords must be strings")
-        if (kwargs.has(name)) throw typeError(`got multiple values for keyword argument '${name}'`)
-        kwargs.set(name, item)
-      }
-    }
-    return kwargs
-  }
+const compilePassed = (node: Ast.Arguments, scope: Scope): Passed => {
+  const args = compileArgs(node, scope)
+  const named = node.kwargs.map(([name, value]) => [name, compileExpression(value, scope)] as const)
+  return { args, kwargs: namedOf(named, compileOptional(node.dynKwargs, scope)) }
 }
 
 const compileCall = (node: Ast.CallNode, scope: Scope): Evaluate => {
   if (scope.constant === true) return impossible
-  const args = compileArgs(node, scope)
-  const kwargs = compileKwargs(node, scope)
+  const passed = compilePassed(node, scope)
   const { at, callee } = node
-  if (callee.kind === "attribute") {
-    const object = compileExpression(callee.object, scope)
-    const { name, at: nameAt } = callee
-    return (frame) => {
-      const self = object(frame)
-      // The attribute is looked up before the arguments are evaluated: what fails there fails first.
-      if (self instanceof PyUndefined) {
-        meter.at = nameAt
-        getAttribute(self, name)
-      }
-      const values = args(frame)
-      const named = kwargs === undefined ? noKwargs : kwargs(frame)
-      meter.at = nameAt
-      return callMethod(self, name, values, named)
-    }
-  }
-  const target = compileExpression(callee, scope)
-  return (frame) => {
-    const value = target(frame)
-    const values = args(frame)
-    const named = kwargs === undefined ? noKwargs : kwargs(frame)
-    meter.at = at
-    return call(value, values, named)
-  }
+  return callee.kind === "attribute"
+    ? methodCall(compileExpression(callee.object, scope), callee.name, passed, callee.at)
+    : valueCall(compileExpression(callee, scope), passed, at)
 }
 
 /** A filter applied to a value that is given apart, as a block's text is. */
@@ -129,25 +83,10 @@ export const compileFilter = (node: Ast.FilterNode, operand: Evaluate, scope: Sc
         : compileExpression(inner, scope)
   if (filter === undefined) {
     if (!scope.soft) throw new SyntaxFault(`No filter named '${name}'.`, at, "TemplateAssertionError")
-    const unused = compileArgs(node, scope)
-    return (frame) => {
-      input(frame)
-      unused(frame)
-      meter.at = at
-      throw new PyError("TemplateRuntimeError", `No filter named '${name}' found.`)
-    }
+    return missing(`No filter named '${name}' found.`, input, compileArgs(node, scope), at)
   }
   if (scope.constant === true && contextFilters.has(name)) return impossible
-  const args = compileArgs(node, scope)
-  const kwargs = compileKwargs(node, scope)
-  return (frame) => {
-    const value = input(frame)
-    const values = args(frame)
-    const named = kwargs === undefined ? noKwargs : kwargs(frame)
-    meter.at = at
-    tick()
-    return filter(value, values, named)
-  }
+  return applied(filter, input, compilePassed(node, scope), at)
 }
 
 const compileTest = (node: Extract<Ast.Expression, { readonly kind: "test" }>, scope: Scope): Evaluate => {
@@ -156,67 +95,16 @@ const compileTest = (node: Extract<Ast.Expression, { readonly kind: "test" }>, s
   const operand = compileExpression(node.operand, scope)
   if (test === undefined) {
     if (!scope.soft) throw new SyntaxFault(`No test named '${name}'.`, at, "TemplateAssertionError")
-    const unused = compileArgs(node, scope)
-    return (frame) => {
-      operand(frame)
-      unused(frame)
-      meter.at = at
-      throw new PyError("TemplateRuntimeError", `No test named '${name}' found.`)
-    }
+    return missing(`No test named '${name}' found.`, operand, compileArgs(node, scope), at)
   }
-  const args = compileArgs(node, scope)
-  const kwargs = compileKwargs(node, scope)
-  return (frame) => {
-    const value = operand(frame)
-    const values = args(frame)
-    const named = kwargs === undefined ? noKwargs : kwargs(frame)
-    meter.at = at
-    tick()
-    return test(value, values, named)
-  }
+  return applied(test, operand, compilePassed(node, scope), at)
 }
 
-const compareOnce = (operator: Ast.CompareOperator, left: Value, right: Value): boolean => {
-  switch (operator) {
-    case "==":
-      return equals(left, right)
-    case "!=":
-      return !equals(left, right)
-    case "in":
-      return contains(right, left)
-    case "not in":
-      return !contains(right, left)
-    default:
-      return compare(left, right, operator)
-  }
-}
-
-const compileCompare = (node: Extract<Ast.Expression, { readonly kind: "compare" }>, scope: Scope): Evaluate => {
-  const first = compileExpression(node.first, scope)
-  const rest = node.rest.map(
-    ([operator, operand]) => [operator, compileExpression(operand, scope), operand.at] as const
+const compileCompare = (node: Extract<Ast.Expression, { readonly kind: "compare" }>, scope: Scope): Evaluate =>
+  comparison(
+    compileExpression(node.first, scope),
+    node.rest.map(([operator, operand]) => [operator, compileExpression(operand, scope), operand.at] as const)
   )
-  const [only] = rest
-  if (only !== undefined && rest.length === 1) {
-    const [operator, operand, at] = only
-    return (frame) => {
-      const left = first(frame)
-      const right = operand(frame)
-      meter.at = at
-      return compareOnce(operator, left, right)
-    }
-  }
-  return (frame) => {
-    let left = first(frame)
-    for (const [operator, operand, at] of rest) {
-      const right = operand(frame)
-      meter.at = at
-      if (!compareOnce(operator, left, right)) return false
-      left = right
-    }
-    return true
-  }
-}
 
 const compileItem = (object: Evaluate, key: Evaluate, at: number): Evaluate => {
   return (frame) => {

@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import type { Component } from "../component/Component.ts"
-import { usesAction } from "../component/ErrorHandler.ts"
-import { RunError } from "../component/RunError.ts"
+import type { RunError } from "../component/RunError.ts"
 import { stopSafety } from "../component/StopCondition.ts"
 import { intOf, isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import { log, type Message } from "./Message.ts"
 import { pure } from "./pure.ts"
+import { makeRemedy, type RemedyOptions } from "./Remedy.ts"
 
 /** What a walk keeps of the size of its pages. */
 export interface SizeKept {
@@ -26,8 +26,6 @@ export interface PageSize {
   /** The size after a page that was read. */
   readonly succeeded: (kept: SizeKept) => SizeKept
 }
-
-const action = "REDUCE_PAGE_SIZE"
 
 /** Why smaller pages would not give the same records. */
 const obstacle = (retriever: Component, least: number): readonly [setting: string, problem: string] | undefined => {
@@ -70,70 +68,43 @@ const obstacle = (retriever: Component, least: number): readonly [setting: strin
   return undefined
 }
 
-const numberIn = (component: Component, name: string, fallback: number): number => component.number(name, fallback)
-
-/** What should be looked at, and does not stand in the way. */
-const warnings = (retriever: Component, name: string, least: number): ReadonlyArray<Message> => {
+/** What should be looked at, and does not stand in the way: a condition that may take a smaller page for the last. */
+const doubtful = (retriever: Component, name: string, least: number): Message | undefined => {
   const strategy = retriever.child("paginator")?.child("pagination_strategy")
   const stop = strategy?.optionalText("stop_condition") ?? ""
-  const isUnknown = strategy?.type === "CursorPagination" && stop !== "" && stopSafety(stop, least) === "unknown"
-  return [
-    ...(usesAction(retriever.child("requester")?.child("error_handler"), action)
-      ? []
-      : [`Stream ${name} has a page_size_reduction, and no response filter with the action ${action}.`]),
-    ...(isUnknown
-      ? [
-          `Stream ${name} has a page_size_reduction and the stop_condition ${JSON.stringify(stop)}, of which it cannot be said whether a full page of a reduced size would end it. Comparing last_page_size with page_size is always safe.`
-        ]
-      : [])
-  ].map((text) => log("WARN", text))
+  if (strategy?.type !== "CursorPagination" || stop === "" || stopSafety(stop, least) !== "unknown") return undefined
+  return log(
+    "WARN",
+    `Stream ${name} has a page_size_reduction and the stop_condition ${JSON.stringify(stop)}, of which it cannot be said whether a full page of a reduced size would end it. Comparing last_page_size with page_size is always safe.`
+  )
 }
 
 /** The `page_size_reduction` of a `SimpleRetriever`; undefined without one. Fails where it cannot work. */
 export const makePageSize = Effect.fnUntraced(function* (
   retriever: Component,
-  options: {
-    readonly name: string
-    readonly emit: (message: Message) => Effect.Effect<void, RunError>
+  options: RemedyOptions & {
     /** Size of the paginator's pages. */
     readonly configured: () => Value | undefined
-    readonly hasProperties: boolean
-    readonly hasFiles: boolean
-    readonly isLazy: boolean
   }
 ): Effect.fn.Return<PageSize | undefined, RunError> {
   const { configured, emit, name } = options
-  const component = retriever.child("page_size_reduction")
-  const isUsed = usesAction(retriever.child("requester")?.child("error_handler"), action)
-  if (component === undefined) {
-    if (!isUsed) return undefined
-    return yield* pure(() =>
-      retriever.fail("page_size_reduction", `it is missing: a response filter has the action ${action}.`)
-    )
-  }
-  const least = numberIn(component, "minimum_page_size", 1)
-  const factor = numberIn(component, "reduction_factor", 2)
-  const most = numberIn(component, "max_attempts", 5)
-  const backoff = numberIn(component, "backoff_seconds", 0.5)
-  const again = numberIn(component, "retries_at_minimum_page_size", 0)
-  const advice = component.optionalText("failure_message")?.trim() ?? ""
+  const kind = { setting: "page_size_reduction", action: "REDUCE_PAGE_SIZE" } as const
+  const remedy = yield* makeRemedy(retriever, kind, options)
+  if (remedy === undefined) return undefined
+  const { component, refused, unused } = remedy
+  const least = component.number("minimum_page_size", 1)
+  const factor = component.number("reduction_factor", 2)
+  const most = component.number("max_attempts", 5)
+  const backoff = component.number("backoff_seconds", 0.5)
+  const again = component.number("retries_at_minimum_page_size", 0)
   const isReset = component.optionalText("reset_policy") === "AFTER_SUCCESSFUL_PAGE"
   yield* pure(() => {
-    if (options.isLazy) component.fail("", "it cannot be used with a parent's lazy_read_pointer.")
-    if (options.hasProperties) component.fail("", "it cannot be used with query properties.")
-    if (options.hasFiles) component.fail("", "it cannot be used with a file_uploader.")
     const met = obstacle(retriever, least)
     if (met !== undefined) retriever.fail(...met)
   })
-  for (const message of warnings(retriever, name, least)) yield* emit(message)
-
-  const refused = (problem: string, message: string | undefined) =>
-    new RunError({
-      problem: [problem, advice, message === undefined ? "" : `The API says: ${message}`]
-        .filter((text) => text !== "")
-        .join(" "),
-      failureType: "transient_error"
-    })
+  for (const message of [unused, doubtful(retriever, name, least)]) {
+    if (message !== undefined) yield* emit(message)
+  }
   const wait = (seconds: number, what: string) =>
     Effect.andThen(emit(log("INFO", `Stream ${name}: ${what} in ${seconds}s.`)), Effect.sleep(seconds * 1000))
 

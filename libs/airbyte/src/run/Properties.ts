@@ -5,9 +5,10 @@ import * as Dpath from "../component/Dpath.ts"
 import type { RunError } from "../component/RunError.ts"
 import { wholeSlice } from "../component/Slice.ts"
 import { transformationOf } from "../component/Transformations.ts"
+import { dictEntries, dictOf } from "../expression/Dict.ts"
 import { str } from "../expression/Repr.ts"
 import { truthy } from "../expression/Compare.ts"
-import { isPlainDict, type PlainDict } from "../expression/Value.ts"
+import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
 import type { Retriever } from "./Parts.ts"
 import { pure } from "./pure.ts"
 import type { Run } from "./Run.ts"
@@ -17,6 +18,45 @@ export interface Properties {
   readonly chunks: Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, RunError>
   /** By what the parts of a record are put together again; undefined where it stands for itself. */
   readonly mergeKey: ((record: PlainDict) => string | undefined) | undefined
+}
+
+/** The parameter that a chunk of properties goes into, and the requester without it. */
+export const queryProperties = (requester: Component) => {
+  const own = requester.child("query_properties")
+  const dict = dictOf(requester.get("request_parameters"))
+  const found = (dict === undefined ? [] : dictEntries(dict)).filter(
+    ([, value]) => value !== null && isPlainDict(value) && value["type"] === "QueryProperties"
+  )
+  const [first] = found
+  if (found.length > 1) requester.fail("request_parameters", "only one of them may be a QueryProperties.")
+  if (first === undefined) {
+    const endpoint = requester.get("fetch_properties_from_endpoint")
+    const made: Value | undefined =
+      endpoint === undefined ? undefined : { type: "QueryProperties", property_list: endpoint }
+    return {
+      requester,
+      key: undefined,
+      component: made === undefined ? own : requester.with("made", made).child("made")
+    }
+  }
+  const key = str(first[0])
+  const rest = Object.fromEntries(
+    (dict === undefined ? [] : dictEntries(dict)).flatMap(([name, value]) =>
+      str(name) === key ? [] : [[str(name), value]]
+    )
+  )
+  const parameters = requester.child("request_parameters")
+  return { requester: requester.with("request_parameters", rest), key, component: parameters?.child(key) }
+}
+
+/** Puts the parts of a record together: what `source` has goes into `target`. */
+export const merge = (target: PlainDict, source: PlainDict): void => {
+  for (const [key, value] of Object.entries(source)) {
+    const known = Object.hasOwn(target, key) ? target[key] : undefined
+    if (known !== undefined && known !== null && isPlainDict(known) && value !== null && isPlainDict(value)) {
+      merge(known, value)
+    } else target[key] = value
+  }
 }
 
 const mergeKeyOf = (chunking: Component) => {

@@ -1,5 +1,5 @@
 import { Effect, Result } from "effect"
-import { Cursor, type CursorSettings } from "../component/Cursor.ts"
+import type { CursorSettings } from "../component/Cursor.ts"
 import { decoderOf } from "../component/Decoder.ts"
 import type { Component } from "../component/Component.ts"
 import { type Paginator, paginatorOf } from "../component/Paginator.ts"
@@ -11,20 +11,20 @@ import { writeJson } from "../component/jsonText.ts"
 import { Response } from "../component/Response.ts"
 import { TruncatedLists } from "../component/TruncatedLists.ts"
 import { embeddedPage, type Slice, wholeSlice } from "../component/Slice.ts"
-import { dictEntries, dictOf } from "../expression/Dict.ts"
-import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import type { PlainDict, Value } from "../expression/Value.ts"
 import { truthy } from "../expression/Compare.ts"
-import { str } from "../expression/Repr.ts"
 import type { Upload } from "./FileUploader.ts"
-import { fullSize, makePageSize, sizeData, sizeIn, type SizeKept } from "./PageSize.ts"
+import { makePageSize } from "./PageSize.ts"
+import { makeTracker } from "./PaginationReset.ts"
 import { isRefusal, type Refusal, type Retriever, type Sent } from "./Parts.ts"
-import { makeProperties, type Properties } from "./Properties.ts"
+import { makeProperties, merge, type Properties, queryProperties } from "./Properties.ts"
 import { pure } from "./pure.ts"
 import { readPages } from "./readPages.ts"
 import { makeRequester } from "./Requester.ts"
 import type { Run } from "./Run.ts"
 import { makeExtraction } from "./wholeLists.ts"
-import { inWindow, makeWindows, type Window, windowsIn } from "./Windows.ts"
+import { positionOf, tokenAt, unbegun, walkAt } from "./Walk.ts"
+import { inWindow, makeWindows } from "./Windows.ts"
 
 /** What a stream gives its retriever. */
 export interface RetrieverOptions {
@@ -60,130 +60,6 @@ export const plainRetrieverOptions: Omit<RetrieverOptions, "name"> = {
   isCached: false,
   isEmbedded: false,
   upload: undefined
-}
-
-/** The parameter that a chunk of properties goes into, and the requester without it. */
-const queryProperties = (requester: Component) => {
-  const own = requester.child("query_properties")
-  const dict = dictOf(requester.get("request_parameters"))
-  const found = (dict === undefined ? [] : dictEntries(dict)).filter(
-    ([, value]) => value !== null && isPlainDict(value) && value["type"] === "QueryProperties"
-  )
-  const [first] = found
-  if (found.length > 1) requester.fail("request_parameters", "only one of them may be a QueryProperties.")
-  if (first === undefined) {
-    const endpoint = requester.get("fetch_properties_from_endpoint")
-    const made: Value | undefined =
-      endpoint === undefined ? undefined : { type: "QueryProperties", property_list: endpoint }
-    return {
-      requester,
-      key: undefined,
-      component: made === undefined ? own : requester.with("made", made).child("made")
-    }
-  }
-  const key = str(first[0])
-  const rest = Object.fromEntries(
-    (dict === undefined ? [] : dictEntries(dict)).flatMap(([name, value]) =>
-      str(name) === key ? [] : [[str(name), value]]
-    )
-  )
-  const parameters = requester.child("request_parameters")
-  return { requester: requester.with("request_parameters", rest), key, component: parameters?.child(key) }
-}
-
-const merge = (target: PlainDict, source: PlainDict): void => {
-  for (const [key, value] of Object.entries(source)) {
-    const known = Object.hasOwn(target, key) ? target[key] : undefined
-    if (known !== undefined && known !== null && isPlainDict(known) && value !== null && isPlainDict(value)) {
-      merge(known, value)
-    } else target[key] = value
-  }
-}
-
-/** What a position keeps of a walk, for APIs that give only so many records of one question. */
-interface Tracked {
-  /** Records since the walk began again. */
-  readonly count: number
-  /** How often it began again with the same question. */
-  readonly same: number
-  /** The interval that is asked for in place of the slice's own. */
-  readonly cursor: PlainDict | undefined
-  /** Latest value of the cursor since then. */
-  readonly latest: Value | undefined
-}
-
-const own = (position: PlainDict | undefined, name: string): Value | undefined =>
-  position !== undefined && Object.hasOwn(position, name) ? position[name] : undefined
-
-const numberOf = (value: Value | undefined): number => (typeof value === "number" ? value : 0)
-
-const dictIn = (value: Value | undefined): PlainDict | undefined =>
-  value !== undefined && value !== null && isPlainDict(value) ? value : undefined
-
-const trackedOf = (position: PlainDict | undefined): Tracked => ({
-  count: numberOf(own(position, "count")),
-  same: numberOf(own(position, "same")),
-  cursor: dictIn(own(position, "cursor")),
-  latest: own(position, "latest")
-})
-
-/** Counts the records of a walk, page by page, where an API gives only so many of them at a time. */
-const makeTracker = (component: Component | undefined, settings: CursorSettings | undefined) => {
-  const splitting =
-    component?.optionalText("action") === "SPLIT_USING_CURSOR" && settings !== undefined
-      ? () => new Cursor(settings, {})
-      : undefined
-  const limit = component?.child("limits")?.get("number_of_records")
-  const allowed = splitting === undefined ? 2 : 1
-  /** Takes the records of a page of the question `walked`. */
-  const observed = (before: Tracked, walked: Slice, records: ReadonlyArray<SourceRecord>): Tracked => {
-    if (component === undefined) return before
-    const count = before.count + records.length
-    if (splitting === undefined) return { ...before, count }
-    const cursor = splitting()
-    if (before.latest !== undefined) cursor.resume(walked.key, before.latest)
-    for (const record of records) cursor.observe(record)
-    return { ...before, count, latest: cursor.seenIn(walked.key) }
-  }
-  return {
-    observed,
-    isFull: ({ count }: Tracked) => typeof limit === "number" && count >= limit,
-    /** The question for the rest. */
-    reduced: (before: Tracked, walked: Slice, original: Slice): Tracked => {
-      const cursor = splitting?.()
-      if (before.latest !== undefined) cursor?.resume(walked.key, before.latest)
-      const next = cursor === undefined ? walked : cursor.reduced(original, walked.key)
-      const same = next.key === walked.key ? before.same + 1 : 0
-      if (same >= allowed) {
-        throw failure(`There were ${same} attempts with the same slice already while the max allowed is ${allowed}`)
-      }
-      return { count: 0, same, cursor: next.cursor, latest: undefined }
-    }
-  }
-}
-
-/** What a walk keeps beside the token. */
-interface Walk {
-  readonly tracked: Tracked
-  readonly size: SizeKept
-  /** The intervals that are read in place of the slice's, the one that is being read first. */
-  readonly windows: ReadonlyArray<Window>
-}
-
-const unbegun = (windows: ReadonlyArray<Window>): Walk => ({ tracked: trackedOf(undefined), size: fullSize, windows })
-
-const positionOf = (token: Value | undefined, { size, tracked, windows }: Walk): PlainDict => {
-  const { count, cursor, latest, same } = tracked
-  const position: PlainDict = {}
-  if (token !== undefined) position["token"] = token
-  if (count > 0) position["count"] = count
-  if (same > 0) position["same"] = same
-  if (cursor !== undefined) position["cursor"] = cursor
-  if (latest !== undefined) position["latest"] = latest
-  const kept = sizeData(size)
-  if (kept !== undefined) position["size"] = kept
-  if (windows.length > 0) position["windows"] = windows.map(({ cursor: bounds, depth }) => ({ cursor: bounds, depth }))
-  return position
 }
 
 /** Whether a parent's records may hold the first pages of the slices. */
@@ -288,14 +164,12 @@ export const makeSimpleRetriever = Effect.fnUntraced(function* (
     let embedded = page === undefined ? undefined : new Response(200, [], Buffer.from(writeJson(page)), "")
     // The page that a parent's record holds is the one that is asked for without a token.
     const given =
-      position === undefined ? (embedded === undefined ? paginator.initialToken : undefined) : own(position, "token")
+      position === undefined ? (embedded === undefined ? paginator.initialToken : undefined) : tokenAt(position)
     const mapping: PlainDict | undefined = given === undefined ? undefined : { next_page_token: given }
-    const before = trackedOf(position)
-    const windows = windowsIn(own(position, "windows"))
+    const { size: kept, tracked: before, windows } = walkAt(position)
     const [window] = windows
     const whole = inWindow(original, window?.cursor)
     const walked = inWindow(whole, before.cursor)
-    const kept = sizeIn(own(position, "size"))
     const records: Array<SourceRecord> = []
     const answers: Array<Buffer> = []
     let response: Response | undefined

@@ -3,10 +3,10 @@ import { Component } from "../component/Component.ts"
 import { Expressions } from "../component/Expressions.ts"
 import { failure, RunError } from "../component/RunError.ts"
 import type { Environment } from "../expression/CompiledTemplate.ts"
-import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
+import { isPlainDict, type PlainDict } from "../expression/Value.ts"
 import { type Manifest, requireStream, requireSupported, specOf } from "../manifest/Manifest.ts"
 import { budgetOf } from "./Budget.ts"
-import { configProblems, secretPaths, textAt } from "./ConfigSchema.ts"
+import { configProblems } from "./ConfigSchema.ts"
 import { normalizedConfig, validateConfig } from "./configTransformations.ts"
 import { ManifestHttp } from "./ManifestHttp.ts"
 import type { Files } from "./Files.ts"
@@ -16,6 +16,7 @@ import type { ManifestStream } from "./Parts.ts"
 import { pure, thrown } from "./pure.ts"
 import { ResponseCache } from "./ResponseCache.ts"
 import type { ConfiguredStream, Run } from "./Run.ts"
+import { connectionSpecification, scrubber } from "./Spec.ts"
 import { makeStream } from "./Streams.ts"
 
 /** Where a run's messages go; each is one line. */
@@ -57,56 +58,6 @@ export interface Source {
   readonly discover: Effect.Effect<void, RunError>
   /** Prints RECORD, STATE, TRACE and LOG; true when every stream was read to its end. */
   readonly read: (options: ReadOptions) => Effect.Effect<boolean, RunError>
-}
-
-const within = (value: Value | undefined, name: string): PlainDict | undefined => {
-  const inner = value !== undefined && value !== null && isPlainDict(value) ? value[name] : undefined
-  return inner !== undefined && inner !== null && isPlainDict(inner) ? inner : undefined
-}
-
-/** A flow of consent with the CDK's default of how scopes are joined. */
-const withDefaults = (auth: Value): Value => {
-  const configuration = within(auth, "oauth_config_specification")
-  const input = within(configuration, "oauth_connector_input_specification")
-  if (input === undefined || !isPlainDict(auth)) return auth
-  return {
-    ...auth,
-    oauth_config_specification: {
-      ...configuration,
-      oauth_connector_input_specification: { scopes_join_strategy: "space", ...input }
-    }
-  }
-}
-
-/** What a manifest says of its config, as a SPEC message. */
-export const specMessage = (manifest: Manifest): Message.Message => {
-  const spec = specOf(manifest)
-  const url = spec?.["documentation_url"]
-  const auth = spec?.["advanced_auth"]
-  return {
-    type: "SPEC",
-    spec: {
-      connectionSpecification: spec?.["connection_specification"] ?? {},
-      ...(url === undefined || url === null ? {} : { documentationUrl: url }),
-      ...(auth === undefined || auth === null ? {} : { advanced_auth: withDefaults(auth) }),
-      supportsNormalization: false,
-      supportsDBT: false
-    }
-  }
-}
-
-const connectionSpecification = (manifest: Manifest): PlainDict => {
-  const given = specOf(manifest)?.["connection_specification"]
-  return given !== undefined && given !== null && isPlainDict(given) ? given : {}
-}
-
-/** Hides the secrets of a config in a text. */
-const scrubber = (manifest: Manifest, config: PlainDict) => {
-  const secrets = secretPaths(connectionSpecification(manifest))
-    .flatMap((path) => textAt(config, path) ?? [])
-    .filter((secret) => secret.length > 0)
-    .toSorted((a, b) => b.length - a.length)
-  return (text: string): string => secrets.reduce((shown, secret) => shown.replaceAll(secret, "****"), text)
 }
 
 /** Ends a check as soon as it knows enough. */

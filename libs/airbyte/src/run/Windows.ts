@@ -1,14 +1,14 @@
 import { Effect } from "effect"
 import type { Component } from "../component/Component.ts"
 import type { CursorSettings } from "../component/Cursor.ts"
-import { usesAction } from "../component/ErrorHandler.ts"
-import { failure, RunError } from "../component/RunError.ts"
+import { failure, type RunError } from "../component/RunError.ts"
 import { Slice } from "../component/Slice.ts"
 import { PyDateTime, PyTimeDelta } from "../expression/DateTime.ts"
 import { parseDuration } from "../expression/Duration.ts"
 import { isPlainDict, type PlainDict, type Value } from "../expression/Value.ts"
-import { log, type Message } from "./Message.ts"
+import { log } from "./Message.ts"
 import { pure } from "./pure.ts"
+import { makeRemedy, type RemedyOptions } from "./Remedy.ts"
 
 /** A part of a slice's interval that is asked for by itself. */
 export interface Window {
@@ -27,7 +27,6 @@ export interface Windows {
   ) => Effect.Effect<readonly [first: Window, second: Window], RunError>
 }
 
-const action = "SPLIT_REQUEST_WINDOW"
 const mostDepth = 10
 
 /** The shortest time that a format's directives can tell apart, in microseconds. */
@@ -74,30 +73,19 @@ const halvesOf = (settings: CursorSettings, slice: Slice, least: PyTimeDelta | u
 /** The `request_window_splitting` of a `SimpleRetriever`; undefined without one. Fails where it cannot work. */
 export const makeWindows = Effect.fnUntraced(function* (
   retriever: Component,
-  options: {
-    readonly name: string
-    readonly emit: (message: Message) => Effect.Effect<void, RunError>
+  options: RemedyOptions & {
     /** The stream's cursor, and what it is made of. */
     readonly sync: Component | undefined
     readonly settings: CursorSettings | undefined
-    readonly hasProperties: boolean
-    readonly hasFiles: boolean
-    readonly isLazy: boolean
   }
 ): Effect.fn.Return<Windows | undefined, RunError> {
   const { emit, name, settings, sync } = options
-  const component = retriever.child("request_window_splitting")
-  const isUsed = usesAction(retriever.child("requester")?.child("error_handler"), action)
-  if (component === undefined) {
-    if (!isUsed) return undefined
-    return yield* pure(() =>
-      retriever.fail("request_window_splitting", `it is missing: a response filter has the action ${action}.`)
-    )
-  }
-  const advice = component.optionalText("failure_message")?.trim() ?? ""
+  const kind = { setting: "request_window_splitting", action: "SPLIT_REQUEST_WINDOW" } as const
+  const remedy = yield* makeRemedy(retriever, kind, options)
+  if (remedy === undefined) return undefined
+  const { component, refused, unused } = remedy
   const leastText = component.optionalText("min_split_window") ?? ""
   const made = yield* pure(() => {
-    if (options.isLazy) component.fail("", "it cannot be used with a parent's lazy_read_pointer.")
     const granularity = sync?.optionalText("cursor_granularity") ?? ""
     if (settings === undefined || sync?.type !== "DatetimeBasedCursor" || granularity === "") {
       return component.fail("", "it needs a DatetimeBasedCursor with cursor_granularity.")
@@ -125,22 +113,9 @@ export const makeWindows = Effect.fnUntraced(function* (
         `found ${leastText}, expected a fixed length above nothing, such as PT1H.`
       )
     }
-    if (options.hasProperties) component.fail("", "it cannot be used with query properties.")
-    if (options.hasFiles) component.fail("", "it cannot be used with a file_uploader.")
     return { settings, least }
   })
-  if (!isUsed) {
-    yield* emit(
-      log("WARN", `Stream ${name} has a request_window_splitting, and no response filter with the action ${action}.`)
-    )
-  }
-  const refused = (problem: string, message: string | undefined) =>
-    new RunError({
-      problem: [problem, advice, message === undefined ? "" : `The API says: ${message}`]
-        .filter((text) => text !== "")
-        .join(" "),
-      failureType: "transient_error"
-    })
+  if (unused !== undefined) yield* emit(unused)
   return {
     halves: Effect.fnUntraced(function* (walked, depth, message) {
       if (depth >= mostDepth) {

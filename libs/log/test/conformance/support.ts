@@ -1,5 +1,6 @@
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Queue, type Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Queue, Schedule, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
+import { inspect } from "node:util"
 import { assert } from "vitest"
 import { type Claim, Log, LogError, type LogRecord, type NewRecord, type TopicSpec } from "../../src/index.ts"
 import type { Storage } from "../LogConformance.ts"
@@ -70,17 +71,22 @@ export const reasonOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
     error instanceof LogError ? error.reason._tag : `another error: ${String(error)}`
   )
 
-/** Waits until `look` gives what `holds`, and fails when it does not within `patience`. */
-export const eventually = Effect.fnUntraced(function* <A, E, R>(
+/** Waits until `look` gives what `holds`; dies with what it saw last when it does not within `patience`. */
+export const eventually = <A, E, R>(
   look: Effect.Effect<A, E, R>,
   holds: (value: A) => boolean
-): Effect.fn.Return<A, E, R> {
-  for (;;) {
-    const value = yield* look
-    if (holds(value)) return value
-    yield* Effect.sleep("20 millis")
-  }
-}, Effect.timeout(patience))
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let last: unknown
+    return Effect.tap(look, (value) => Effect.sync(() => (last = value))).pipe(
+      Effect.repeat({ until: holds, schedule: Schedule.spaced("20 millis") }),
+      Effect.timeoutOrElse({
+        duration: patience,
+        orElse: () =>
+          Effect.die(new Error(`Not so within ${Duration.format(patience)}; last seen: ${inspect(last, { depth: 3 })}`))
+      })
+    )
+  })
 
 /** What happened to a member, in order. */
 export interface MemberEvent {

@@ -218,8 +218,8 @@ export const makeConsent = Effect.fnUntraced(function* (
     if (isJudged && id_token === undefined) {
       return yield* failure(
         "id-token",
-        "the server sent no ID token, though the scope openid was granted.",
-        "Its tokens were not stored. Remove openid from `scopes`, if this server has no OIDC."
+        "the server sent no ID token, though the scope openid was asked for.",
+        "Its tokens were not stored. Grant openid, too; or remove it from `scopes`, if this server has no OIDC."
       )
     }
     const identity =

@@ -83,6 +83,8 @@ export const runFleet = Effect.fn("runFleet")(function* (
   }
   /** Without any new life for so long there will be none: tokens are lost. */
   const patience = 4 * options.life + 20_000
+  /** How long it takes at most until all have a first token, while the processes start, on a busy machine. */
+  const starting = 120_000
   let shown = now()
   /** Waits until so much of all lives is over. False: they do not come to it. */
   const until = Effect.fnUntraced(function* (part: number) {
@@ -94,7 +96,8 @@ export const runFleet = Effect.fn("runFleet")(function* (
       known = current
       if (current >= options.lives * part) return true
       // What the server has revoked does not come back.
-      if (now() - since > patience || sums.ended !== "" || server.stats.reuses > 0) return false
+      if (now() - since > (current === 0 ? starting : patience) || sums.ended !== "" || server.stats.reuses > 0)
+        return false
       if (now() - shown > 10_000) {
         shown = now()
         onProgress(`${lives()} of ${options.lives} lives; ${server.seen.length} token requests`)

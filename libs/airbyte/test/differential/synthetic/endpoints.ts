@@ -4,6 +4,7 @@ import type { Expressions } from "../../../src/component/Expressions.ts"
 import type { UsedComponent } from "../../../src/manifest/support.ts"
 import { type Address, addressOf } from "./address.ts"
 import { dictIn, listIn, own } from "./config.ts"
+import { fewFor } from "./generations.ts"
 import { type Mention, mentionsIn, textsIn } from "./mentions.ts"
 import { onePage, type Paging, pagingOf } from "./paging.ts"
 import { instantOf, leafFor, put, recordOf } from "./values.ts"
@@ -135,14 +136,6 @@ const parentKeys = (expressions: Expressions, parents: ReadonlyArray<PlainDict>,
     return [key.replace(/^\/+/, "").split("/"), ...extra]
   })
 
-/** How many parents stand above each other over a retriever's stream. */
-const generationsOf = (retriever: PlainDict): number => {
-  const router = own(retriever, "partition_router") ?? null
-  const routers = Array.isArray(router) ? router : [router]
-  const parents = routers.flatMap((one) => listIn(own(one, "parent_stream_configs")))
-  return Math.max(0, ...parents.map((parent) => 1 + generationsOf(dictIn(own(own(parent, "stream"), "retriever")))))
-}
-
 /** Records that describe the fields of a dynamic schema. */
 const schemaRecord = (expressions: Expressions, loader: PlainDict): PlainDict => {
   const identifier = dictIn(own(loader, "schema_type_identifier"))
@@ -177,11 +170,9 @@ export const endpointsOf = (expressions: Expressions, used: ReadonlyArray<UsedCo
   const parents = used.filter(({ type }) => type === "ParentStreamConfig").map(({ data }) => data)
   const propertyNames: ReadonlyArray<string> = ["id", "name", "first", "second"]
 
-  /** Each record of a parent is read for: full pages of them would be too many, the more so where it has parents of parents itself. */
-  const few = (paging: Paging, generations: number): Paging => {
-    const most = generations >= 2 ? 1 : 2
-    return { ...paging, sizeOf: (page) => Math.min(most, paging.sizeOf(page)) }
-  }
+  const few = fewFor(
+    used.flatMap(({ data, type }) => (type === "DeclarativeStream" ? [dictIn(own(data, "retriever"))] : []))
+  )
   const parentStreams = new Set(parents.map((parent) => String(own(own(parent, "stream"), "name"))))
 
   /** A stream of windows or partitions is walked through many times; only small pages of it are filled. */
@@ -193,7 +184,6 @@ export const endpointsOf = (expressions: Expressions, used: ReadonlyArray<UsedCo
   }
 
   const addSimple = (retriever: PlainDict, make: Endpoint["make"], isTemplate: boolean, isParent: boolean) => {
-    const generations = generationsOf(retriever)
     const requester = dictIn(own(retriever, "requester"))
     const selector = dictIn(own(retriever, "record_selector"))
     const used = own(retriever, "decoder")
@@ -203,7 +193,7 @@ export const endpointsOf = (expressions: Expressions, used: ReadonlyArray<UsedCo
       method: methodOf(requester),
       recordsAt: pathOf(expressions, dictIn(own(selector, "extractor")), "field_path"),
       make,
-      paging: isParent ? few(paging, generations) : paging,
+      paging: isParent ? few(paging, retriever) : paging,
       decoder: used === undefined || used === null ? undefined : dictIn(used),
       fixed: {},
       isTemplate

@@ -34,6 +34,10 @@ const isToken = (value: Value): boolean =>
   (typeof value === "string" && /pgtok|synthetic|900000\d/.test(value)) ||
   (typeof value === "number" && value > 9_000_000 && value < 9_000_099)
 
+/** What says beside the records that there is no other page stays, too, else the walk would have no end. */
+const isEnd = (value: Value, path: string): boolean =>
+  !path.includes("[") && (value === null || value === false || value === "")
+
 const otherText = (text: string, hash: number): Value =>
   [null, "", `${text} ü/?&=%+'"{}`, 17, ["a"], "true", `${text}\u2028😀`, "12.50", 0][hash % 9] ?? null
 
@@ -55,7 +59,7 @@ const sparse = (value: Value, path: string): Value => {
     })
     return entries.length === 0 && !path.includes("].") ? value : Object.fromEntries(entries)
   }
-  if (isToken(value) || hash % 13 !== 0) return value
+  if (isToken(value) || isEnd(value, path) || hash % 13 !== 0) return value
   if (typeof value === "string") return otherText(value, Math.floor(hash / 13))
   if (typeof value === "number")
     return [null, String(value), value + 0.5, -1, 12345678901234567890n, true][Math.floor(hash / 13) % 6] ?? null
