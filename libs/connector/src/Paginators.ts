@@ -160,10 +160,8 @@ const lastRecordPaginator = (settings: Extract<Pagination, { last_record: string
       putCursor(draft, place, param, position)
     },
     next: (page) => {
-      const { count } = page
-      if (count < (ends.isTold ? 1 : (size ?? 1)) || ends.isOver(page)) return "end"
-      const { rows, stride } = page.extracted.scan
-      const last = page.record(rows.length / stride - 1) ?? Buffer.alloc(0)
+      const { count, last } = page
+      if (last === undefined || count < (ends.isTold ? 1 : (size ?? 1)) || ends.isOver(page)) return "end"
       const span = selectOne(last, key)
       const text = span === undefined ? undefined : scalarText(last, span)
       if (text !== undefined && text !== null && text !== "") return { cursor: text }

@@ -35,6 +35,7 @@ export class PartSource {
   #records = 0
   #digest = ""
   #start = ""
+  #last: Buffer | undefined
 
   constructor(answer: Answer, stream: Readable, reader: PartReader, limits: Limits) {
     this.#answer = answer
@@ -53,6 +54,10 @@ export class PartSource {
   /** What tells the body's first records; empty while none came. */
   get start(): string {
     return this.#start
+  }
+  /** Bytes of the last record so far. */
+  get last(): Buffer | undefined {
+    return this.#last
   }
   get isOver(): boolean {
     return this.#isOver
@@ -110,6 +115,8 @@ export class PartSource {
       }
       this.#records += rows.length / stride
       this.#digest = digestOf(part, rows.length - stride)
+      // A copy: it outlives the part, of which it is little.
+      this.#last = Buffer.from(part.body.subarray(rows[rows.length - stride], rows[rows.length - stride + 1]))
     }
     return part
   }

@@ -68,6 +68,30 @@ describe("formats", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(services))
   )
+  it.live("a page in parts whose last part has no record is followed from its last record, also after a restart", () =>
+    Effect.gen(function* () {
+      // A line that is longer than a part ends where the body does.
+      const page = (from: number) => `${lines(from, from + 2)}\n${line(from + 2, "x".repeat(5_000_000))}\n`
+      const url = yield* serve((request, response) => {
+        const after = new URL(request.url ?? "", "http://x").searchParams.get("after")
+        const from = after === null ? 0 : Number(after) + 1
+        response.writeHead(200, { "content-type": "application/x-ndjson" })
+        response.end(from < 6 ? page(from) : "")
+      })
+      const stream = { format: "ndjson", records: "$[*]", pagination: { last_record: "id", param: "after" } }
+      const pages = yield* readAll(url, stream)
+      assert.deepStrictEqual(
+        keysOf(pages),
+        numbers(0, 6).map((id) => String(id))
+      )
+      assert.isAbove(pages.length, 3)
+      for (const [index, { checkpoint, last }] of pages.entries()) {
+        if (last) continue
+        const ready = yield* source(connector(url, { primary_key: "id", ...stream }))
+        assert.deepStrictEqual(keysOf(yield* read(ready, checkpoint)), keysOf(pages.slice(index + 1)), `after ${index}`)
+      }
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
   it.live("a body that breaks off is asked for again, and read on where it broke off", () =>
     Effect.gen(function* () {
       const body = Buffer.from(lines(0, 60_000, "y".repeat(150)))

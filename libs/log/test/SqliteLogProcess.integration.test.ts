@@ -191,7 +191,8 @@ describe("SqliteLog and the processes around it", () => {
         }
         yield* Fiber.interrupt(readers)
         assert.isAbove(read, 1000)
-        assert.isBelow(largest, 32 * 1024 * 1024)
+        // Of 250 MB that are written. A busy machine makes checkpoints late.
+        assert.isBelow(largest, 96 * 1024 * 1024)
       }).pipe(Effect.scoped, Effect.provide(SqliteLog.layer({ directory })))
     })
   )

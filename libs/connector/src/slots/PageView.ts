@@ -23,6 +23,7 @@ export class PageView {
   /** Of an answer that comes in parts: what tells its first records. */
   readonly start: string | undefined
   readonly #total: number | undefined
+  readonly #last: Buffer | undefined
   #json: { readonly value: LosslessJson.Json | undefined } | undefined
 
   constructor(
@@ -30,13 +31,14 @@ export class PageView {
     slice: Slice,
     position: Position | undefined,
     extracted: Extracted,
-    parts?: { readonly soFar: { readonly records: number }; readonly start: string }
+    parts?: { readonly soFar: { readonly records: number }; readonly start: string; readonly last: Buffer | undefined }
   ) {
     this.answer = answer
     this.slice = slice
     this.position = position
     this.extracted = extracted
     this.#total = parts?.soFar.records
+    this.#last = parts?.last
     this.start = parts?.start
   }
 
@@ -45,6 +47,13 @@ export class PageView {
     const { rows, stride } = this.extracted.scan
     if (this.#total !== undefined) return this.#total
     return rows.length / stride
+  }
+
+  /** Bytes of the answer's last record, of one that comes in parts of the last so far; `undefined` where there is none. */
+  get last(): Buffer | undefined {
+    const { rows, stride } = this.extracted.scan
+    // The last part of a body may have no record.
+    return this.record(rows.length / stride - 1) ?? this.#last
   }
 
   /** Bytes of a record of this part, from 0; `undefined` behind the last. */
