@@ -11,7 +11,7 @@ import { startWorker } from "../src/Worker.ts"
 const folder = mkdtempSync(join(tmpdir(), "tributary-fuzz-test-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const bounds = { time: 30_000, memory: 1024 * 1_048_576 }
+const bounds = { time: 120_000, memory: 1024 * 1_048_576 }
 
 describe("the fuzz run", () => {
   it("makes the same case of the same seed", () => {
